@@ -1,0 +1,91 @@
+# Every target sets up what it needs; `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PROTOS := $(wildcard protos/switchboard/v3/*.proto)
+# The folders that hold our own Python.
+CODE := runtime edge router_svc agent_svc memory_svc formatter_svc devstack client tests bench docs
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# An environment is made of one lock: `devstack` to run, `dev` to check and test.
+# It stands ready when its stamp is newer than its lock; dev holds all of devstack.
+$(VENV)/.devstack: locks/devstack.txt
+	@test -e $(VENV)/.dev || ( \
+	  echo "setting up $(VENV) from $<"; \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $< )
+	@printf '%s\n' '$(CURDIR)' '$(CURDIR)/gen' > $$(echo $(VENV)/lib/python3*/site-packages)/switchboard.pth
+	@touch $@
+
+$(VENV)/.dev: locks/dev.txt
+	@echo "setting up $(VENV) from $<"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@printf '%s\n' '$(CURDIR)' '$(CURDIR)/gen' > $$(echo $(VENV)/lib/python3*/site-packages)/switchboard.pth
+	@touch $(VENV)/.devstack $@
+
+run: $(VENV)/.devstack ## run everything on this machine
+	@exec $(BIN)/python -m devstack
+
+chat: $(VENV)/.devstack ## talk to it: make chat, or make chat MESSAGE="what is overdue?"
+	@exec $(BIN)/python -m client.terminal $(if $(MESSAGE),--message "$$MESSAGE")
+export MESSAGE
+
+test: $(VENV)/.dev ## all tests
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(VENV)/.dev ## format, lint, types, import contracts, contract and docs fresh
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports --no-cache
+	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code
+	$(MAKE) --no-print-directory proto-breaking proto-check docs-check
+
+format: $(VENV)/.dev ## put code and protos in form
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+	cd protos && ../$(BIN)/buf format --write
+
+GENERATE = $(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=$(1) --grpc_python_out=$(1) \
+  --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
+  --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) --descriptor_set_out=$(1)/switchboard/v3/contract.binpb --include_source_info $(PROTOS)
+
+proto: $(VENV)/.dev ## generate gen/ from protos/
+	@rm -rf gen && mkdir -p gen/switchboard/v3
+	@$(call GENERATE,gen)
+	@touch gen/switchboard/__init__.py gen/switchboard/v3/__init__.py
+
+proto-check: $(VENV)/.dev ## fail when gen/ is not what protos/ say
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && mkdir -p $$fresh/switchboard/v3 && \
+	$(call GENERATE,$$fresh) && touch $$fresh/switchboard/__init__.py $$fresh/switchboard/v3/__init__.py && \
+	diff -r --exclude=__pycache__ gen $$fresh || { echo "gen/ is not what protos/ say: run 'make proto'"; exit 1; }
+
+# The branch that a change to the contract is held against.
+AGAINST ?= main
+proto-breaking: $(VENV)/.dev ## fail when the contract breaks clients of AGAINST (main)
+	@if git rev-parse -q --verify $(AGAINST):protos >/dev/null; then \
+	  $(BIN)/buf breaking protos --against '.git#ref=$(AGAINST),subdir=protos'; fi
+
+docs: $(VENV)/.dev ## write the generated tables into docs/ and README.md
+	@$(BIN)/python -m docs.generate
+
+docs-check: $(VENV)/.dev ## fail when the generated tables are not fresh
+	@$(BIN)/python -m docs.generate --check
+
+test-corpus: $(VENV)/.dev ## hold the parsers against outside inputs: CORPUS=folder
+	@CORPUS="$(CORPUS)" $(BIN)/python -m pytest -p no:cacheprovider tests/corpus
+
+lock: $(VENV)/.dev ## renew the locks from pyproject.toml
+	@for kind in services: "devstack:--extra devstack" "dev:--extra devstack --extra dev"; do \
+	  $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-emit-index-url --no-annotate --universal \
+	    --python-version 3.11 $${kind#*:} pyproject.toml -o locks/$${kind%%:*}.txt || exit 1; done
+
+clean: ## remove what the targets made, but no data
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
+
+.PHONY: help run chat test check format proto proto-check proto-breaking docs docs-check test-corpus lock clean
