@@ -1,0 +1,153 @@
+"""A gRPC server with what all of them share: health, reflection, errors, drain."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from grpc_status import rpc_status
+
+from runtime import budget
+from runtime.channels import MAX_MESSAGE_BYTES
+from runtime.errors import SwitchboardError
+from runtime.settings import ServiceSettings
+from switchboard.v3.errors_pb2 import ErrorCode
+
+log = logging.getLogger(__name__)
+
+NOTICE_S: Final = 0.5
+"""Between saying NOT_SERVING and refusing calls: clients need it to turn to other replicas."""
+
+_OPTIONS: Final = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # Below the clients' keepalive, or they are sent away for too many pings.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 4_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 4_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_time_ms", 8_000),
+    ("grpc.keepalive_timeout_ms", 4_000),
+    ("grpc.http2.ping_timeout_ms", 4_000),
+    # Thousands of streams may open at once when an edge comes back.
+    ("grpc.server.max_pending_requests", 10_000),
+    ("grpc.server.max_pending_requests_hard_limit", 20_000),
+)
+
+
+class Server:
+    """One listening gRPC server. `services`: the full names that it will serve."""
+
+    def __init__(self, settings: ServiceSettings, name: str, services: Sequence[str]) -> None:
+        self._settings = settings
+        self._name = name
+        self._health = health.aio.HealthServicer()
+        self._stopping = asyncio.Event()
+        self.grpc = grpc.aio.server(interceptors=[_Errors()], options=_OPTIONS)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
+        reflection.enable_server_reflection(
+            (*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self.grpc
+        )
+
+    async def start(self, *, ready: bool = True) -> int:
+        """Listens, and returns the port. With `ready` false health says NOT_SERVING until told."""
+        await self.set_health("", ready)
+        address = self._settings.listen_addr
+        try:
+            port = self.grpc.add_insecure_port(address)
+        except RuntimeError:
+            port = 0
+        if not port:
+            log.error(
+                "%s cannot listen on %s: it is taken, or not this machine's", self._name, address
+            )
+            raise SystemExit(1)
+        await self.grpc.start()
+        log.info("%s listens on port %d", self._name, port)
+        return port
+
+    async def set_health(self, service: str, serving: bool) -> None:
+        """Says whether `service` ("": all of it) can be used."""
+        status = health_pb2.HealthCheckResponse
+        await self._health.set(service, status.SERVING if serving else status.NOT_SERVING)
+
+    async def run(self) -> None:
+        """Serves until SIGTERM or SIGINT, then drains."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        await self._stopping.wait()
+        log.info("%s is draining", self._name)
+        await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(NOTICE_S)
+        await self.stop(self._settings.drain_s)
+
+    async def stop(self, grace: float | None = None) -> None:
+        """Stops; running calls have `grace` seconds."""
+        await self.grpc.stop(grace)
+
+
+class _Errors(grpc.aio.ServerInterceptor):
+    """Starts each call's time budget, and maps what its handler raises to a status."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler = await continuation(handler_call_details)
+        if handler is None or not handler_call_details.method.startswith("/switchboard."):
+            return handler
+        if handler.response_streaming:
+            inner = handler.stream_stream or handler.unary_stream
+            make = (
+                grpc.stream_stream_rpc_method_handler
+                if handler.request_streaming
+                else grpc.unary_stream_rpc_method_handler
+            )
+            return make(
+                _streaming(inner), handler.request_deserializer, handler.response_serializer
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            _unary(handler.unary_unary), handler.request_deserializer, handler.response_serializer
+        )
+
+
+def _unary(inner: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+    async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        budget.start(context.time_remaining())
+        try:
+            return await inner(request, context)
+        except Exception as error:  # noqa: BLE001 - the boundary: everything becomes a status
+            await _abort(context, error)
+
+    return handle
+
+
+def _streaming(
+    inner: Callable[[Any, Any], AsyncIterator[Any]],
+) -> Callable[[Any, Any], AsyncIterator[Any]]:
+    async def handle(
+        request: Any, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> AsyncIterator[Any]:
+        budget.start(context.time_remaining())
+        try:
+            async for response in inner(request, context):
+                yield response
+        except Exception as error:  # noqa: BLE001 - the boundary: everything becomes a status
+            await _abort(context, error)
+
+    return handle
+
+
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> None:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if not isinstance(error, SwitchboardError):
+        log.error("a call failed by a fault of our own", exc_info=error)
+        error = SwitchboardError(ErrorCode.ERROR_CODE_INTERNAL, "A fault of the server's own.")
+    await context.abort_with_status(rpc_status.to_status(error.to_status()))

@@ -1,0 +1,104 @@
+"""Settings: one frozen object per process, read from the environment once.
+
+A field's variable is its name in upper case. Any of them may come from a file
+instead, as `NAME_FILE` (how containers hand out secrets). All problems are told
+at once, in one line, without the values: they may be secrets.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not (host and colon and port.isdigit() and int(port) < 65536):
+        raise ValueError("is not host:port")
+    return value
+
+
+CommaList = Annotated[tuple[str, ...], BeforeValidator(_split)]
+"""A list in one variable, its items separated by commas."""
+
+Address = Annotated[str, AfterValidator(_address)]
+"""`host:port`; a port of 0 lets the system choose."""
+
+
+class Settings(BaseModel):
+    """What every process may be told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="How much is logged: debug, info, warning or error."
+    )
+    log_format: Literal["human", "json"] = Field(
+        "human", description="Logs for people, or one JSON object a line."
+    )
+
+
+class ServiceSettings(Settings):
+    """What every gRPC service may be told."""
+
+    listen_addr: Address = Field(
+        "127.0.0.1:0", description="Where the service listens, host:port; on loopback by default."
+    )
+    drain_s: float = Field(
+        10, ge=0, description="How long running calls may go on after SIGTERM, in seconds."
+    )
+
+
+T = TypeVar("T", bound=Settings)
+
+
+def load(cls: type[T], program: str, environ: Mapping[str, str] = os.environ) -> T:
+    """Reads and checks the settings, or ends the process with status 2 and one line."""
+    values, problems = _collect(cls, environ)
+    try:
+        settings = cls.model_validate(values)
+    except ValidationError as error:
+        known = {problem.split(":")[0] for problem in problems}
+        problems += [line for line in map(_line, error.errors()) if line.split(":")[0] not in known]
+    if problems:
+        fail(program, "; ".join(problems))
+    return settings
+
+
+def fail(program: str, why: str) -> NoReturn:
+    """Ends the process with status 2: the operator must act."""
+    print(f"{program}: bad settings: {why}", file=sys.stderr)  # noqa: T201 - logs may not be set up
+    raise SystemExit(2)
+
+
+def _collect(cls: type[Settings], environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    values, problems = {}, []
+    for field in cls.model_fields:
+        name = field.upper()
+        value, path = environ.get(name), environ.get(f"{name}_FILE")
+        if value and path:
+            problems.append(f"{name}: set twice, by itself and by {name}_FILE")
+        elif value:
+            values[field] = value
+        elif path:
+            try:
+                values[field] = Path(path).read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                problems.append(f"{name}: {name}_FILE cannot be read ({type(error).__name__})")
+    return values, problems
+
+
+def _line(error: Any) -> str:
+    name = str(error["loc"][0]).upper() if error["loc"] else "settings"
+    if error["type"] == "missing":
+        return f"{name}: is not set"
+    return f"{name}: {str(error['msg']).removeprefix('Value error, ')}"

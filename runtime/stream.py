@@ -1,0 +1,77 @@
+"""The one queue between two tasks: bounded, so that a slow reader slows its writer."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class StreamClosed(Exception):
+    """The other side has closed the stream: nothing more will be read."""
+
+
+class BoundedStream(Generic[T]):
+    """Many writers, one reader, at most `limit` items waiting.
+
+    The reader takes all that waits at once: one gRPC message costs nearly the same
+    whatever it carries, so a reader that lags catches up by itself.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._items: deque[T] = deque()
+        self._closed = False
+        self._error: BaseException | None = None
+        self._readable = asyncio.Event()
+        self._writable = asyncio.Event()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"BoundedStream({state}, {len(self._items)}/{self._limit})"
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more can be put."""
+        return self._closed
+
+    async def put(self, item: T) -> None:
+        """Adds an item, waiting while the stream is full. Raises StreamClosed."""
+        while len(self._items) >= self._limit and not self._closed:
+            self._writable.clear()
+            await self._writable.wait()
+        self.put_now(item)
+
+    def put_now(self, item: T) -> None:
+        """Adds an item past the bound: for the few that must not wait. Raises StreamClosed."""
+        if self._closed:
+            raise StreamClosed
+        self._items.append(item)
+        self._readable.set()
+
+    async def take(self) -> list[T]:
+        """All that waits, at least one. Once closed and empty: [], or raises its error."""
+        while not self._items:
+            if self._closed:
+                if self._error is not None:
+                    raise self._error
+                return []
+            self._readable.clear()
+            await self._readable.wait()
+        taken = list(self._items)
+        self._items.clear()
+        self._writable.set()
+        return taken
+
+    async def __aiter__(self) -> AsyncIterator[list[T]]:
+        """Yields what `take` returns until the stream is closed and empty."""
+        while batch := await self.take():
+            yield batch
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Ends the stream; what waits can still be taken. Closing again does nothing."""
+        if not self._closed:
+            self._closed, self._error = True, error
+            self._readable.set()
+            self._writable.set()
