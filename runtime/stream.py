@@ -38,10 +38,14 @@ class BoundedStream(Generic[T]):
 
     async def put(self, item: T) -> None:
         """Adds an item, waiting while the stream is full. Raises StreamClosed."""
+        await self.room()
+        self.put_now(item)
+
+    async def room(self) -> None:
+        """Waits until an item fits: for one who must decide at once, and so reads on only then."""
         while len(self._items) >= self._limit and not self._closed:
             self._writable.clear()
             await self._writable.wait()
-        self.put_now(item)
 
     def put_now(self, item: T) -> None:
         """Adds an item past the bound: for the few that must not wait. Raises StreamClosed."""
