@@ -1,23 +1,26 @@
 """A gRPC server with what all of them share: health, reflection, errors, drain."""
 
 import asyncio
+import inspect
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
-from runtime import budget
+from runtime import budget, tls
 from runtime.channels import MAX_MESSAGE_BYTES
 from runtime.errors import SwitchboardError
 from runtime.settings import ServiceSettings
 from switchboard.v3.errors_pb2 import ErrorCode
 
 log = logging.getLogger(__name__)
+
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 NOTICE_S: Final = 0.5
 """Between saying NOT_SERVING and refusing calls: clients need it to turn to other replicas."""
@@ -47,7 +50,9 @@ class Server:
         self._name = name
         self._health = health.aio.HealthServicer()
         self._stopping = asyncio.Event()
-        self.grpc = grpc.aio.server(interceptors=[_Errors()], options=_OPTIONS)
+        self.grpc = grpc.aio.server(
+            interceptors=[_Callers(settings.tls_callers), _Errors()], options=_OPTIONS
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
         reflection.enable_server_reflection(
             (*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self.grpc
@@ -57,8 +62,12 @@ class Server:
         """Listens, and returns the port. With `ready` false health says NOT_SERVING until told."""
         await self.set_health("", ready)
         address = self._settings.listen_addr
+        source = tls.files(self._settings)
         try:
-            port = self.grpc.add_insecure_port(address)
+            if source is None:
+                port = self.grpc.add_insecure_port(address)
+            else:
+                port = self.grpc.add_secure_port(address, tls.server_credentials(source))
         except RuntimeError:
             port = 0
         if not port:
@@ -67,8 +76,15 @@ class Server:
             )
             raise SystemExit(1)
         await self.grpc.start()
-        log.info("%s listens on port %d", self._name, port)
+        log.info("%s listens on port %d, %s", self._name, port, self._reach(source))
         return port
+
+    def _reach(self, source: tls.Files | None) -> str:
+        if source is not None:
+            return "with mutual TLS"
+        host = self._settings.listen_addr.rpartition(":")[0].strip("[]")
+        local = host in ("127.0.0.1", "::1", "localhost")
+        return "on loopback only" if local else "in the clear: anyone who reaches it may call it"
 
     async def set_health(self, service: str, serving: bool) -> None:
         """Says whether `service` ("": all of it) can be used."""
@@ -91,6 +107,44 @@ class Server:
         await self.grpc.stop(grace)
 
 
+class _Callers(grpc.aio.ServerInterceptor):
+    """Refuses callers whose certificate carries none of the names that may call."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = frozenset(names)
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler = await continuation(handler_call_details)
+        if handler is None or not self._names or not _ours(handler_call_details):
+            return handler
+        return _with(handler, self._checked)
+
+    def _checked(self, inner: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.isasyncgenfunction(inner):
+
+            async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+                await self._check(context)
+                async for response in inner(request, context):
+                    yield response
+
+            return stream
+
+        async def call(request: Any, context: Context) -> Any:
+            await self._check(context)
+            return await inner(request, context)
+
+        return call
+
+    async def _check(self, context: Context) -> None:
+        if not self._names & tls.caller_names(context):
+            log.warning("refused a caller that is none of %s", ", ".join(sorted(self._names)))
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "This caller may not call here.")
+
+
 class _Errors(grpc.aio.ServerInterceptor):
     """Starts each call's time budget, and maps what its handler raises to a status."""
 
@@ -100,25 +154,27 @@ class _Errors(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         handler = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith("/switchboard."):
+        if handler is None or not _ours(handler_call_details):
             return handler
-        if handler.response_streaming:
-            inner = handler.stream_stream or handler.unary_stream
-            make = (
-                grpc.stream_stream_rpc_method_handler
-                if handler.request_streaming
-                else grpc.unary_stream_rpc_method_handler
-            )
-            return make(
-                _streaming(inner), handler.request_deserializer, handler.response_serializer
-            )
-        return grpc.unary_unary_rpc_method_handler(
-            _unary(handler.unary_unary), handler.request_deserializer, handler.response_serializer
-        )
+        return _with(handler, _streaming if handler.response_streaming else _unary)
 
 
-def _unary(inner: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
-    async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+def _ours(call: grpc.HandlerCallDetails) -> bool:
+    return call.method.startswith("/switchboard.")
+
+
+def _with(handler: Any, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Any:
+    """The same handler, its behaviour wrapped."""
+    streams = (handler.request_streaming, handler.response_streaming)
+    kind = "_".join("stream" if streaming else "unary" for streaming in streams)
+    make = getattr(grpc, f"{kind}_rpc_method_handler")
+    return make(
+        wrap(getattr(handler, kind)), handler.request_deserializer, handler.response_serializer
+    )
+
+
+def _unary(inner: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def handle(request: Any, context: Context) -> Any:
         budget.start(context.time_remaining())
         try:
             return await inner(request, context)
@@ -128,12 +184,8 @@ def _unary(inner: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], 
     return handle
 
 
-def _streaming(
-    inner: Callable[[Any, Any], AsyncIterator[Any]],
-) -> Callable[[Any, Any], AsyncIterator[Any]]:
-    async def handle(
-        request: Any, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> AsyncIterator[Any]:
+def _streaming(inner: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
+    async def handle(request: Any, context: Context) -> AsyncIterator[Any]:
         budget.start(context.time_remaining())
         try:
             async for response in inner(request, context):
@@ -144,7 +196,7 @@ def _streaming(
     return handle
 
 
-async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> None:
+async def _abort(context: Context, error: Exception) -> None:
     if isinstance(error, grpc.aio.AbortError):
         raise error
     if not isinstance(error, SwitchboardError):

@@ -9,9 +9,18 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FilePath,
+    ValidationError,
+    model_validator,
+)
 
 
 def _split(value: object) -> object:
@@ -45,6 +54,24 @@ class Settings(BaseModel):
     log_format: Literal["human", "json"] = Field(
         "human", description="Logs for people, or one JSON object a line."
     )
+    tls_cert_file: FilePath | None = Field(
+        None,
+        description="This process's certificate (PEM). With the two below: mutual TLS between "
+        "the services; renewed files are taken without a restart.",
+    )
+    tls_key_file: FilePath | None = Field(None, description="The certificate's key (PEM).")
+    tls_ca_file: FilePath | None = Field(
+        None, description="The authority that signed all services' certificates (PEM)."
+    )
+
+    @model_validator(mode="after")
+    def _whole_tls(self) -> Self:
+        if (
+            len({self.tls_cert_file is None, self.tls_key_file is None, self.tls_ca_file is None})
+            > 1
+        ):
+            raise ValueError("TLS_CERT_FILE, TLS_KEY_FILE and TLS_CA_FILE: set all of them or none")
+        return self
 
 
 class ServiceSettings(Settings):
@@ -55,6 +82,11 @@ class ServiceSettings(Settings):
     )
     drain_s: float = Field(
         10, ge=0, description="How long running calls may go on after SIGTERM, in seconds."
+    )
+    tls_callers: CommaList = Field(
+        (),
+        description="Names that callers' certificates must carry one of; empty: any that the "
+        "authority signed.",
     )
 
 
@@ -98,7 +130,8 @@ def _collect(cls: type[Settings], environ: Mapping[str, str]) -> tuple[dict[str,
 
 
 def _line(error: Any) -> str:
-    name = str(error["loc"][0]).upper() if error["loc"] else "settings"
-    if error["type"] == "missing":
-        return f"{name}: is not set"
-    return f"{name}: {str(error['msg']).removeprefix('Value error, ')}"
+    why = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return why
+    name = str(error["loc"][0]).upper()
+    return f"{name}: is not set" if error["type"] == "missing" else f"{name}: {why}"
