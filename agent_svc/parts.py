@@ -1,0 +1,410 @@
+"""What a model streams, made into events: text, tool calls, usage, and how it ended.
+
+Bytes of a streaming chat completion go in, cut anywhere; events come out. The form is
+OpenAI's, and so are most of the departures from it that this takes from the providers
+that speak it, each told where it is met. The rules:
+
+- Tool calls come out together at the end, and only of an answer that is whole: a call
+  whose arguments broke off must never run.
+- `close()` gives exactly one ending. A stream that has shown neither a finish_reason
+  nor `[DONE]` was cut short, however much it said.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+# One chunk may carry all the arguments of a call; no answer needs a line of this size.
+MAX_LINE_BYTES: Final = 8 * 1024 * 1024
+
+_BOM: Final = b"\xef\xbb\xbf"
+_CUT_SHORT: Final = frozenset(
+    # OpenAI, Mistral, others; then OpenRouter and DeepSeek for failures of their own.
+    {"length", "max_tokens", "model_length", "error", "insufficient_system_resource"}
+)
+_FILTERED: Final = frozenset({"content_filter", "refusal", "safety"})
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of the answer, never empty."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallReady:
+    """A whole tool call. The provider's id may be empty or stand in several calls."""
+
+    index: int
+    provider_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counts them; the last one of a stream holds."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The answer is whole. The reason is the provider's word; empty where only [DONE] came."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Truncated:
+    """The answer is not whole: it was cut short, or reached the token limit."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The model refused, or a content filter stopped it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderError:
+    """The provider sent an error in place of a chunk. `code` is its word or number for it."""
+
+    code: str
+
+
+Ending: TypeAlias = Finish | Truncated | Refused | ProviderError
+Event: TypeAlias = Text | ToolCallReady | Usage | Ending
+
+
+class SseDecoder:
+    """Server-sent events: bytes in, the data of each event out.
+
+    Lines may end in LF, CRLF or CR; comments, `event:`, `id:` and `retry:` lines carry
+    nothing that is needed here.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []  # of a line that is not over
+        self._size = 0
+        self._data: list[bytes] = []  # lines of an event that is not over
+        self._after_cr = False
+        self._first = True
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The data of each event that these bytes complete. Raises ValueError past the bound."""
+        if self._after_cr and data:
+            data = data.removeprefix(b"\n")  # its CR ended the line already
+            self._after_cr = False
+        if b"\r" in data:
+            self._after_cr = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        head, newline, rest = data.partition(b"\n")
+        self._hold(head)
+        if not newline:
+            return []
+        lines = [self._line(), *rest.split(b"\n")]
+        self._hold(lines.pop())
+        return [event for line in lines if (event := self._take(line)) is not None]
+
+    def close(self) -> list[bytes]:
+        """The data of an event that the end of the stream left open."""
+        events = [event for line in (self._line(), b"") if (event := self._take(line)) is not None]
+        self._data.clear()
+        return events
+
+    def _hold(self, piece: bytes) -> None:
+        if piece:
+            self._size += len(piece)
+            if self._size > MAX_LINE_BYTES:
+                raise ValueError("a line of the stream is too long")
+            self._pieces.append(piece)
+
+    def _line(self) -> bytes:
+        line = b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
+        return line
+
+    def _take(self, line: bytes) -> bytes | None:
+        if self._first:
+            self._first, line = False, line.removeprefix(_BOM)
+        if line.startswith(b"data:"):
+            self._data.append(line[6:] if line.startswith(b"data: ") else line[5:])
+        elif not line and self._data:
+            event = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+            self._data.clear()
+            return event
+        return None
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | dict[str, Any] | None = None
+
+
+class _ToolCall(msgspec.Struct):
+    index: int | None = None
+    id: str | int | None = None
+    function: _Function | None = None
+
+
+class _Delta(msgspec.Struct):
+    content: str | list[Any] | None = None
+    refusal: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+    # Thinking, by the names that DeepSeek and OpenRouter give it: counted, not shown.
+    reasoning_content: Any = None
+    reasoning: Any = None
+
+
+class _Choice(msgspec.Struct):
+    index: int | None = None
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | float | None = None
+    completion_tokens: int | float | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: Any = None
+    object: str | None = None
+    code: Any = None
+
+
+_decode = msgspec.json.Decoder(_Chunk).decode
+
+
+@dataclass(slots=True)
+class _OpenCall:
+    provider_id: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+
+    def begins_another(self, provider_id: str, name: str, arguments: str) -> bool:
+        """Whether a delta at this call's place belongs to a call of its own.
+
+        Only a name can begin a call. Some providers give every parallel call the index 0,
+        or none; others repeat id and name in each delta of one call.
+        """
+        if not name:
+            return False
+        if written := "".join(self.arguments):
+            if not _is_json(written):
+                return False
+            if arguments:
+                return True
+        if provider_id and self.provider_id:
+            return provider_id != self.provider_id
+        return name != self.name
+
+    def add(self, provider_id: str, name: str, arguments: str) -> None:
+        self.provider_id = self.provider_id or provider_id
+        self.name = self.name or name
+        if arguments:
+            self.arguments.append(arguments)
+
+
+class ToolCalls:
+    """The tool calls of one answer, put together from their deltas."""
+
+    def __init__(self) -> None:
+        self._calls: list[_OpenCall] = []
+        self._at: dict[int, _OpenCall] = {}  # the newest at each of the provider's places
+
+    def add(self, delta: _ToolCall) -> int:
+        """Takes one delta; returns how many characters it brought."""
+        function = delta.function or _Function()
+        provider_id = str(delta.id) if delta.id is not None else ""
+        name, arguments = function.name or "", _text_of_arguments(function.arguments)
+        call = self._place(delta.index, provider_id)
+        if call is None or call.begins_another(provider_id, name, arguments):
+            call = _OpenCall()
+            self._calls.append(call)
+            if delta.index is not None:
+                self._at[delta.index] = call
+        call.add(provider_id, name, arguments)
+        return len(name) + len(arguments)
+
+    def ready(self) -> list[ToolCallReady]:
+        """All calls, in the order they were begun."""
+        return [
+            ToolCallReady(
+                index,
+                call.provider_id,
+                call.name,
+                _without_surrogates("".join(call.arguments)),
+            )
+            for index, call in enumerate(self._calls)
+        ]
+
+    def _place(self, index: int | None, provider_id: str) -> _OpenCall | None:
+        if index is not None:
+            return self._at.get(index)
+        same = [call for call in self._calls if provider_id and call.provider_id == provider_id]
+        candidates = same or self._calls
+        return candidates[-1] if candidates else None
+
+
+class Answer:
+    """One streamed answer of a model: bytes in, events out."""
+
+    def __init__(self) -> None:
+        self._sse = SseDecoder()
+        self._tool_calls = ToolCalls()
+        self._reasons: list[str] = []
+        self._refused = False
+        self._error: ProviderError | None = None
+        self._done = False
+        self._half = ""  # a surrogate that waits for its other half
+        self.characters = 0  # of all that was written, for want of a usage report
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing that may follow matters any more: `[DONE]`, or an error."""
+        return self._done or self._error is not None
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The text and usage that these bytes bring."""
+        try:
+            chunks = self._sse.feed(data)
+        except ValueError:
+            self._error = ProviderError("line_too_long")
+            return []
+        return self._events(chunks, whole=True)
+
+    def close(self) -> list[Event]:
+        """The end of the stream: what was held back, the tool calls, and one ending."""
+        events = self._events(self._sse.close(), whole=False)
+        ending = self._ending()
+        calls = self._tool_calls.ready() if isinstance(ending, Finish) else []
+        return [*events, *calls, ending]
+
+    def _events(self, chunks: list[bytes], *, whole: bool) -> list[Event]:
+        events: list[Event] = []
+        for data in chunks:
+            if self.over:
+                break
+            if data.strip() == b"[DONE]":
+                self._done = True
+                break
+            if not data.strip():
+                continue
+            chunk = _chunk_of(data)
+            if chunk is None:
+                if whole:  # otherwise the stream broke off inside it
+                    self._error = ProviderError("invalid_chunk")
+                break
+            self._chunk(chunk, events)
+        return events
+
+    def _chunk(self, chunk: _Chunk, events: list[Event]) -> None:
+        if chunk.error or chunk.object == "error":  # vLLM puts the error where the chunk would be
+            self._error = ProviderError(_code_of(chunk.error or {"code": chunk.code}))
+            return
+        for choice in chunk.choices or ():
+            if choice.index:  # only one answer was asked for
+                continue
+            if choice.delta is not None:
+                self._delta(choice.delta, events)
+            if choice.finish_reason:
+                self._reasons.append(choice.finish_reason.lower())
+        if (usage := chunk.usage) is not None:
+            tokens = int(usage.prompt_tokens or 0), int(usage.completion_tokens or 0)
+            if any(tokens):
+                events.append(Usage(*tokens))
+
+    def _delta(self, delta: _Delta, events: list[Event]) -> None:
+        if text := _text_of_content(delta.content):
+            self.characters += len(text)
+            if text := self._mend(text):
+                events.append(Text(text))
+        if delta.refusal:
+            self.characters += len(delta.refusal)
+            self._refused = True
+        for thought in (delta.reasoning_content, delta.reasoning):
+            if isinstance(thought, str):
+                self.characters += len(thought)
+        for call in delta.tool_calls or ():
+            self.characters += self._tool_calls.add(call)
+
+    def _mend(self, text: str) -> str:
+        """Joins a character that was cut into two surrogates, each in a chunk of its own."""
+        if not self._half and text.isascii():
+            return text
+        text, self._half = self._half + text, ""
+        if "\ud800" <= text[-1] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return _without_surrogates(text)
+
+    def _ending(self) -> Ending:
+        if self._error is not None:
+            return self._error
+        if self._refused or not _FILTERED.isdisjoint(self._reasons):
+            return Refused()
+        # A finish may be sent twice: the worst of them holds.
+        if cut := _CUT_SHORT.intersection(self._reasons):
+            return Truncated(min(cut))
+        if not self._reasons and not self._done:
+            return Truncated("no finish_reason")
+        return Finish(self._reasons[0] if self._reasons else "")
+
+
+def _chunk_of(data: bytes) -> _Chunk | None:
+    try:
+        return _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    try:  # the fast decoder refuses half a surrogate pair, which some servers send
+        return msgspec.convert(json.loads(data), _Chunk)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _without_surrogates(text: str) -> str:
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _text_of_content(content: str | list[Any] | None) -> str:
+    """Content is a text, or (Mistral) a list of parts of which some are text."""
+    if isinstance(content, list):
+        parts = (part.get("text") for part in content if isinstance(part, dict))
+        return "".join(part for part in parts if isinstance(part, str))
+    return content or ""
+
+
+def _text_of_arguments(arguments: str | dict[str, Any] | None) -> str:
+    if isinstance(arguments, dict):
+        return msgspec.json.encode(arguments).decode()
+    return arguments or ""
+
+
+def _code_of(error: object) -> str:
+    """A provider's word or number for an error; never its message, which may quote anything."""
+    if isinstance(error, dict):
+        for key in ("code", "type", "status"):
+            if isinstance(value := error.get(key), str | int) and value:
+                return str(value)[:64]
+    return "unknown"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
