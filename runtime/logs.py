@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from runtime import tracing
 from runtime.settings import Settings
 
 _bound: ContextVar[dict[str, str]] = ContextVar("bound", default={})  # noqa: B039 - never mutated
@@ -41,6 +42,11 @@ def configure(settings: Settings, service: str) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
+def _ids() -> dict[str, str]:
+    found = tracing.trace_id()
+    return {**_bound.get(), "trace_id": found} if found else _bound.get()
+
+
 def _origin(record: logging.LogRecord) -> str:
     if not record.exc_info or record.exc_info[1] is None:
         return ""
@@ -56,7 +62,7 @@ class _Human(logging.Formatter):
         parts = [time, f"{record.levelname.lower():7}", record.getMessage()]
         if origin := _origin(record):
             parts.append(f"({origin})")
-        parts += [f"{name}={value}" for name, value in _bound.get().items()]
+        parts += [f"{name}={value}" for name, value in _ids().items()]
         return " ".join(parts).replace("\n", " ")
 
 
@@ -72,7 +78,7 @@ class _Json(logging.Formatter):
             "service": self._service,
             "logger": record.name,
             "message": record.getMessage(),
-            **_bound.get(),
+            **_ids(),
         }
         if origin := _origin(record):
             line["error"] = origin

@@ -4,7 +4,8 @@ import asyncio
 import inspect
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -12,7 +13,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
-from runtime import budget, tls
+from runtime import budget, metrics, tls, tracing
 from runtime.channels import MAX_MESSAGE_BYTES
 from runtime.errors import SwitchboardError
 from runtime.settings import ServiceSettings
@@ -156,7 +157,9 @@ class _Errors(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or not _ours(handler_call_details):
             return handler
-        return _with(handler, _streaming if handler.response_streaming else _unary)
+        method = handler_call_details.method.removeprefix("/switchboard.v3.")
+        wrap = _streaming if handler.response_streaming else _unary
+        return _with(handler, lambda inner: wrap(method, inner))
 
 
 def _ours(call: grpc.HandlerCallDetails) -> bool:
@@ -173,33 +176,47 @@ def _with(handler: Any, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
     )
 
 
-def _unary(inner: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+@contextmanager
+def _observed(method: str, context: Context) -> Iterator[metrics.Outcome]:
+    budget.start(context.time_remaining())
+    with (
+        tracing.serving(method, context.invocation_metadata()),
+        metrics.rpc(method) as outcome,
+    ):
+        yield outcome
+
+
+def _unary(method: str, inner: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def handle(request: Any, context: Context) -> Any:
-        budget.start(context.time_remaining())
-        try:
-            return await inner(request, context)
-        except Exception as error:  # noqa: BLE001 - the boundary: everything becomes a status
-            await _abort(context, error)
+        with _observed(method, context) as outcome:
+            try:
+                return await inner(request, context)
+            except Exception as error:  # noqa: BLE001 - the boundary: everything becomes a status
+                await _abort(context, error, outcome)
 
     return handle
 
 
-def _streaming(inner: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
+def _streaming(
+    method: str, inner: Callable[..., AsyncIterator[Any]]
+) -> Callable[..., AsyncIterator[Any]]:
     async def handle(request: Any, context: Context) -> AsyncIterator[Any]:
-        budget.start(context.time_remaining())
-        try:
-            async for response in inner(request, context):
-                yield response
-        except Exception as error:  # noqa: BLE001 - the boundary: everything becomes a status
-            await _abort(context, error)
+        with _observed(method, context) as outcome:
+            try:
+                async for response in inner(request, context):
+                    yield response
+            except Exception as error:  # noqa: BLE001 - the boundary: everything becomes a status
+                await _abort(context, error, outcome)
 
     return handle
 
 
-async def _abort(context: Context, error: Exception) -> None:
+async def _abort(context: Context, error: Exception, outcome: metrics.Outcome) -> None:
     if isinstance(error, grpc.aio.AbortError):
         raise error
     if not isinstance(error, SwitchboardError):
         log.error("a call failed by a fault of our own", exc_info=error)
         error = SwitchboardError(ErrorCode.ERROR_CODE_INTERNAL, "A fault of the server's own.")
-    await context.abort_with_status(rpc_status.to_status(error.to_status()))
+    status = rpc_status.to_status(error.to_status())
+    outcome.status = status.code.name
+    await context.abort_with_status(status)

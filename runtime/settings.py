@@ -54,6 +54,12 @@ class Settings(BaseModel):
     log_format: Literal["human", "json"] = Field(
         "human", description="Logs for people, or one JSON object a line."
     )
+    admin_addr: Address | None = Field(
+        None, description="Where Prometheus finds /metrics, host:port; not set: nowhere."
+    )
+    otel_exporter_otlp_endpoint: str = Field(
+        "", description="An OTLP/HTTP collector for traces, such as http://127.0.0.1:4318."
+    )
     tls_cert_file: FilePath | None = Field(
         None,
         description="This process's certificate (PEM). With the two below: mutual TLS between "

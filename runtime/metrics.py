@@ -1,0 +1,61 @@
+"""Metrics for Prometheus, on a port of their own.
+
+A service names its own in its `metrics.py`; here stand those of every gRPC server.
+Base units, and labels from closed lists only: never a user, a device or a request.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+from runtime.settings import Settings
+
+LATENCY_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+"""Seconds: from a read of memory to an answer that waits for a person."""
+
+RPCS: Final = Counter(
+    "switchboard_rpcs_total", "Calls that ended, by method and gRPC status.", ["method", "status"]
+)
+RPC_SECONDS: Final = Histogram(
+    "switchboard_rpc_duration_seconds", "How long calls took.", ["method"], buckets=LATENCY_BUCKETS
+)
+RPCS_ACTIVE: Final = Gauge(
+    "switchboard_rpcs_active", "Calls and streams that are being served.", ["method"]
+)
+
+
+class Outcome:
+    """What became of a call; OK unless told otherwise."""
+
+    __slots__ = ("status",)
+
+    def __init__(self) -> None:
+        self.status = "OK"
+
+
+@contextmanager
+def rpc(method: str) -> Iterator[Outcome]:
+    """Counts and times one call."""
+    started, outcome = perf_counter(), Outcome()
+    active = RPCS_ACTIVE.labels(method)
+    active.inc()
+    try:
+        yield outcome
+    except BaseException:
+        if outcome.status == "OK":
+            outcome.status = "CANCELLED"
+        raise
+    finally:
+        active.dec()
+        RPCS.labels(method, outcome.status).inc()
+        RPC_SECONDS.labels(method).observe(perf_counter() - started)
+
+
+def serve(settings: Settings) -> None:
+    """Serves `/metrics` where ADMIN_ADDR says; nowhere when it is not set."""
+    if settings.admin_addr is not None:
+        host, _, port = settings.admin_addr.rpartition(":")
+        start_http_server(int(port), host.strip("[]"))
