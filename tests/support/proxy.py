@@ -1,0 +1,146 @@
+"""A bad network on purpose: a TCP proxy that can cut, stall, throttle and reset.
+
+async with FaultProxy("127.0.0.1", port) as proxy:
+    connect to 127.0.0.1:{proxy.port}
+    proxy.cut()        # every connection ends at once, as when a process dies (FIN)
+    proxy.reset()      # the same with RST
+    proxy.stall()      # bytes wait, both ways; the sockets look alive
+    proxy.flow()       # on again; what waited goes through
+    proxy.throttle(1)  # bytes a second towards the client
+    proxy.refuse()     # new connections end at once, until flow()
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+
+@dataclass(eq=False)
+class _Connection:
+    near: asyncio.StreamWriter
+    far: asyncio.StreamWriter
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def close(self, *, hard: bool) -> None:
+        for writer in (self.near, self.far):
+            if hard:
+                sock = writer.get_extra_info("socket")
+                with contextlib.suppress(OSError):
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort() if hard else writer.close()
+
+
+class FaultProxy:
+    """Stands before `host:port`. All faults act on every connection of the moment."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._connections: set[_Connection] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._refusing = False
+        self._bytes_per_second: float | None = None
+        self._server: asyncio.Server | None = None
+        self.accepted = 0
+        """How many connections have come so far."""
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._server
+        self._server.close()
+        tasks = [task for connection in self._connections for task in connection.tasks]
+        self.reset()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def port(self) -> int:
+        assert self._server
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def open(self) -> int:
+        """How many connections stand."""
+        return len(self._connections)
+
+    def cut(self) -> None:
+        self._end(hard=False)
+
+    def reset(self) -> None:
+        self._end(hard=True)
+
+    def _end(self, *, hard: bool) -> None:
+        for connection in tuple(self._connections):
+            for task in connection.tasks:
+                task.cancel()
+            connection.close(hard=hard)
+
+    def stall(self) -> None:
+        self._flowing.clear()
+
+    def throttle(self, bytes_per_second: float | None) -> None:
+        self._bytes_per_second = bytes_per_second
+
+    def refuse(self) -> None:
+        self._refusing = True
+
+    def flow(self) -> None:
+        self._refusing = False
+        self._bytes_per_second = None
+        self._flowing.set()
+
+    async def _accept(self, near_reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        if self._refusing:
+            near.transport.abort()
+            return
+        try:
+            far_reader, far = await asyncio.open_connection(*self._target)
+        except OSError:
+            near.transport.abort()
+            return
+        connection = _Connection(near, far)
+        self._connections.add(connection)
+        connection.tasks = [
+            asyncio.create_task(self._pump(near_reader, far, slow=False)),
+            asyncio.create_task(self._pump(far_reader, near, slow=True)),
+        ]
+        await asyncio.wait(connection.tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in connection.tasks:
+            task.cancel()
+        await asyncio.gather(*connection.tasks, return_exceptions=True)
+        connection.close(hard=False)
+        self._connections.discard(connection)
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, slow: bool
+    ) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(16 * 1024):
+                await self._flowing.wait()
+                if slow and self._bytes_per_second is not None:
+                    await self._trickle(data, writer)
+                else:
+                    writer.write(data)
+                await writer.drain()
+
+    async def _trickle(self, data: bytes, writer: asyncio.StreamWriter) -> None:
+        for index in range(len(data)):
+            if self._bytes_per_second is None:  # on again: the rest at once
+                writer.write(data[index:])
+                return
+            writer.write(data[index : index + 1])
+            await writer.drain()
+            await asyncio.sleep(1 / self._bytes_per_second)
