@@ -1,0 +1,36 @@
+"""Runs the agent service."""
+
+from __future__ import annotations
+
+import asyncio
+
+from agent_svc.model import Model
+from agent_svc.service import AgentServicer
+from agent_svc.settings import AgentSettings
+from runtime import logs, metrics, model, tracing
+from runtime.channels import dial
+from runtime.server import Server
+from runtime.settings import load
+from switchboard.v3.agent_pb2 import DESCRIPTOR
+from switchboard.v3.agent_pb2_grpc import add_AgentServiceServicer_to_server
+from switchboard.v3.memory_pb2_grpc import MemoryServiceStub
+
+
+async def main(settings: AgentSettings) -> None:
+    """Serves until it is told to stop."""
+    server = Server(settings, "agent_svc", [DESCRIPTOR.services_by_name["AgentService"].full_name])
+    async with model.client(settings) as client, dial(settings.memory_addr, settings) as memory:
+        servicer = AgentServicer(
+            Model(client, settings.agent_model), MemoryServiceStub(memory), settings.budgets
+        )
+        add_AgentServiceServicer_to_server(servicer, server.grpc)
+        await server.start()
+        await server.run()
+
+
+if __name__ == "__main__":
+    settings = load(AgentSettings, "agent_svc")
+    logs.configure(settings, "agent_svc")
+    tracing.configure(settings, "agent_svc")
+    metrics.serve(settings)
+    asyncio.run(main(settings))

@@ -1,0 +1,264 @@
+"""The tool loop: the model speaks, its tools run, and it speaks again, until it is done.
+
+    ask the model ──► text goes out as it comes
+         ▲                 │ no tool calls: done
+         │                 ▼
+         └── results ◄── tool calls, side by side (device: `execute_on_client`)
+
+The loop ends by returning, or by raising SwitchboardError; what it has spent and what the
+device returned can be asked at any time, for a run that is cancelled too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import orjson
+
+from agent_svc.agents import Budgets
+from agent_svc.catalogue import CATALOGUE, REMEMBER
+from agent_svc.model import Cost, Message, ModelCall
+from agent_svc.parts import Text, ToolCallReady
+from agent_svc.tools import BadArguments, Tool, failed, told
+from runtime import tracing
+from runtime.errors import SwitchboardError
+from switchboard.v3.agent_pb2 import DeviceToolCall, RunActivity, RunOutput, RunText, ToolRecord
+from switchboard.v3.errors_pb2 import ErrorCode
+from switchboard.v3.frames_pb2 import ActivityState, ToolCall, ToolResult
+from switchboard.v3.values_pb2 import Json
+
+log = logging.getLogger(__name__)
+
+MAX_CALLS_PER_ROUND: Final = 32
+
+Emit = Callable[[RunOutput], Awaitable[None]]
+"""Sends one output on; waits while the reader is behind, and so slows the model down."""
+
+ExecuteOnClient = Callable[[DeviceToolCall], Awaitable[ToolResult]]
+"""Runs a tool on the device. Never fails: what goes wrong there is told in the result."""
+
+ServerTool = Callable[[dict[str, Any]], Awaitable[str]]
+"""Runs a tool on the server: arguments in, JSON text for the model out."""
+
+
+class CallsModel(Protocol):
+    """What the loop needs of a model."""
+
+    def call(self, messages: list[Message], tools: list[dict[str, Any]]) -> ModelCall:
+        """One call, not yet made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a run reaches outside itself."""
+
+    model: CallsModel
+    emit: Emit
+    execute_on_client: ExecuteOnClient
+    server_tools: Mapping[str, ServerTool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """A tool call of the model's, with an id that no other message of the run has."""
+
+    ready: ToolCallReady
+    id: str
+
+
+class Loop:
+    """One run of an agent. `offered`: the names of the tools that the model may call."""
+
+    def __init__(
+        self,
+        messages: list[Message],
+        offered: Collection[str],
+        budgets: Budgets,
+        around: Surroundings,
+    ) -> None:
+        self._messages = messages
+        self._offered = offered
+        self._budgets = budgets
+        self._around = around
+        self._seconds = budgets.seconds
+        self._said = ""  # the end of what was said, to part the text of two rounds
+        self._ids: set[str] = set()
+        self._call: ModelCall | None = None  # the one under way
+        self._spent = Cost()
+        self.tool_results: list[ToolRecord] = []
+
+    def cost(self) -> Cost:
+        """What the run has cost so far, the call under way included."""
+        total = Cost()
+        total.add(self._spent)
+        if self._call is not None:
+            total.add(self._call.cost())
+        return total
+
+    async def run(self) -> None:
+        """Runs to the end. Raises SwitchboardError; what was said before stands."""
+        for rounds_left in range(self._budgets.rounds, -1, -1):
+            calls = await self._ask()
+            if not calls:
+                return
+            if not rounds_left or self.cost().tokens >= self._budgets.tokens:
+                break
+            await self._run_tools(calls)
+        raise _limit()
+
+    async def _ask(self) -> list[_Called]:
+        """One round of the model: says its text, returns its tool calls."""
+        await self._activity(ActivityState.ACTIVITY_STATE_THINKING)
+        tools = [CATALOGUE[name].for_model() for name in self._tools()]
+        self._call = self._around.model.call(list(self._messages), tools)
+        text: list[str] = []
+        calls: list[_Called] = []
+        try:
+            with tracing.span("model"):
+                async with self._own_time(), aclosing(self._call.said()) as events:
+                    async for event in events:
+                        match event:
+                            case Text(piece):
+                                await self._say(piece, first=not text)
+                                text.append(piece)
+                                self._watch_tokens()
+                            case ToolCallReady():
+                                calls.append(_Called(event, self._id(event.provider_id)))
+        finally:
+            self._spent.add(self._call.cost())
+            self._call = None
+        self._messages.append(_assistant("".join(text), calls))
+        return calls
+
+    def _tools(self) -> list[str]:
+        """What is offered now: once a device has answered, its data must not teach the memory."""
+        return [name for name in self._offered if name != REMEMBER.name or not self.tool_results]
+
+    async def _say(self, piece: str, *, first: bool) -> None:
+        if first:
+            await self._activity(ActivityState.ACTIVITY_STATE_WRITING)
+            if self._said and not self._said[-1].isspace():
+                piece = "\n\n" + piece
+        self._said = piece
+        await self._around.emit(RunOutput(text=RunText(text=piece)))
+
+    def _watch_tokens(self) -> None:
+        if self.cost().tokens > self._budgets.tokens:
+            raise _limit()
+
+    async def _run_tools(self, calls: list[_Called]) -> None:
+        """Runs a round's calls side by side; the model reads the results in its own order."""
+        offered = frozenset(self._tools())
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._result(called, offered, place))
+                    for place, called in enumerate(calls)
+                ]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from failures
+        for called, task in zip(calls, tasks, strict=True):
+            self._messages.append(
+                {"role": "tool", "tool_call_id": called.id, "content": task.result()}
+            )
+
+    async def _result(self, called: _Called, offered: Collection[str], place: int) -> str:
+        """What the model is told of one call: its result, or why there is none."""
+        name = called.ready.name
+        if place >= MAX_CALLS_PER_ROUND:
+            return failed("too_many_calls", f"At most {MAX_CALLS_PER_ROUND} calls at once.")
+        if name not in offered:
+            return failed("unknown_tool", "There is no such tool here.")
+        tool = CATALOGUE[name]
+        try:
+            arguments = tool.checked(called.ready.arguments)
+        except BadArguments as bad:
+            return failed("invalid_arguments", str(bad))
+        await self._activity(ActivityState.ACTIVITY_STATE_CALLING_TOOL, name)
+        if tool.runs_on_server:
+            async with self._own_time():
+                return await self._around.server_tools[name](arguments)
+        return await self._on_device(tool, arguments)
+
+    async def _on_device(self, tool: Tool, arguments: dict[str, Any]) -> str:
+        # The provider's ids may be empty or repeat; this one is ours alone.
+        call = ToolCall(
+            call_id=str(uuid.uuid4()),
+            name=tool.name,
+            arguments=Json(utf8=orjson.dumps(arguments)),
+            deadline_ms=tool.deadline_ms,
+            requires_approval=tool.requires_approval,
+        )
+        result = await self._around.execute_on_client(
+            DeviceToolCall(call=call, entity=tool.kind, effect=tool.effect)
+        )
+        self.tool_results.append(
+            ToolRecord(
+                call_id=call.call_id, name=call.name, arguments=call.arguments, result=result
+            )
+        )
+        return told(tool, result)
+
+    async def _activity(self, state: ActivityState.ValueType, tool: str | None = None) -> None:
+        await self._around.emit(RunOutput(activity=RunActivity(state=state, tool=tool)))
+
+    @asynccontextmanager
+    async def _own_time(self) -> AsyncIterator[None]:
+        """Counts against the seconds. Raises SwitchboardError once they are used up."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._seconds) as clock:
+                yield
+        except TimeoutError:
+            if not clock.expired():
+                raise
+            raise SwitchboardError(
+                ErrorCode.ERROR_CODE_DEADLINE_EXCEEDED, "The answer took too long."
+            ) from None
+        finally:
+            self._seconds = max(0.0, self._seconds - (time.monotonic() - began))
+
+    def _id(self, provider_id: str) -> str:
+        """The id of a call between us and the provider: its own where that is of use."""
+        given = provider_id if provider_id and provider_id not in self._ids else uuid.uuid4().hex
+        self._ids.add(given)
+        return given
+
+
+def _assistant(text: str, calls: list[_Called]) -> Message:
+    message: Message = {"role": "assistant", "content": text or None}
+    if calls:
+        message["tool_calls"] = [
+            {
+                "id": called.id,
+                "type": "function",
+                "function": {
+                    "name": called.ready.name or "unknown",
+                    "arguments": _echoed(called.ready.arguments),
+                },
+            }
+            for called in calls
+        ]
+    return message
+
+
+def _echoed(arguments: str) -> str:
+    """The arguments as they may stand in the history: some providers refuse broken JSON there."""
+    try:
+        valid = isinstance(orjson.loads(arguments), dict)
+    except orjson.JSONDecodeError:
+        valid = False
+    return arguments if valid else "{}"
+
+
+def _limit() -> SwitchboardError:
+    return SwitchboardError(
+        ErrorCode.ERROR_CODE_TOOL_LIMIT_REACHED, "The agent used up what one request may use."
+    )

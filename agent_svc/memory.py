@@ -1,0 +1,68 @@
+"""The tools that run on the server: the user's memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import grpc
+import orjson
+
+from agent_svc.catalogue import REMEMBER, SEARCH_MEMORY
+from agent_svc.loop import ServerTool
+from agent_svc.prompt import remembered
+from agent_svc.tools import failed
+from runtime import budget, tracing
+from switchboard.v3 import memory_pb2
+from switchboard.v3.memory_pb2_grpc import MemoryServiceAsyncStub
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_S: Final = 5.0
+
+
+class MemoryTools:
+    """`remember_preference` and `search_memory`, for one user."""
+
+    def __init__(self, stub: MemoryServiceAsyncStub, user_id: str) -> None:
+        self._stub = stub
+        self._user_id = user_id
+
+    def by_name(self) -> dict[str, ServerTool]:
+        """The tools, as the loop calls them."""
+        return {
+            REMEMBER.name: _guarded(self.remember_preference),
+            SEARCH_MEMORY.name: _guarded(self.search_memory),
+        }
+
+    async def remember_preference(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Sets a preference."""
+        await self._stub.UpdateCore(
+            memory_pb2.UpdateCoreRequest(user_id=self._user_id, **arguments),
+            timeout=budget.within(TIMEOUT_S),
+            metadata=tracing.carried(),
+        )
+        return {"remembered": True}
+
+    async def search_memory(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Finds what is remembered, best first."""
+        found = await self._stub.Search(
+            memory_pb2.SearchRequest(user_id=self._user_id, **arguments),
+            timeout=budget.within(TIMEOUT_S),
+            metadata=tracing.carried(),
+        )
+        return {"items": [remembered(item) for item in found.items]}
+
+
+def _guarded(tool: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]) -> ServerTool:
+    """An answer can do without memory: a failure is told to the model, and the run goes on."""
+
+    async def run(arguments: dict[str, Any]) -> str:
+        try:
+            return orjson.dumps(await tool(arguments)).decode()
+        except grpc.aio.AioRpcError as error:
+            log.warning("memory did not answer: %s", error.code().name)
+            return failed("memory_unavailable", "Memory does not answer right now.")
+
+    return run

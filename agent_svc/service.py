@@ -1,0 +1,213 @@
+"""AgentService: protobuf in and out, around the tool loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import grpc
+
+from agent_svc.agents import AGENTS, Agent, Budgets
+from agent_svc.catalogue import CATALOGUE
+from agent_svc.loop import CallsModel, Loop, Surroundings
+from agent_svc.memory import MemoryTools
+from agent_svc.prompt import conversation
+from runtime import logs
+from runtime.errors import SwitchboardError
+from runtime.stream import BoundedStream
+from switchboard.v3 import agent_pb2, agent_pb2_grpc
+from switchboard.v3.agent_pb2 import (
+    DeviceToolCall,
+    RunEnd,
+    RunInput,
+    RunOutput,
+    RunRequest,
+    RunResponse,
+    RunStart,
+)
+from switchboard.v3.errors_pb2 import ErrorCode
+from switchboard.v3.frames_pb2 import EndStatus, ToolResult
+from switchboard.v3.memory_pb2_grpc import MemoryServiceAsyncStub
+
+log = logging.getLogger(__name__)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+MAX_QUEUED: Final = 64
+"""Outputs that wait for the router. Then the model is no longer read; all go out as one message."""
+
+
+class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
+    """Runs agents. `budgets`: the most that any of them may use."""
+
+    def __init__(self, model: CallsModel, memory: MemoryServiceAsyncStub, budgets: Budgets) -> None:
+        self._model = model
+        self._memory = memory
+        self._budgets = budgets
+
+    async def Run(  # noqa: N802 - the name in the contract
+        self, request_iterator: AsyncIterator[RunRequest], context: Context
+    ) -> AsyncIterator[RunResponse]:
+        """Runs one agent for one request."""
+        first = await anext(aiter(request_iterator), None)
+        if first is None or not first.inputs or not first.inputs[0].HasField("start"):
+            raise SwitchboardError(
+                ErrorCode.ERROR_CODE_INVALID_FRAME, "The first input must be start."
+            )
+        start = first.inputs[0].start
+        agent = AGENTS.get(start.agent_name)
+        if agent is None:
+            raise SwitchboardError(ErrorCode.ERROR_CODE_NOT_FOUND, "There is no such agent.")
+        with logs.bind(
+            request_id=first.request_id, user_id=start.user_id, device_id=start.device_id
+        ):
+            run = _Run(self._model, self._memory, agent, start, self._budgets)
+            async with aclosing(run.outputs(first.inputs[1:], request_iterator)) as batches:
+                async for outputs in batches:
+                    yield RunResponse(request_id=first.request_id, outputs=outputs)
+
+    async def ListAgents(  # noqa: N802 - the name in the contract
+        self, request: agent_pb2.ListAgentsRequest, context: Context
+    ) -> agent_pb2.ListAgentsResponse:
+        """Lists the agents."""
+        return agent_pb2.ListAgentsResponse(agents=[agent.to_proto() for agent in AGENTS.values()])
+
+    async def ListTools(  # noqa: N802 - the name in the contract
+        self, request: agent_pb2.ListToolsRequest, context: Context
+    ) -> agent_pb2.ListToolsResponse:
+        """Lists the tool catalogue."""
+        return agent_pb2.ListToolsResponse(tools=[tool.to_proto() for tool in CATALOGUE.values()])
+
+
+class _Run:
+    """One run: its loop, what waits to go out, and the tool calls that wait for the device."""
+
+    def __init__(
+        self,
+        model: CallsModel,
+        memory: MemoryServiceAsyncStub,
+        agent: Agent,
+        start: RunStart,
+        budgets: Budgets,
+    ) -> None:
+        self._out: BoundedStream[RunOutput] = BoundedStream(MAX_QUEUED)
+        self._stopped = False
+        self._waiting: dict[str, asyncio.Future[ToolResult]] = {}
+        self._loop = Loop(
+            conversation(agent, start, datetime.now(UTC)),
+            offered(agent, start),
+            agent.budgets.at_most(budgets),
+            Surroundings(
+                model,
+                self._out.put,
+                self._execute_on_client,
+                MemoryTools(memory, start.user_id).by_name(),
+            ),
+        )
+
+    async def outputs(
+        self, inputs: Iterable[RunInput], requests: AsyncIterator[RunRequest]
+    ) -> AsyncGenerator[list[RunOutput], None]:
+        """The batches to send. Everything that was started is over when this is."""
+        running = asyncio.create_task(self._loop.run())
+        running.add_done_callback(self._finish)
+        listening = asyncio.create_task(self._listen(inputs, requests, running))
+        try:
+            async for batch in self._out:
+                yield batch
+        finally:
+            listening.cancel()
+            self._stop(running)
+            await asyncio.gather(running, listening, return_exceptions=True)
+
+    def _finish(self, run: asyncio.Task[None]) -> None:
+        """However the run ended, even before its first step, `end` is the last output."""
+        self._out.put_now(RunOutput(end=self._end(_why(run))))
+        self._out.close()
+
+    def _end(self, error: SwitchboardError | None) -> RunEnd:
+        status = EndStatus.END_STATUS_COMPLETED
+        if error is not None:
+            cancelled = error.code == ErrorCode.ERROR_CODE_CANCELLED
+            status = EndStatus.END_STATUS_CANCELLED if cancelled else EndStatus.END_STATUS_FAILED
+        return RunEnd(
+            status=status,
+            error=error.to_proto() if error else None,
+            usage=self._loop.cost().to_proto(),
+            tool_results=self._loop.tool_results,
+        )
+
+    async def _listen(
+        self,
+        inputs: Iterable[RunInput],
+        requests: AsyncIterator[RunRequest],
+        running: asyncio.Task[None],
+    ) -> None:
+        """Takes inputs until the stream ends; without a cancel before, the router is lost."""
+        try:
+            self._take(inputs, running)
+            async for request in requests:
+                self._take(request.inputs, running)
+        finally:
+            self._stop(running)
+
+    def _stop(self, running: asyncio.Task[None]) -> None:
+        """Cancels the run, once: a second time would break off the closing of its model call."""
+        if not self._stopped:
+            self._stopped = True
+            running.cancel()
+
+    def _take(self, inputs: Iterable[RunInput], running: asyncio.Task[None]) -> None:
+        for given in inputs:
+            match given.WhichOneof("input"):
+                case "tool_result":
+                    self._answer(given.tool_result)
+                case "cancel":
+                    self._stop(running)
+                case other:
+                    log.warning("an input that has no place here: %s", other)
+
+    def _answer(self, result: ToolResult) -> None:
+        """Hands a result to its call: the first wins, one that nobody waits for is dropped."""
+        future = self._waiting.pop(result.call_id, None)
+        if future is not None and not future.done():
+            future.set_result(result)
+
+    async def _execute_on_client(self, call: DeviceToolCall) -> ToolResult:
+        future: asyncio.Future[ToolResult] = asyncio.get_running_loop().create_future()
+        self._waiting[call.call.call_id] = future
+        try:
+            # Past the bound: a call must not wait behind its own answer's text.
+            self._out.put_now(RunOutput(tool_call=call))
+            return await future
+        finally:
+            self._waiting.pop(call.call.call_id, None)
+
+
+def _why(run: asyncio.Task[None]) -> SwitchboardError | None:
+    """Why a run that is over was not completed."""
+    if run.cancelled():
+        return SwitchboardError(ErrorCode.ERROR_CODE_CANCELLED, "The request was cancelled.")
+    match run.exception():
+        case None:
+            return None
+        case SwitchboardError() as error:
+            return error
+        case fault:
+            log.error("a run failed by a fault of our own", exc_info=fault)
+            return SwitchboardError(ErrorCode.ERROR_CODE_INTERNAL, "A fault of the server's own.")
+
+
+def offered(agent: Agent, start: RunStart) -> list[str]:
+    """The agent's tools that can run now: on the server, or on a device that has them."""
+    announced = frozenset(start.tools.values) if start.HasField("tools") else None
+    return [
+        name
+        for name in agent.tools
+        if CATALOGUE[name].runs_on_server
+        or (start.device_connected and (announced is None or name in announced))
+    ]
