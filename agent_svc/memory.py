@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 import orjson
@@ -15,7 +15,9 @@ from agent_svc.prompt import remembered
 from agent_svc.tools import failed
 from runtime import budget, tracing
 from switchboard.v3 import memory_pb2
-from switchboard.v3.memory_pb2_grpc import MemoryServiceAsyncStub
+
+if TYPE_CHECKING:  # the stubs' name for it, which is not there at run time
+    from switchboard.v3.memory_pb2_grpc import MemoryServiceAsyncStub
 
 log = logging.getLogger(__name__)
 

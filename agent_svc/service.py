@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
@@ -31,7 +31,9 @@ from switchboard.v3.agent_pb2 import (
 )
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import EndStatus, ToolResult
-from switchboard.v3.memory_pb2_grpc import MemoryServiceAsyncStub
+
+if TYPE_CHECKING:  # the stubs' name for it, which is not there at run time
+    from switchboard.v3.memory_pb2_grpc import MemoryServiceAsyncStub
 
 log = logging.getLogger(__name__)
 
