@@ -1,0 +1,84 @@
+"""Runs the router: `python -m router_svc`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from router_svc import health
+from router_svc.backlog import Backlog
+from router_svc.conductor import Limits, Services
+from router_svc.intent import Classifier
+from router_svc.service import Router
+from router_svc.settings import RouterSettings
+from runtime import logs, model
+from runtime.channels import dial
+from runtime.server import Server
+from runtime.settings import load
+from switchboard.v3.agent_pb2_grpc import AgentServiceStub
+from switchboard.v3.formatter_pb2_grpc import FormatterServiceStub
+from switchboard.v3.memory_pb2_grpc import MemoryServiceStub
+from switchboard.v3.router_pb2_grpc import add_RouterServiceServicer_to_server
+
+ROUTER = "switchboard.v3.RouterService"
+AGENT = "switchboard.v3.AgentService"
+FORMATTER = "switchboard.v3.FormatterService"
+
+
+@asynccontextmanager
+async def serving(settings: RouterSettings) -> AsyncIterator[tuple[Server, int]]:
+    """The router on its port, until left."""
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(model.client(settings))
+        agent, formatter, memory = [
+            await stack.enter_async_context(dial(address, settings))
+            for address in (settings.agent_addr, settings.formatter_addr, settings.memory_addr)
+        ]
+        memory_stub = MemoryServiceStub(memory)
+        backlog = Backlog(
+            memory_stub, timeout_s=settings.store_timeout_s, limit=settings.store_backlog
+        )
+        classifier = Classifier(
+            client,
+            settings.router_model,
+            timeout_s=settings.classify_timeout_s,
+            min_confidence=settings.classify_min_confidence,
+        )
+        services = Services(
+            classifier,
+            AgentServiceStub(agent),
+            FormatterServiceStub(formatter),
+            memory_stub,
+            backlog,
+        )
+        limits = Limits(
+            settings.enrich_timeout_s, settings.cancel_grace_s, settings.request_deadline_s
+        )
+        server = Server(settings, "router_svc", [ROUTER])
+        add_RouterServiceServicer_to_server(Router(services, limits), server.grpc)
+        port = await server.start()
+        stack.push_async_callback(server.stop)
+        for work in (
+            backlog.run(),
+            health.watch(AGENT, agent, server.set_health),
+            health.watch(FORMATTER, formatter, server.set_health),
+        ):
+            stack.push_async_callback(_ended, asyncio.create_task(work))
+        yield server, port
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def main(settings: RouterSettings) -> None:
+    """Serves until told to stop."""
+    async with serving(settings) as (server, _):
+        await server.run()
+
+
+if __name__ == "__main__":
+    chosen = load(RouterSettings, "router_svc")
+    logs.configure(chosen, "router_svc")
+    asyncio.run(main(chosen))

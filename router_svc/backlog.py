@@ -1,0 +1,121 @@
+"""Keeping exchanges: at once where memory answers in time, else later, in the background.
+
+StoreEpisode is idempotent by request id, so an attempt that may have arrived is simply
+made again. The backlog lives in this process: what still waits when it ends is lost, and
+the log says how much.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+
+from runtime import errors
+from switchboard.v3.errors_pb2 import ErrorCode
+from switchboard.v3.frames_pb2 import MemoryStatus
+from switchboard.v3.memory_pb2 import StoreEpisodeRequest
+from switchboard.v3.memory_pb2_grpc import MemoryServiceAsyncStub
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S: Final = 0.25
+_LONGEST_PAUSE_S: Final = 30.0
+_ATTEMPT_S: Final = 10.0
+_FAULTS: Final = 5
+"""How often an exchange may meet a fault of memory's own before it is given up."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    episode: StoreEpisodeRequest
+    faults: int = 0
+
+
+class Backlog:
+    """The way to StoreEpisode. `timeout_s`: how long `keep` may take, in seconds."""
+
+    def __init__(self, memory: MemoryServiceAsyncStub, *, timeout_s: float, limit: int) -> None:
+        self._memory = memory
+        self._timeout_s = timeout_s
+        self._limit = limit
+        self._waiting: deque[_Waiting] = deque()
+        self._arrived = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    async def keep(self, episode: StoreEpisodeRequest) -> MemoryStatus.ValueType:
+        """Stores an exchange, or leaves it to the background; says which."""
+        try:
+            await self._memory.StoreEpisode(episode, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            if _is_final(error):
+                log.warning("memory refused an exchange: %s", _why(error))
+                return MemoryStatus.MEMORY_STATUS_OFF
+            return self.later(episode)
+        except asyncio.CancelledError:
+            self.later(episode)
+            raise
+        return MemoryStatus.MEMORY_STATUS_STORED
+
+    def later(self, episode: StoreEpisodeRequest) -> MemoryStatus.ValueType:
+        """Leaves an exchange to the background; off where too many wait already."""
+        if len(self._waiting) >= self._limit:
+            log.warning("an exchange is not kept: %d wait for memory already", self._limit)
+            return MemoryStatus.MEMORY_STATUS_OFF
+        self._waiting.append(_Waiting(episode))
+        self._arrived.set()
+        return MemoryStatus.MEMORY_STATUS_DEFERRED
+
+    async def run(self) -> None:
+        """Stores what waits, oldest first, until cancelled."""
+        pause = _FIRST_PAUSE_S
+        try:
+            while True:
+                await self._arrived.wait()
+                if await self._store_first():
+                    pause = _FIRST_PAUSE_S
+                else:
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, _LONGEST_PAUSE_S)
+        finally:
+            if self._waiting:
+                log.error("%d exchanges were not kept: memory did not come back", len(self))
+
+    async def _store_first(self) -> bool:
+        """Whether the first in the queue is done with: kept, or given up."""
+        waiting = self._waiting[0]
+        try:
+            await self._memory.StoreEpisode(waiting.episode, timeout=_ATTEMPT_S)
+        except grpc.aio.AioRpcError as error:
+            if not self._gives_up(waiting, error):
+                return False
+            log.warning("memory refused an exchange: %s", _why(error))
+        self._waiting.popleft()
+        if not self._waiting:
+            self._arrived.clear()
+        return True
+
+    def _gives_up(self, waiting: _Waiting, error: grpc.aio.AioRpcError) -> bool:
+        if errors.from_rpc(error).code == ErrorCode.ERROR_CODE_INTERNAL:
+            # A fault may be this exchange's alone: the others go before its next attempt.
+            waiting.faults += 1
+            if waiting.faults < _FAULTS:
+                self._waiting.rotate(-1)
+        return waiting.faults >= _FAULTS or _is_final(error)
+
+
+def _is_final(error: grpc.aio.AioRpcError) -> bool:
+    """Whether asking again is of no use: the user is erased, or the exchange is not valid."""
+    meant = errors.from_rpc(error)
+    return not meant.retryable and meant.code not in (
+        ErrorCode.ERROR_CODE_INTERNAL,
+        ErrorCode.ERROR_CODE_CANCELLED,
+    )
+
+
+def _why(error: grpc.aio.AioRpcError) -> str:
+    return errors.word(errors.from_rpc(error).code)
