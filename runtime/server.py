@@ -58,27 +58,39 @@ class Server:
         reflection.enable_server_reflection(
             (*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self.grpc
         )
+        # A second listener for probes that have no certificate: health, and nothing else.
+        self._probes = grpc.aio.server() if settings.health_addr else None
+        if self._probes:
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._probes)
 
     async def start(self, *, ready: bool = True) -> int:
         """Listens, and returns the port. With `ready` false health says NOT_SERVING until told."""
         await self.set_health("", ready)
-        address = self._settings.listen_addr
         source = tls.files(self._settings)
-        try:
-            if source is None:
-                port = self.grpc.add_insecure_port(address)
-            else:
-                port = self.grpc.add_secure_port(address, tls.server_credentials(source))
-        except RuntimeError:
-            port = 0
-        if not port:
-            log.error(
-                "%s cannot listen on %s: it is taken, or not this machine's", self._name, address
-            )
-            raise SystemExit(1)
+        credentials = tls.server_credentials(source) if source else None
+        port = self._bind(self.grpc, self._settings.listen_addr, credentials)
+        if self._probes and self._settings.health_addr:
+            self._bind(self._probes, self._settings.health_addr)
+            await self._probes.start()
         await self.grpc.start()
         log.info("%s listens on port %d, %s", self._name, port, self._reach(source))
         return port
+
+    def _bind(
+        self,
+        server: grpc.aio.Server,
+        address: str,
+        credentials: grpc.ServerCredentials | None = None,
+    ) -> int:
+        try:
+            if credentials is None:
+                return server.add_insecure_port(address)
+            return server.add_secure_port(address, credentials)
+        except RuntimeError:
+            log.error(
+                "%s cannot listen on %s: it is taken, or not this machine's", self._name, address
+            )
+            raise SystemExit(1) from None
 
     def _reach(self, source: tls.Files | None) -> str:
         if source is not None:
@@ -106,6 +118,8 @@ class Server:
     async def stop(self, grace: float | None = None) -> None:
         """Stops; running calls have `grace` seconds."""
         await self.grpc.stop(grace)
+        if self._probes:
+            await self._probes.stop(None)
 
 
 class _Callers(grpc.aio.ServerInterceptor):

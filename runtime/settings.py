@@ -86,6 +86,11 @@ class ServiceSettings(Settings):
     listen_addr: Address = Field(
         "127.0.0.1:0", description="Where the service listens, host:port; on loopback by default."
     )
+    health_addr: Address | None = Field(
+        None,
+        description="A second listener, in the clear, that serves grpc.health.v1 only: for probes "
+        "that have no certificate.",
+    )
     drain_s: float = Field(
         10, ge=0, description="How long running calls may go on after SIGTERM, in seconds."
     )

@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 from aiohttp import web
 
 from runtime.healthcheck import main
 from runtime.server import Server
 from runtime.settings import ServiceSettings
+from switchboard.v3 import router_pb2_grpc
+from switchboard.v3.router_pb2 import RouteRequest
 from tests.support.certs import Authority
 
 
@@ -88,3 +91,30 @@ async def test_an_edge_with_a_certificate_is_asked_over_https(tmp_path: Path) ->
     async with edge(200, context) as port:
         environ = {"EDGE_PORT": port, "EDGE_TLS_CERT_FILE": str(files["tls_cert_file"])}
         assert await check(environ, "/healthz") == 0
+
+
+async def test_probes_without_a_certificate_have_a_listener_that_knows_health_alone(
+    tmp_path: Path, unused_tcp_port: int
+) -> None:
+    address = f"127.0.0.1:{unused_tcp_port}"
+    files = Authority().issue(tmp_path, "router_svc")
+    settings = ServiceSettings.model_validate(
+        {"listen_addr": "127.0.0.1:0", "health_addr": address, **files}
+    )
+    server = Server(settings, "router", [])
+    router_pb2_grpc.add_RouterServiceServicer_to_server(
+        router_pb2_grpc.RouterServiceServicer(),  # type: ignore[abstract] # is not reached
+        server.grpc,
+    )
+    await server.start()
+    try:
+        assert await check({"LISTEN_ADDR": address}) == 0
+        async with grpc.aio.insecure_channel(address) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await router_pb2_grpc.RouterServiceStub(channel).Route(RouteRequest(), timeout=5)
+        assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        assert "Method not found" in (refused.value.details() or "")
+        await server.set_health("", False)
+        assert await check({"LISTEN_ADDR": address}) == 1
+    finally:
+        await server.stop()
