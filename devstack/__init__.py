@@ -1,0 +1,1 @@
+"""One command on one machine: embedded Postgres, keys, all services, the offline model."""

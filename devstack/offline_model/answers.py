@@ -20,6 +20,11 @@ from devstack.offline_model.turn import Item, Result, Turn
 MAX_CARDS: Final = 12
 """Above it a table reads better than cards."""
 
+THIS: Final = re.compile(
+    r"^(?:(?:this|that|it|the)(?: one| item| task| project| note| checkpoint)?|)$", re.I
+)
+"""Words that mean the item a popup stands on, where a title is looked for."""
+
 Block = Mapping[str, Any]
 
 
@@ -216,21 +221,12 @@ def recalled(turn: Turn, result: Result | None) -> Answer:
     name = turn.preference("name")
     if re.search(r"my name|who am i", turn.message, re.I) and name:
         return Answer(f"You are {name}.")
-    lines = [f"- Your name is {name}."] if name else []
-    lines += [f"- {text}" for text in _memories(result)]
+    found = result.items if result else []
+    texts = dict.fromkeys([*turn.memories, *(str(item.get("text", "")) for item in found)])
+    lines = [f"- {text}" for text in texts if text]
     if not lines:
         return Answer("I remember nothing about that yet.")
     return Answer("This is what I remember:", lines, [_text("\n".join(lines))])
-
-
-def _memories(result: Result | None) -> list[str]:
-    if result is None:
-        return []
-    texts = (
-        next((i[k] for k in ("content", "summary", "text", "value") if i.get(k)), None)
-        for i in result.items
-    )
-    return [str(text) for text in texts if text]
 
 
 def written(turn: Turn, intent: Intent, results: Sequence[Result]) -> Answer:
@@ -252,7 +248,8 @@ def written(turn: Turn, intent: Intent, results: Sequence[Result]) -> Answer:
     elif items:
         lead = f"{done} {_plural(len(items), intent.kind)}."
     else:
-        lead = f"{done} the {intent.kind} “{intent.title}”."
+        title = "" if THIS.match(intent.title) else f" “{intent.title}”"
+        lead = f"{done} the {intent.kind}{title}."
     if intent.act is Act.DELETE:
         return Answer(lead)
     blocks = _timeline(items) if intent.act is Act.SUGGEST else []
@@ -321,6 +318,19 @@ def _advice(turn: Turn, intent: Intent, found: Sequence[Item]) -> str:
     oldest = min(found, key=lambda item: item["dueDate"])
     due = _day(oldest["dueDate"], turn.now.tzinfo)
     return f"The oldest is “{label(oldest)}”, due {due}."
+
+
+def described(turn: Turn, kind: Kind, result: Result) -> Answer:
+    """Returns what the item is that a popup stands on."""
+    if result.value is None:
+        return failed(result)
+    if not result.items:
+        return Answer(f"The {kind} is no longer there.")
+    item = result.items[0]
+    content = str(item.get("content") or "")
+    lead = f"This is the {kind} “{label(item)}”."
+    lines = [*([content] if content else []), _line(turn, item)]
+    return Answer(_addressed(turn, lead), lines, _cards(kind, [item]))
 
 
 def overview(turn: Turn, found: Mapping[str, Result]) -> Answer:

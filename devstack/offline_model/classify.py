@@ -2,19 +2,17 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from devstack.offline_model.language import kind_of
+from devstack.offline_model.answers import THIS
+from devstack.offline_model.language import Act, kind_of, read
 
 _GENERAL: Final = "general_agent"
 _ABOUT_TASKS: Final = re.compile(
     r"\b(?:due|overdue|late|deadline|remind me|to-?do|assign|priority|finish|complete|done)\b", re.I
 )
-_TALK: Final = re.compile(
-    r"^\W*(?:hi|hello|hey|thanks|thank you|help|who are you|what can you do|good \w+)\b|"
-    r"\b(?:call me|my name is|i prefer|remember that|do you remember|know about me)\b",
-    re.I,
-)
+_WRITING: Final = (Act.CREATE, Act.UPDATE, Act.COMPLETE, Act.DELETE)
 
 
 def answer(schema: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -34,13 +32,16 @@ def answer(schema: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> 
 def choose(message: str, offered: Sequence[str]) -> tuple[str, float, str]:
     """Returns (agent, confidence 0–1, reason). The reason holds none of the user's words."""
     kind = kind_of(re.sub(r"\"[^\"]*\"", "", message))
+    intent = read(message, kind or "task", datetime.now(UTC))
+    if intent.act in (Act.REMEMBER, Act.RECALL, Act.OVERVIEW):
+        return _offered(_GENERAL, offered, 0.9, "about the user, or about everything")
     if kind:
         return _offered(f"{kind}_agent", offered, 0.9, f"a word for {kind}s")
-    if _TALK.search(message):
-        return _offered(_GENERAL, offered, 0.8, "talk that is about no item")
-    if _ABOUT_TASKS.search(message):
-        return _offered("task_agent", offered, 0.75, "words that tasks are spoken of with")
-    return _offered(_GENERAL, offered, 0.4, "no word of any kind of item")
+    if THIS.match(intent.title) and intent.act in _WRITING:
+        return _offered("task_agent", offered, 0.3, "an item that only the popup knows")
+    if intent.act in _WRITING or _ABOUT_TASKS.search(message):
+        return _offered("task_agent", offered, 0.7, "words that tasks are spoken of with")
+    return _offered(_GENERAL, offered, 0.6, "no word of any kind of item")
 
 
 def _offered(

@@ -27,15 +27,13 @@ class Calls:
 
 Step: TypeAlias = Calls | Answer
 
-_THIS = re.compile(
-    r"^(?:(?:this|that|it|the)(?: one| item| task| project| note| checkpoint)?|)$", re.I
-)
-
 
 def step(turn: Turn) -> Step:
     """Returns what the model does next."""
     intent = read(turn.message, turn.kind, turn.now)
     match intent.act:
+        case Act.TALK | Act.LIST | Act.OVERVIEW | Act.SEARCH if _asks_of_scope(turn):
+            return _describe(turn)
         case Act.REMEMBER:
             return _remember(turn, intent)
         case Act.RECALL:
@@ -54,6 +52,21 @@ def step(turn: Turn) -> Step:
             return _approve_all(turn)
         case Act.UPDATE | Act.COMPLETE | Act.DELETE | Act.APPROVE:
             return _change(turn, intent)
+
+
+def _asks_of_scope(turn: Turn) -> bool:
+    """Whether the question is about the item that the popup stands on."""
+    if turn.scope is None or not turn.offers(f"get_{turn.scope[0]}"):
+        return False
+    return re.search(r"\b(?:this(?! week| month)|it)\b", turn.message, re.I) is not None
+
+
+def _describe(turn: Turn) -> Step:
+    assert turn.scope is not None  # noqa: S101 - asked before
+    kind, item_id = turn.scope
+    if done := turn.of(f"get_{kind}"):
+        return answers.described(turn, kind, done[-1])
+    return Calls([turn.call(f"get_{kind}", id=item_id)])
 
 
 def _remember(turn: Turn, intent: Intent) -> Step:
@@ -154,7 +167,7 @@ def matches(item: Item, filters: Filters, now: int) -> bool:
 
 def _find(turn: Turn, kind: Kind, title: str) -> Item | Calls | Answer:
     """Returns the item a title means, or the step that finds it, or the question which."""
-    if _THIS.match(title):
+    if answers.THIS.match(title):
         if turn.scope and turn.scope[0] == kind:
             return {"id": turn.scope[1]}
         return Answer(f"Which {kind} do you mean? Tell me its title.")
@@ -207,7 +220,7 @@ def _create(turn: Turn, intent: Intent) -> Step:
     if done := turn.of(tool):
         return answers.written(turn, intent, done)
     if not turn.offers(tool):
-        return Answer(f"I cannot create {intent.kind}s here.")
+        return _unable(intent)
     if not intent.title:
         return Answer(f"What should the {intent.kind} be called?")
     project: Item | None = None
@@ -234,7 +247,7 @@ def _change(turn: Turn, intent: Intent) -> Step:
     if done := turn.of(tool):
         return answers.written(turn, intent, done)
     if not turn.offers(tool):
-        return Answer(f"I cannot {intent.act} {intent.kind}s here.")
+        return _unable(intent)
     match _find(turn, intent.kind, intent.title):
         case Calls() | Answer() as first:
             return first
@@ -254,6 +267,13 @@ def _change(turn: Turn, intent: Intent) -> Step:
             return Answer(f"What should I change about “{label(item) or 'it'}”?")
         return Calls([turn.call(tool, id=item["id"], **changes)])
     return Calls([turn.call(tool, id=item["id"])])
+
+
+def _unable(intent: Intent) -> Answer:
+    return Answer(
+        f"I cannot {intent.act} {intent.kind}s in this place. Name the kind of thing in your "
+        f"message, such as “{intent.act} the {intent.kind} …”."
+    )
 
 
 def _changing_tool(turn: Turn, intent: Intent) -> str:

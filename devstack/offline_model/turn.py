@@ -55,8 +55,9 @@ class Turn:
 
     @property
     def home(self) -> bool:
-        """Whether the answer may hold blocks: Home's prompt describes them, a popup's does not."""
-        return "entity_ref" in self.system
+        """Whether the answer may hold blocks: the prompt names its surface, or a block."""
+        named = re.search(r"\bsurface: (\w+)", self.system)
+        return named[1] == "home" if named else "entity_ref" in self.system
 
     @property
     def kind(self) -> Kind:
@@ -69,17 +70,29 @@ class Turn:
         return self.clock.astimezone(_zone(self.system))
 
     @property
-    def scope(self) -> tuple[str, str] | None:
-        """The item that a popup is open on: (kind, id)."""
-        match = re.search(r"\b(task|project|note|checkpoint) with id\W+([\w-]+)", self.system)
-        return (match[1], match[2]) if match else None
+    def scope(self) -> tuple[Kind, str] | None:
+        """The item that a popup stands on: (kind, id)."""
+        for value in self._data():
+            for kind in KINDS:
+                if value.get("type") == kind and isinstance(value.get("id"), str):
+                    return kind, value["id"]
+        return None
 
     def preference(self, key: str) -> str:
         """Returns what the prompt says is remembered under a key, empty where nothing is."""
-        match = re.search(
-            rf"^\W*(?:preference\W+)?{key}\"?\s*[:=]\s*(.+?)\s*$", self.system, re.M | re.I
-        )
-        return match[1].strip("\"'. ") if match else ""
+        found = [value for value in self._data() if value.get("key") == key and "tier" in value]
+        text = str(found[0].get("text", "")) if found else ""
+        return text.removeprefix(f"{key}:").strip(" .\"'")
+
+    @property
+    def memories(self) -> list[str]:
+        """What the prompt says is remembered, line by line."""
+        return [str(value.get("text", "")) for value in self._data() if "tier" in value]
+
+    def _data(self) -> list[dict[str, Any]]:
+        """The lines of the prompt that are JSON objects."""
+        lines = (_object(line) for line in self.system.splitlines() if line.startswith("{"))
+        return [value for value in lines if value is not None]
 
     def offers(self, tool: str) -> bool:
         """Whether a tool may be called."""
@@ -99,10 +112,10 @@ class Turn:
 
 
 def _zone(system: str) -> tzinfo:
-    match = re.search(r"\b([A-Z][A-Za-z_]+(?:/[A-Za-z_+\-0-9]+){1,2})\b", system)
+    match = re.search(r"\btime zone: ([A-Za-z0-9_+\-/]+)", system)
     try:
         return ZoneInfo(match[1]) if match else UTC
-    except (OSError, ValueError):
+    except (OSError, KeyError, ValueError):
         return UTC
 
 
