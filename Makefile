@@ -77,6 +77,9 @@ docs: $(VENV)/.dev ## write the generated tables into docs/ and README.md
 docs-check: $(VENV)/.dev ## fail when the generated tables are not fresh
 	@$(BIN)/python -m docs.generate --check
 
+conformance: $(VENV)/.devstack ## try the protocol's promises on a server: URL=ws://127.0.0.1:8080
+	@$(BIN)/python -m client.conformance --url "$(or $(URL),ws://127.0.0.1:8080)"
+
 test-corpus: $(VENV)/.dev ## hold the parsers against outside inputs: CORPUS=folder
 	@CORPUS="$(CORPUS)" $(BIN)/python -m pytest -p no:cacheprovider tests/corpus
 
@@ -88,4 +91,4 @@ lock: $(VENV)/.dev ## renew the locks from pyproject.toml
 clean: ## remove what the targets made, but no data
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
 
-.PHONY: help run chat test check format proto proto-check proto-breaking docs docs-check test-corpus lock clean
+.PHONY: help run chat test check format proto proto-check proto-breaking docs docs-check test-corpus conformance lock clean

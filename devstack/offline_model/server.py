@@ -13,8 +13,9 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from devstack.offline_model import classify, embed, rules
+from devstack.offline_model import classify, embed, rehearsal, rules
 from devstack.offline_model.answers import Answer
+from devstack.offline_model.rehearsal import Mishap, Rehearsal
 from devstack.offline_model.rules import Calls, Step
 from devstack.offline_model.turn import turn_of
 
@@ -94,6 +95,8 @@ class _Model:
             "created": int(time.time()),
             "model": MODEL,
         }
+        if (asked_for := self._rehearsal(body)) is not None:
+            return await self._rehearse(request, asked_for, head)
         if body.get("stream"):
             wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
             return await self._stream(request, _chunks(said, head, asked, wants_usage))
@@ -109,13 +112,45 @@ class _Model:
         next_step: Step = rules.step(turn)
         return next_step.render(turn.home) if isinstance(next_step, Answer) else next_step
 
+    def _rehearsal(self, body: Json) -> Rehearsal | None:
+        if not body.get("stream"):
+            return None
+        return rehearsal.read(turn_of(body, self._clock()).message)
+
+    async def _rehearse(
+        self, request: web.Request, asked_for: Rehearsal, head: Json
+    ) -> web.StreamResponse:
+        """Goes wrong in the way that the message asks for."""
+        mishap = asked_for.mishap
+        if mishap is Mishap.OUTAGE:
+            raise web.HTTPServiceUnavailable(text="{}", content_type="application/json")
+        if mishap is Mishap.RATE_LIMIT:
+            raise web.HTTPTooManyRequests(text="{}", content_type="application/json")
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        pause = 1 / rehearsal.SLOW_WORDS_PER_S if mishap is Mishap.SLOW else 0.0
+        if mishap is not Mishap.REFUSAL:
+            for piece in tokens(rehearsal.text(asked_for.words)):
+                await response.write(_event(_chunk(head, {"content": piece})))
+                if pause and piece.strip().startswith("word"):
+                    await asyncio.sleep(pause)
+        if mishap is Mishap.CUT:
+            if request.transport is not None:
+                request.transport.abort()
+            return response
+        reasons = {Mishap.LENGTH: "length", Mishap.REFUSAL: "content_filter"}
+        await response.write(_event(_chunk(head, {}, reasons.get(mishap, "stop"))))
+        await response.write(b"data: [DONE]\n\n")
+        await response.write_eof()
+        return response
+
     async def _stream(self, request: web.Request, chunks: Iterator[Json]) -> web.StreamResponse:
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
         )
         await response.prepare(request)
         async for chunk in self._paced(chunks):
-            await response.write(b"data: " + orjson.dumps(chunk) + b"\n\n")
+            await response.write(_event(chunk))
         await response.write(b"data: [DONE]\n\n")
         await response.write_eof()
         return response
@@ -181,13 +216,21 @@ def _spent(calls: Sequence[Json]) -> int:
     return sum(len(tokens(call["function"]["arguments"])) + 1 for call in calls)
 
 
+def _event(chunk: Json) -> bytes:
+    return b"data: " + orjson.dumps(chunk) + b"\n\n"
+
+
+def _chunk(head: Json, delta: Json, reason: str | None = None) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
+    return {**head, "object": "chat.completion.chunk", "choices": [choice]}
+
+
 def _chunks(said: "str | Calls", head: Json, asked: int, wants_usage: bool) -> Iterator[Json]:
     """A streamed answer, chunk by chunk, as OpenAI cuts it."""
 
     def chunk(delta: Json, reason: str | None = None) -> dict[str, Any]:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
         usage = {"usage": None} if wants_usage else {}
-        return {**head, "object": "chat.completion.chunk", "choices": [choice], **usage}
+        return {**_chunk(head, delta, reason), **usage}
 
     yield chunk({"role": "assistant", "content": "" if isinstance(said, str) else None})
     if isinstance(said, str):
