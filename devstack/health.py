@@ -51,5 +51,5 @@ def of_http(url: str) -> Check:
 
 async def until(check: Check) -> None:
     """Waits until a check says yes."""
-    while not await check():
-        await asyncio.sleep(_PAUSE_S)  # noqa: ASYNC110 - another process sets no event of ours
+    while not await check():  # noqa: ASYNC110 - another process sets no event of ours
+        await asyncio.sleep(_PAUSE_S)

@@ -12,6 +12,7 @@ import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import struct
 import time
 from collections.abc import Callable
@@ -144,7 +145,12 @@ async def _tool(embedded: Embedded, name: str, *arguments: str) -> str:
         )
     except OSError as error:
         return f"{name} cannot be run: {error.strerror}"
-    said, _ = await process.communicate()
+    try:
+        said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:  # we are told to stop: it must not go on alone
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
     if process.returncode == 0:
         return ""
     lines = said.decode("utf-8", "replace").strip().splitlines()
