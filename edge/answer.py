@@ -1,0 +1,130 @@
+"""What one request has to say to its device: frames that wait, and frames that were
+numbered and may have to be said again (PROTOCOL §4.5, §4.8).
+
+A frame gets its `seq` as it leaves for a socket and never changes again; until then
+text that waits is joined.
+"""
+
+from collections import deque
+from enum import Enum, auto
+from itertools import islice
+from typing import Final
+
+from switchboard.v3.frames_pb2 import Mutation, ServerFrame
+
+JOIN_CHARS: Final = 4096
+"""Text is joined up to so much: longer pieces would be copied again for each token."""
+
+
+class State(Enum):
+    """Where a request stands."""
+
+    RUNNING = auto()
+    CANCELLING = auto()
+    ENDED = auto()
+
+
+class Answer:
+    """The frames of one request, in order.
+
+    `attached`: the device's socket of now reads it. `abandoned`: nobody will read it any
+    more, so nothing is kept. `quiet`: asked by REST. Sizes in bytes.
+    """
+
+    def __init__(self, request_id: str, *, quiet: bool, attached: bool, journal_bytes: int) -> None:
+        self.request_id = request_id
+        self.quiet = quiet
+        self.attached = attached
+        self.abandoned = False
+        self.state = State.RUNNING
+        self.agent: str | None = None
+        self.mutations: list[Mutation] = []
+        self.away_until: float | None = None
+        self.seq = 0
+        self.waiting_bytes = 0
+        self.journal_bytes = 0
+        self._limit = journal_bytes
+        self._waiting: deque[tuple[ServerFrame, int]] = deque()
+        self._journal: deque[tuple[ServerFrame, int]] = deque()
+        self._replay: deque[ServerFrame] = deque()
+
+    def __repr__(self) -> str:
+        where = "abandoned" if self.abandoned else "attached" if self.attached else "away"
+        return (
+            f"Answer({self.request_id} {self.state.name.lower()} {where} seq={self.seq}"
+            f" waiting={len(self._waiting)} journal={len(self._journal)})"
+        )
+
+    @property
+    def running(self) -> bool:
+        """Whether its end is still to come."""
+        return self.state is not State.ENDED
+
+    @property
+    def ready(self) -> bool:
+        """Whether a frame could leave now."""
+        return self.attached and bool(self._replay or self._waiting)
+
+    @property
+    def full(self) -> bool:
+        """Whether all that may be kept for a device that is away is kept."""
+        return not self.abandoned and self.waiting_bytes + self.journal_bytes >= self._limit
+
+    def say(self, frame: ServerFrame) -> None:
+        """Adds a frame without a number."""
+        if self.abandoned:
+            return
+        size = frame.ByteSize()
+        self.waiting_bytes += size
+        if frame.HasField("stream_text") and self._waiting:
+            last, before = self._waiting[-1]
+            if last.HasField("stream_text") and len(last.stream_text.chunk) < JOIN_CHARS:
+                last.stream_text.chunk += frame.stream_text.chunk
+                self._waiting[-1] = last, before + size
+                return
+        self._waiting.append((frame, size))
+
+    def next(self) -> ServerFrame:
+        """The next frame to leave, numbered; only while `ready`."""
+        if self._replay:
+            return self._replay.popleft()
+        frame, size = self._waiting.popleft()
+        self.waiting_bytes -= size
+        self.seq += 1
+        getattr(frame, frame.WhichOneof("frame") or "").seq = self.seq
+        self._journal.append((frame, size))
+        self.journal_bytes += size
+        while self.journal_bytes > self._limit:
+            self.journal_bytes -= self._journal.popleft()[1]
+        return frame
+
+    def withdraw_calls(self) -> None:
+        """Takes back what the device has not been asked yet."""
+        kept = [
+            entry
+            for entry in self._waiting
+            if not entry[0].HasField("tool_call") and not entry[0].HasField("data_request")
+        ]
+        self._waiting = deque(kept)
+        self.waiting_bytes = sum(size for _, size in kept)
+
+    def resume(self, seq: int) -> bool:
+        """Goes back to the frame after `seq`; False where that cannot be done in full."""
+        oldest = self.seq - len(self._journal)
+        if self.abandoned or not oldest <= seq <= self.seq:
+            return False
+        self._replay = deque(frame for frame, _ in islice(self._journal, seq - oldest, None))
+        self.attached, self.away_until = True, None
+        return True
+
+    def detach(self, away_until: float) -> None:
+        """Nobody reads it for now. Until `away_until` it is kept."""
+        self._replay.clear()
+        self.attached, self.away_until = False, away_until
+
+    def abandon(self) -> None:
+        """Nobody will read it: nothing is kept."""
+        self.attached, self.abandoned, self.away_until = False, True, None
+        self.waiting_bytes = self.journal_bytes = 0
+        for frames in (self._waiting, self._journal, self._replay):
+            frames.clear()

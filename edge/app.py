@@ -1,0 +1,161 @@
+"""The edge as one aiohttp application: the socket, REST, liveness and readiness."""
+
+import asyncio
+import logging
+import random
+from typing import Final
+
+import grpc
+from aiohttp import web
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from edge import rest_accounts, rest_chat, rest_memory
+from edge.auth import Tokens, bearer
+from edge.connection import Connection, websocket
+from edge.devices import Devices, Surroundings
+from edge.events import Draining, Stopped
+from edge.origins import Origins
+from edge.settings import SERVER_VERSION, EdgeSettings
+from edge.web import EDGE, Edge, middleware, reply
+from runtime.channels import dial
+from runtime.errors import SwitchboardError
+from switchboard.v3.accounts_pb2_grpc import AccountServiceStub
+from switchboard.v3.errors_pb2 import CloseCode, ErrorCode
+from switchboard.v3.frames_pb2 import DeviceReady
+from switchboard.v3.memory_pb2_grpc import MemoryServiceStub
+from switchboard.v3.router_pb2_grpc import RouterServiceStub
+
+log = logging.getLogger(__name__)
+
+RECONNECT_MS: Final = 1_000
+"""About when a client may come back after a goaway, in milliseconds."""
+
+GOAWAY_BATCH: Final = 100
+"""So many sockets are sent away at once: all at once would come back at once."""
+
+HEALTH_S: Final = 2.0
+
+_BEHIND: Final = {
+    "router": ("router", ""),
+    "agent": ("router", "switchboard.v3.AgentService"),
+    "formatter": ("router", "switchboard.v3.FormatterService"),
+    "memory": ("memory", ""),
+}
+"""What readiness asks: who answers, and the health name."""
+
+_STOPPING: Final = web.AppKey("stopping", asyncio.Event)
+
+
+def make(settings: EdgeSettings) -> web.Application:
+    """The application; it dials the services behind and opens no port yet."""
+    router_channel, memory_channel = (
+        dial(address, settings) for address in (settings.router_addr, settings.memory_addr)
+    )
+    router = RouterServiceStub(router_channel)
+    ready = DeviceReady(server_version=SERVER_VERSION, heartbeat_s=round(settings.heartbeat_s))
+    around = Surroundings(
+        router=router,
+        limits=settings.limits,
+        ready=ready,
+        # The router keeps the deadline; a little more, so that its own word comes first.
+        deadline_s=settings.request_deadline_s + 30,
+    )
+    app = web.Application(middlewares=[middleware], client_max_size=settings.limits.max_frame_bytes)
+    app[EDGE] = Edge(
+        settings=settings,
+        tokens=Tokens(settings.signing_keys, settings.access_token_s),
+        origins=Origins(settings.allowed_origins),
+        devices=Devices(around, settings.max_sockets_per_user),
+        router=router,
+        accounts=AccountServiceStub(memory_channel),
+        memory=MemoryServiceStub(memory_channel),
+        router_channel=router_channel,
+        memory_channel=memory_channel,
+    )
+    app[_STOPPING] = asyncio.Event()
+    app.router.add_get("/api/v1/ws/device", device_socket)
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    for module in (rest_accounts, rest_chat, rest_memory):
+        app.add_routes(module.routes)
+    app.on_cleanup.append(_hang_up)
+    return app
+
+
+async def device_socket(request: web.Request) -> web.StreamResponse:
+    """The device's socket (PROTOCOL §1)."""
+    edge = request.app[EDGE]
+    token = bearer(request.headers.get("Authorization"))
+    who = None if token is None else edge.tokens.check(token)
+    ws = websocket(edge.settings)
+    await ws.prepare(request)
+    if not edge.origins.allow(request.headers.get("Origin"), request.host):
+        await ws.close(code=CloseCode.CLOSE_CODE_ORIGIN_NOT_ALLOWED)
+        return ws
+    connection = Connection(
+        ws,
+        settings=edge.settings,
+        tokens=edge.tokens,
+        devices=edge.devices,
+        identity=who,
+        abort=lambda: request.transport.abort() if request.transport else None,
+    )
+    await connection.serve()
+    return ws
+
+
+async def healthz(_: web.Request) -> web.Response:
+    """The process lives."""
+    return reply({"status": "ok"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """Every service behind can be used, and the edge is not going away."""
+    edge = request.app[EDGE]
+    channels = {"router": edge.router_channel, "memory": edge.memory_channel}
+    found = await asyncio.gather(*(_serves(channels[by], name) for by, name in _BEHIND.values()))
+    services = dict(zip(_BEHIND, found, strict=True))
+    ready = all(found) and not request.app[_STOPPING].is_set()
+    return reply({"ready": ready, "services": services}, 200 if ready else 503)
+
+
+async def _serves(channel: grpc.aio.Channel, name: str) -> bool:
+    check: grpc.aio.UnaryUnaryMultiCallable[HealthCheckRequest, HealthCheckResponse]
+    check = getattr(HealthStub(channel), "Check")  # noqa: B009 - the stubs leave it out
+    try:
+        answer = await check(HealthCheckRequest(service=name), timeout=HEALTH_S)
+    except grpc.aio.AioRpcError:
+        return False
+    return answer.status == HealthCheckResponse.SERVING
+
+
+async def drain(app: web.Application) -> None:
+    """Sends the sockets away, lets requests finish within `drain_s`, and closes (4503)."""
+    app[_STOPPING].set()
+    edge = app[EDGE]
+    loop = asyncio.get_running_loop()
+    until = loop.time() + edge.settings.drain_s
+    devices = list(edge.devices)
+    for at in range(0, len(devices), GOAWAY_BATCH):
+        for device in devices[at : at + GOAWAY_BATCH]:
+            wait_ms = round(RECONNECT_MS * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            device.feed(Draining(wait_ms))
+        await asyncio.sleep(0.01)
+    while edge.devices.running and loop.time() < until:  # noqa: ASYNC110 - looked at now and then
+        await asyncio.sleep(0.05)
+    lost = SwitchboardError(
+        ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE, "The server went away."
+    ).to_proto()
+    for device in edge.devices:
+        device.feed(Stopped(lost))
+    await asyncio.sleep(0.05)  # the ends leave
+    for device in edge.devices:
+        if device.socket is not None:
+            device.socket.stop(CloseCode.CLOSE_CODE_DRAINING)
+
+
+async def _hang_up(app: web.Application) -> None:
+    edge = app[EDGE]
+    await edge.router_channel.close()
+    await edge.memory_channel.close()

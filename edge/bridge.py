@@ -1,0 +1,124 @@
+"""One request ⇄ one `Converse` stream to the router.
+
+Inputs that wait go out as one message. Reading stops while the device has no room, and
+by gRPC's flow control so do the router, the agent and the model behind it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import grpc
+
+from edge.events import Broken, Produced
+from runtime.errors import SwitchboardError, from_rpc
+from runtime.stream import BoundedStream
+from switchboard.v3.errors_pb2 import ErrorCode
+from switchboard.v3.router_pb2 import (
+    ConverseInput,
+    ConverseRequest,
+    ConverseResponse,
+    ConverseStart,
+)
+from switchboard.v3.router_pb2_grpc import RouterServiceAsyncStub
+
+log = logging.getLogger(__name__)
+
+Converse = grpc.aio.StreamStreamCall[ConverseRequest, ConverseResponse]
+
+INPUTS: Final = 64
+"""More than a request can have open calls; a bound all the same."""
+
+RUN_OUT_S: Final = 5.0
+"""How long the router may keep the stream after its last frame."""
+
+
+class Bridge:
+    """Opens the stream at once. `on_event` hears what comes; `has_room` says whether to read on."""
+
+    def __init__(
+        self,
+        router: RouterServiceAsyncStub,
+        request_id: str,
+        start: ConverseStart,
+        *,
+        deadline_s: float,
+        on_event: Callable[[Produced | Broken], None],
+        has_room: Callable[[], bool],
+    ) -> None:
+        self._router = router
+        self._request_id = request_id
+        self._deadline_s = deadline_s
+        self._on_event = on_event
+        self._has_room = has_room
+        self._inputs: BoundedStream[ConverseInput] = BoundedStream(INPUTS)
+        self._inputs.put_now(ConverseInput(start=start))
+        self._room = asyncio.Event()
+        self._ended = False
+        self.task = asyncio.create_task(self._run())
+
+    def tell(self, said: ConverseInput) -> None:
+        """Sends an input; after the end it goes nowhere."""
+        if not self._inputs.closed:
+            self._inputs.put_now(said)
+
+    def look(self) -> None:
+        """Something left for the device: there may be room again."""
+        self._room.set()
+
+    def finish(self) -> None:
+        """The router said its last: the stream may run out."""
+        self._ended = True
+        self._inputs.close()
+        asyncio.get_running_loop().call_later(RUN_OUT_S, self.task.cancel)
+
+    def drop(self) -> None:
+        """Breaks the stream off; nothing more is heard of it."""
+        self._ended = True
+        self._inputs.close()
+        self.task.cancel()
+
+    async def _run(self) -> None:
+        # The router ends a request at its own deadline; this one is for a router that hangs.
+        call = self._router.Converse(timeout=self._deadline_s)
+        writer = asyncio.create_task(self._write(call))
+        try:
+            error = await self._read(call)
+        finally:
+            writer.cancel()
+            call.cancel()
+        if not self._ended:
+            log.warning("the router was lost in the middle of a request")
+            self._ended = True
+            self._on_event(Broken(self._request_id, error.to_proto()))
+
+    async def _read(self, call: Converse) -> SwitchboardError:
+        try:
+            while isinstance(response := await call.read(), ConverseResponse):
+                self._on_event(Produced(self._request_id, response.outputs))
+                while not self._has_room():
+                    self._room.clear()
+                    await self._room.wait()
+        except grpc.aio.AioRpcError as error:
+            return _meaning(from_rpc(error))
+        return _lost()
+
+    async def _write(self, call: Converse) -> None:
+        try:
+            async for batch in self._inputs:
+                await call.write(ConverseRequest(request_id=self._request_id, inputs=batch))
+            await call.done_writing()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            pass  # the reader sees why
+
+
+def _meaning(error: SwitchboardError) -> SwitchboardError:
+    """A cancel that nobody here asked for is a loss like others."""
+    return _lost() if error.code == ErrorCode.ERROR_CODE_CANCELLED else error
+
+
+def _lost() -> SwitchboardError:
+    return SwitchboardError(
+        ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE, "A part of the server was lost."
+    )

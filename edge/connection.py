@@ -1,0 +1,277 @@
+"""One socket: its hello, one task that reads, one that writes, and why it closes
+(PROTOCOL §1, §5).
+
+The writer sends what the device's session hands out, so what waits for a slow client
+waits there, unnumbered, and nowhere else.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from aiohttp import WSMsgType, web
+
+from edge import codec
+from edge.auth import Identity, Tokens
+from edge.codec import UnknownType
+from edge.devices import Device, Devices
+from edge.events import Received, Say
+from edge.limits import check_hello
+from edge.mapping import InvalidFrame
+from edge.settings import EdgeSettings
+from runtime import logs
+from runtime.errors import SwitchboardError
+from switchboard.v3.errors_pb2 import CloseCode, Error, ErrorCode, FrameRef
+from switchboard.v3.frames_pb2 import ClientFrame, DeviceHello, ServerFrame
+
+log = logging.getLogger(__name__)
+
+BATCH_BYTES: Final = 64 * 1024
+"""About so much is handed to the transport at once: what a stall is measured on."""
+
+CLOSE_S: Final = 5.0
+"""How long a peer may take to answer a close."""
+
+_IDS: Final = ("request_id", "call_id", "query_id", "mutation_id")
+
+Socket = web.WebSocketResponse[bool]
+
+
+def websocket(settings: EdgeSettings) -> Socket:
+    """The socket, not opened yet. Text comes as bytes: orjson checks its UTF-8 itself."""
+    return web.WebSocketResponse(
+        timeout=CLOSE_S,
+        heartbeat=settings.heartbeat_s,
+        compress=False,
+        # aiohttp's bound is the first size that is too much.
+        max_msg_size=settings.limits.max_frame_bytes + 1,
+        decode_text=False,
+    )
+
+
+class Connection:
+    """A socket from its upgrade to its close. `identity`: of the header's token, if any."""
+
+    def __init__(
+        self,
+        ws: Socket,
+        *,
+        settings: EdgeSettings,
+        tokens: Tokens,
+        devices: Devices,
+        identity: Identity | None,
+        abort: Callable[[], None],
+    ) -> None:
+        self._ws = ws
+        self._settings = settings
+        self._tokens = tokens
+        self._devices = devices
+        self._identity = identity
+        self._abort = abort
+        self._device: Device | None = None
+        self._hello = DeviceHello()
+        self._code: int | None = None
+        self._output = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._expiry: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return f"Connection({self._hello.device_id!r}, close={self._code}, {self._device!r})"
+
+    @property
+    def family_id(self) -> str:
+        """The family of refresh tokens behind the socket's token."""
+        return self._identity.family_id if self._identity else ""
+
+    def wake(self) -> None:
+        """There is something to send."""
+        self._output.set()
+
+    def stop(self, code: CloseCode.ValueType) -> None:
+        """Closes the socket; the first reason counts."""
+        if self._code is None:
+            self._code = code
+            self._stopped.set()
+
+    async def serve(self) -> None:
+        """Everything, until the socket is closed."""
+        try:
+            if await self._open():
+                await self._talk()
+        finally:
+            if self._expiry is not None:
+                self._expiry.cancel()
+            if self._device is not None:
+                self._device.detach(self)
+            await self._close()
+
+    # The hello.
+
+    async def _open(self) -> bool:
+        try:
+            async with asyncio.timeout(self._settings.hello_timeout_s):
+                message = await self._ws.receive()
+        except TimeoutError:
+            self.stop(CloseCode.CLOSE_CODE_HELLO_TIMEOUT)
+            return False
+        if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+            return False  # closed by the other side
+        try:
+            frame = self._decode(message)
+            if not frame.HasField("device_hello"):
+                raise InvalidFrame("type", "the first frame must be a device_hello")
+            check_hello(frame.device_hello)
+        except _REFUSALS as error:
+            await self._send([_error(error, FrameRef(type="device_hello"))])
+            self.stop(CloseCode.CLOSE_CODE_BAD_HELLO)
+            return False
+        return self._welcome(frame.device_hello)
+
+    def _welcome(self, hello: DeviceHello) -> bool:
+        try:
+            identity = self._checked(hello)
+        except SwitchboardError:
+            self.stop(CloseCode.CLOSE_CODE_UNAUTHENTICATED)
+            return False
+        self._identity, self._hello = identity, hello
+        self._watch_expiry(identity)
+        self._device = self._devices.attach(identity.user_id, self, hello)
+        if self._device is None:
+            self.stop(CloseCode.CLOSE_CODE_RATE_LIMITED)
+            return False
+        return True
+
+    def _checked(self, hello: DeviceHello) -> Identity:
+        known = self._identity
+        if hello.HasField("token"):
+            identity = self._tokens.check(hello.token)
+            if known is None or known.user_id == identity.user_id:
+                return identity
+        elif known is not None:
+            return known
+        raise SwitchboardError(ErrorCode.ERROR_CODE_UNAUTHENTICATED, "Another user's token.")
+
+    def _watch_expiry(self, identity: Identity) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+        left = self._tokens.left(identity) + self._settings.token_grace_s
+        self._expiry = asyncio.get_running_loop().call_later(
+            left, self.stop, CloseCode.CLOSE_CODE_UNAUTHENTICATED
+        )
+
+    # The talk.
+
+    async def _talk(self) -> None:
+        assert self._device and self._identity  # noqa: S101 - set by _welcome
+        with logs.bind(user_id=self._identity.user_id, device_id=self._hello.device_id):
+            tasks = [
+                asyncio.create_task(self._read(self._device)),
+                asyncio.create_task(self._write(self._device)),
+                asyncio.create_task(self._stopped.wait()),
+            ]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                results = await asyncio.gather(*tasks, return_exceptions=True)
+            for result in results:
+                if isinstance(result, Exception):
+                    log.error("a socket failed by a fault of our own", exc_info=result)
+                    self.stop(CloseCode.CLOSE_CODE_INTERNAL)
+
+    async def _read(self, device: Device) -> None:
+        while True:
+            message = await self._ws.receive()
+            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                return
+            device.touch()
+            try:
+                frame = self._decode(message)
+                if frame.HasField("device_hello"):
+                    self._again(device, frame)
+                else:
+                    device.feed(Received(frame))
+            except _REFUSALS as error:
+                device.feed(Say(_error(error, _ref(message.data))))
+
+    def _decode(self, message: Any) -> ClientFrame:
+        if message.type is WSMsgType.BINARY:
+            raise InvalidFrame("", "a frame is a text message")
+        return codec.decode(message.data, ClientFrame)
+
+    def _again(self, device: Device, frame: ClientFrame) -> None:
+        hello = frame.device_hello
+        check_hello(hello)
+        if hello.device_id != self._hello.device_id:
+            raise InvalidFrame("device_id", "is another device's")
+        try:
+            self._identity = self._checked(hello)
+        except SwitchboardError:
+            self.stop(CloseCode.CLOSE_CODE_UNAUTHENTICATED)
+            return
+        self._watch_expiry(self._identity)
+        device.feed(Received(frame))
+
+    async def _write(self, device: Device) -> None:
+        while True:
+            await self._output.wait()
+            frames = device.take(BATCH_BYTES)
+            if not frames:
+                self._output.clear()
+                continue
+            try:
+                async with asyncio.timeout(self._settings.stall_s):
+                    await self._send(frames)
+            except TimeoutError:
+                self.stop(CloseCode.CLOSE_CODE_SLOW_CONSUMER)
+                return
+            except ConnectionError:
+                return
+
+    async def _send(self, frames: list[ServerFrame]) -> None:
+        for text in [codec.encode(frame) for frame in frames]:
+            await self._ws.send_frame(text, WSMsgType.TEXT)
+
+    async def _close(self) -> None:
+        code = self._code or CloseCode.CLOSE_CODE_INTERNAL
+        try:
+            async with asyncio.timeout(CLOSE_S + 1):
+                await self._ws.close(code=code)
+        except (TimeoutError, ConnectionError):
+            pass
+        finally:
+            if code == CloseCode.CLOSE_CODE_SLOW_CONSUMER:
+                # It had its time to read; what is buffered would be kept for ever.
+                self._abort()
+
+
+_REFUSALS: Final = (InvalidFrame, UnknownType, SwitchboardError)
+
+
+def _error(error: Exception, ref: FrameRef) -> ServerFrame:
+    match error:
+        case SwitchboardError():
+            found = error.to_proto()
+        case UnknownType():
+            found = Error(code=ErrorCode.ERROR_CODE_UNKNOWN_TYPE, message="No frame has this type.")
+        case _:
+            found = Error(code=ErrorCode.ERROR_CODE_INVALID_FRAME, message=str(error))
+    found.ref.CopyFrom(ref)
+    return ServerFrame(error=found)
+
+
+def _ref(text: bytes) -> FrameRef:
+    """Names a frame that could not be taken, as far as it can be read."""
+    ref = FrameRef()
+    with suppress(InvalidFrame):
+        value = codec.parse(text)
+        if isinstance(kind := value.get("type"), str):
+            ref.type = kind[:64]
+        for name in _IDS:
+            if isinstance(id_ := value.get(name), str):
+                ref.id = id_[:128]
+                break
+    return ref

@@ -1,0 +1,135 @@
+"""What goes into a device's session and what comes out of it (edge/session.py)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from switchboard.v3.errors_pb2 import Error
+from switchboard.v3.frames_pb2 import ClientFrame, DeviceHello, HomeRequest, Mutation, ServerFrame
+from switchboard.v3.router_pb2 import ConverseInput, ConverseOutput, ConverseStart
+
+# Inputs.
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A socket of the device said its hello; an older socket has nothing to say any more."""
+
+    hello: DeviceHello
+
+
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """The socket is gone; what it asked runs on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The device sent a frame."""
+
+    frame: ClientFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request came beside the socket (REST): the device gets its tool frames and its end.
+
+    With no device to ask (`device_connected` false) its tools are told so at once.
+    """
+
+    request: HomeRequest
+    device_connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """The router sent these for a request, in order."""
+
+    request_id: str
+    outputs: Sequence[ConverseOutput]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The router, or the way to it, was lost before the request's end."""
+
+    request_id: str
+    error: Error
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Tell the device this, now, if it is there: an error, or a change made elsewhere."""
+
+    frame: ServerFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """The server is going away: no new requests. `reconnect_after_ms` in milliseconds."""
+
+    reconnect_after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The account is gone, or the server: every request ends here and now."""
+
+    error: Error
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time went by: what is due happens."""
+
+
+Input = Attached | Detached | Received | Asked | Produced | Broken | Say | Draining | Stopped | Tick
+
+# Effects.
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Open a stream to the router for this request."""
+
+    request_id: str
+    start: ConverseStart
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send this to the router."""
+
+    request_id: str
+    input: ConverseInput
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The router ended the request: let its stream run out."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The request ended without the router: break its stream off."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """Send this change, its origin given, to the user's other devices."""
+
+    mutation: Mutation
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """A frame of a request that was asked beside the socket, for who asked."""
+
+    request_id: str
+    frame: ServerFrame
+
+
+Effect = Open | Tell | Finish | Drop | FanOut | Collected

@@ -1,0 +1,96 @@
+"""Accounts over REST: register, log in, refresh, log out, delete (PROTOCOL §7).
+
+memory_svc knows passwords and refresh tokens; the edge signs the access tokens, and
+closes the sockets of who logs out.
+"""
+
+from typing import Any, Final
+
+from aiohttp import web
+
+from edge.auth import Identity
+from edge.events import Stopped
+from edge.web import CALL_S, EDGE, Edge, body, identity, reply, text_of
+from runtime.errors import SwitchboardError
+from switchboard.v3.accounts_pb2 import (
+    AccountServiceDeleteRequest,
+    AuthenticateRequest,
+    RefreshRequest,
+    RegisterRequest,
+    RevokeRequest,
+    Session,
+)
+from switchboard.v3.errors_pb2 import CloseCode, ErrorCode
+
+routes: Final = web.RouteTableDef()
+
+
+@routes.post("/api/v1/auth/register")
+async def register(request: web.Request) -> web.Response:
+    """Makes an account: 201, signed in."""
+    edge, sent = request.app[EDGE], await body(request)
+    asked = RegisterRequest(email=text_of(sent, "email"), password=text_of(sent, "password"))
+    response = await edge.accounts.Register(asked, timeout=CALL_S)
+    return reply(_signed_in(edge, response.session), 201)
+
+
+@routes.post("/api/v1/auth/login")
+async def login(request: web.Request) -> web.Response:
+    """Signs in."""
+    edge, sent = request.app[EDGE], await body(request)
+    asked = AuthenticateRequest(email=text_of(sent, "email"), password=text_of(sent, "password"))
+    response = await edge.accounts.Authenticate(asked, timeout=CALL_S)
+    return reply(_signed_in(edge, response.session))
+
+
+@routes.post("/api/v1/auth/refresh")
+async def refresh(request: web.Request) -> web.Response:
+    """Changes a refresh token for new tokens."""
+    edge, sent = request.app[EDGE], await body(request)
+    asked = RefreshRequest(refresh_token=text_of(sent, "refresh_token"))
+    response = await edge.accounts.Refresh(asked, timeout=CALL_S)
+    return reply(_signed_in(edge, response.session))
+
+
+@routes.post("/api/v1/auth/logout")
+async def logout(request: web.Request) -> web.Response:
+    """Revokes the family of a refresh token, and closes its sockets."""
+    edge, sent = request.app[EDGE], await body(request)
+    asked = RevokeRequest(refresh_token=text_of(sent, "refresh_token"))
+    revoked = await edge.accounts.Revoke(asked, timeout=CALL_S)
+    if revoked.family_id:
+        edge.tokens.revoke(revoked.family_id)
+        for device in edge.devices.of(revoked.user_id):
+            if device.socket is not None and device.socket.family_id == revoked.family_id:
+                device.socket.stop(CloseCode.CLOSE_CODE_UNAUTHENTICATED)
+    return web.Response(status=204)
+
+
+@routes.delete("/api/v1/account")
+async def delete(request: web.Request) -> web.Response:
+    """Erases the user, and ends all that still runs for them."""
+    edge, who = request.app[EDGE], identity(request)
+    sent = await body(request)
+    asked = AccountServiceDeleteRequest(user_id=who.user_id, password=text_of(sent, "password"))
+    await edge.accounts.Delete(asked, timeout=CALL_S)
+    _expel(edge, who)
+    return web.Response(status=204)
+
+
+def _expel(edge: Edge, who: Identity) -> None:
+    edge.tokens.revoke(who.user_id)
+    gone = SwitchboardError(ErrorCode.ERROR_CODE_CANCELLED, "The account was deleted.").to_proto()
+    for device in edge.devices.of(who.user_id):
+        device.feed(Stopped(gone))
+        if device.socket is not None:
+            device.socket.stop(CloseCode.CLOSE_CODE_UNAUTHENTICATED)
+
+
+def _signed_in(edge: Edge, session: Session) -> dict[str, Any]:
+    return {
+        "user_id": session.user_id,
+        "access_token": edge.tokens.issue(session.user_id, session.family_id),
+        "refresh_token": session.refresh_token,
+        "token_type": "Bearer",
+        "expires_in": round(edge.tokens.lifetime_s),
+    }

@@ -1,0 +1,92 @@
+"""A whole turn as one call, and the tools that there are (PROTOCOL §7)."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import uuid4
+
+import orjson
+from aiohttp import web
+
+from edge import codec
+from edge.limits import check_request
+from edge.mapping import to_json
+from edge.web import CALL_S, EDGE, body, identity, reply
+from runtime.errors import SwitchboardError
+from switchboard.v3.frames_pb2 import ClientFrame, EndStatus, ServerFrame, StreamEnd
+from switchboard.v3.router_pb2 import RouterServiceListToolsRequest
+
+routes: Final = web.RouteTableDef()
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What a turn said, and its end."""
+
+    end: asyncio.Future[StreamEnd]
+    texts: list[str] = field(default_factory=list)
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+
+    def collect(self, frame: ServerFrame) -> None:
+        match frame.WhichOneof("frame"):
+            case "stream_text":
+                self.texts.append(frame.stream_text.chunk)
+            case "stream_block":
+                block = to_json(frame.stream_block)
+                self.blocks.append({name: block[name] for name in ("block_type", "data")})
+            case "stream_end" if not self.end.done():
+                self.end.set_result(frame.stream_end)
+
+
+@routes.post("/api/v1/chat")
+async def chat(request: web.Request) -> web.Response:
+    """The same turn as a Home request's; its tools run on the most recently active device."""
+    edge, who = request.app[EDGE], identity(request)
+    sent = {**await body(request), "type": "home_request", "request_id": str(uuid4())}
+    asked = codec.frame_of(sent, ClientFrame).home_request
+    check_request(asked, edge.settings.limits)
+    turn = _Turn(asyncio.get_running_loop().create_future())
+    edge.devices.for_chat(who.user_id).ask(asked, turn.collect)
+    end = await turn.end
+    if end.status != EndStatus.END_STATUS_COMPLETED:
+        error = end.error
+        retry = error.retry_after_ms if error.HasField("retry_after_ms") else None
+        raise SwitchboardError(error.code, error.message, retry)
+    ended = to_json(end)
+    return reply(
+        {
+            "request_id": asked.request_id,
+            "agent": ended.get("agent"),
+            "response": "".join(turn.texts),
+            "blocks": turn.blocks,
+            "mutations": ended["mutations"],
+            "usage": ended.get("usage"),
+        }
+    )
+
+
+@routes.get("/api/v1/tools")
+async def tools(request: web.Request) -> web.Response:
+    """The catalogue of tools."""
+    edge = request.app[EDGE]
+    identity(request)
+    found = await edge.router.ListTools(RouterServiceListToolsRequest(), timeout=CALL_S)
+    return reply(
+        {
+            "tools": [
+                {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "arguments": _schema(tool.arguments_schema.utf8),
+                    "result": _schema(tool.result_schema.utf8),
+                    "requires_approval": tool.requires_approval,
+                    "runs_on_server": tool.runs_on_server,
+                }
+                for tool in found.tools
+            ]
+        }
+    )
+
+
+def _schema(utf8: bytes) -> orjson.Fragment:
+    return orjson.Fragment(utf8 or b"{}")

@@ -1,0 +1,137 @@
+"""What is remembered of a user, for that user to see and remove (PROTOCOL §7)."""
+
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from edge.mapping import InvalidFrame
+from edge.web import CALL_S, EDGE, body, identity, reply, text_of
+from switchboard.v3.memory_pb2 import (
+    DeleteCoreRequest,
+    DeleteRequest,
+    ExportRequest,
+    GetCoreRequest,
+    ListRequest,
+    MemoryItem,
+    MemoryTier,
+    SearchRequest,
+    UpdateCoreRequest,
+)
+
+routes: Final = web.RouteTableDef()
+
+_PREFIX: Final = "MEMORY_TIER_"
+_TIERS: Final = {
+    value.name.removeprefix(_PREFIX).lower(): value.number
+    for value in MemoryTier.DESCRIPTOR.values
+    if value.number
+}
+
+EXPORT_S: Final = 300.0
+"""How long an export may take, in seconds."""
+
+
+@routes.get("/api/v1/memory/core")
+async def preferences(request: web.Request) -> web.Response:
+    """The user's preferences, in order of key."""
+    asked = GetCoreRequest(user_id=identity(request).user_id)
+    found = await request.app[EDGE].memory.GetCore(asked, timeout=CALL_S)
+    return reply({"items": [_item(item) for item in found.items]})
+
+
+@routes.put("/api/v1/memory/core/{key}")
+async def set_preference(request: web.Request) -> web.Response:
+    """Sets a preference."""
+    who = identity(request)
+    asked = UpdateCoreRequest(
+        user_id=who.user_id,
+        key=request.match_info["key"],
+        value=text_of(await body(request), "value"),
+    )
+    response = await request.app[EDGE].memory.UpdateCore(asked, timeout=CALL_S)
+    return reply(_item(response.item))
+
+
+@routes.delete("/api/v1/memory/core/{key}")
+async def delete_preference(request: web.Request) -> web.Response:
+    """Removes a preference."""
+    asked = DeleteCoreRequest(user_id=identity(request).user_id, key=request.match_info["key"])
+    await request.app[EDGE].memory.DeleteCore(asked, timeout=CALL_S)
+    return web.Response(status=204)
+
+
+@routes.get("/api/v1/memory")
+async def remembered(request: web.Request) -> web.Response:
+    """What is remembered: with `query` by meaning and words, else newest first by pages."""
+    user_id, query = identity(request).user_id, request.query
+    tier = _tier(query["tier"]) if query.get("tier") else MemoryTier.MEMORY_TIER_UNSPECIFIED
+    limit, memory = _limit(query.get("limit", "0")), request.app[EDGE].memory
+    if text := query.get("query"):
+        asked = SearchRequest(user_id=user_id, query=text, tier=tier, limit=limit)
+        found = await memory.Search(asked, timeout=CALL_S)
+        return reply(
+            {"items": [_item(item) for item in found.items], "degraded": list(found.degraded)}
+        )
+    page = ListRequest(user_id=user_id, tier=tier, limit=limit, cursor=query.get("cursor", ""))
+    listed = await memory.List(page, timeout=CALL_S)
+    return reply(
+        {"items": [_item(item) for item in listed.items], "next_cursor": listed.next_cursor or None}
+    )
+
+
+@routes.get("/api/v1/memory/export")
+async def export(request: web.Request) -> web.StreamResponse:
+    """All of it, one JSON object a line."""
+    asked = ExportRequest(user_id=identity(request).user_id)
+    call = request.app[EDGE].memory.Export(asked, timeout=EXPORT_S)
+    lines = [orjson.dumps(_item(response.item)) + b"\n" async for response in call]
+    return web.Response(
+        body=b"".join(lines),
+        content_type="application/x-ndjson",
+        headers={"Content-Disposition": 'attachment; filename="memory.jsonl"'},
+    )
+
+
+@routes.delete("/api/v1/memory/{tier}/{id}")
+async def forget(request: web.Request) -> web.Response:
+    """Removes one item."""
+    asked = DeleteRequest(
+        user_id=identity(request).user_id,
+        tier=_tier(request.match_info["tier"]),
+        id=request.match_info["id"],
+    )
+    await request.app[EDGE].memory.Delete(asked, timeout=CALL_S)
+    return web.Response(status=204)
+
+
+def _tier(word: str) -> MemoryTier.ValueType:
+    number = _TIERS.get(word)
+    if number is None:
+        raise InvalidFrame("tier", f"is none of {', '.join(_TIERS)}")
+    return MemoryTier.ValueType(number)
+
+
+def _limit(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 200:
+        raise InvalidFrame("limit", "is no number up to 200")
+    return int(text)
+
+
+def _item(item: MemoryItem) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "id": item.id,
+        "tier": MemoryTier.Name(item.tier).removeprefix(_PREFIX).lower(),
+        "text": item.text,
+    }
+    for name in ("key", "entity_type", "entity_id", "session_id", "confidence"):
+        if item.HasField(name):  # type: ignore[arg-type] # its own fields
+            found[name] = getattr(item, name)
+    for name in ("updated_at", "superseded_at"):
+        if item.HasField(name):
+            found[name] = getattr(item, name).ToJsonString()
+    if item.score:
+        found |= {"score": item.score, "why": item.why}
+    if item.evidence_ids:
+        found["evidence_ids"] = list(item.evidence_ids)
+    return found

@@ -1,0 +1,638 @@
+"""One device's session, over as many sockets as it takes. Pure: events in, effects
+out, time a parameter (seconds of any clock that only goes forward).
+
+Rules, from PROTOCOL §4:
+- each accepted request gets exactly one `stream_end`, its last frame;
+- frames of a request are numbered 1, 2, 3 … as they leave, and never change then;
+- a socket that goes away leaves its requests running: their frames and calls wait
+  until the resume window ends, then nobody is expected any more;
+- a result is taken once, and after its call is over only the change it tells of is.
+
+`feed` decides; `take` hands out what a socket may send, a frame of each request in turn.
+"""
+
+import heapq
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from enum import Enum, auto
+from itertools import count
+from typing import Final, assert_never
+
+from edge import calls
+from edge.answer import Answer, State
+from edge.calls import Call, CallState
+from edge.events import (
+    Asked,
+    Attached,
+    Broken,
+    Collected,
+    Detached,
+    Draining,
+    Drop,
+    Effect,
+    FanOut,
+    Finish,
+    Input,
+    Open,
+    Produced,
+    Received,
+    Say,
+    Stopped,
+    Tell,
+    Tick,
+)
+from edge.limits import PROTOCOL, Limits, check_mutation, check_request
+from edge.mapping import InvalidFrame
+from runtime.errors import SwitchboardError
+from switchboard.v3.agent_pb2 import Surface
+from switchboard.v3.errors_pb2 import Error, ErrorCode
+from switchboard.v3.frames_pb2 import (
+    Cancel,
+    ClientFrame,
+    DataResponse,
+    DeviceHello,
+    DeviceReady,
+    EndStatus,
+    Goaway,
+    HomeRequest,
+    Mutation,
+    Origin,
+    Pong,
+    PopupRequest,
+    ServerFrame,
+    StreamEnd,
+    StreamStart,
+    ToolResult,
+)
+from switchboard.v3.router_pb2 import ConverseCancel, ConverseInput, ConverseOutput, ConverseStart
+
+FEATURES: Final = frozenset({"activity"})
+"""What a hello may switch on."""
+
+REMEMBERED: Final = 512
+"""So many of the device's own changes are known again when they are sent twice."""
+
+
+class _Due(Enum):
+    CALL = auto()  # a call's time is up
+    FORGET_CALL = auto()
+    CANCEL = auto()  # the router is late with the end of a cancelled request
+    AWAY = auto()  # the resume window of a request ends
+    FORGET = auto()  # an answer that ended is kept no longer
+
+
+class Session:
+    """What one device asked, and what it is to be told.
+
+    `claimed`: request ids of the user that are running or kept, shared by the user's
+    sessions. `ready`: what this server says of itself in `device_ready`.
+    """
+
+    def __init__(
+        self,
+        *,
+        user_id: str,
+        device_id: str,
+        limits: Limits,
+        ready: DeviceReady,
+        claimed: set[str],
+        new_id: Callable[[], str],
+    ) -> None:
+        self.user_id = user_id
+        self.device_id = device_id
+        self.session_id = new_id()
+        self._limits = limits
+        self._ready = ready
+        self._claimed = claimed
+        self._new_id = new_id
+        self._hello: DeviceHello | None = None  # of the socket of now
+        self._draining = False
+        self._answers: dict[str, Answer] = {}
+        self._calls: dict[str, Call] = {}
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._control: deque[tuple[ServerFrame, int]] = deque()
+        self._control_bytes = 0
+        self._turn: deque[Answer] = deque()
+        self._due: list[tuple[float, int, _Due, str]] = []
+        self._order = count()
+        self._effects: list[Effect] = []
+
+    def __repr__(self) -> str:
+        there = "connected" if self._hello else "away"
+        return f"Session({there}, {list(self._answers.values())})"
+
+    # What the shell may ask.
+
+    @property
+    def connected(self) -> bool:
+        """Whether a socket reads."""
+        return self._hello is not None
+
+    @property
+    def alarm(self) -> float | None:
+        """When a Tick is due next."""
+        return self._due[0][0] if self._due else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether `take` has something to hand out."""
+        return bool(self._control or self._turn)
+
+    @property
+    def running(self) -> int:
+        """How many requests have not ended."""
+        return sum(answer.running for answer in self._answers.values())
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing would be lost if this session were forgotten."""
+        return not (self.connected or self._answers or self._calls)
+
+    @property
+    def overflowing(self) -> bool:
+        """Whether more waits for the socket than may wait."""
+        waiting = self._control_bytes + sum(a.waiting_bytes for a in self._answers.values())
+        return self.connected and waiting > self._limits.hard_bytes
+
+    def has_room(self, request_id: str) -> bool:
+        """Whether more of this request should be read from the router."""
+        answer = self._answers.get(request_id)
+        if answer is None or answer.abandoned or not answer.running:
+            return True
+        if answer.attached:
+            return answer.waiting_bytes < self._limits.soft_bytes
+        return not answer.full
+
+    def feed(self, event: Input, now: float) -> list[Effect]:
+        """Takes in what happened, and returns what is to be done about it, in order."""
+        match event:
+            case Received(frame):
+                self._received(frame, now)
+            case Produced(request_id, outputs):
+                self._produced(request_id, outputs, now)
+            case Tick():
+                self._tick(now)
+            case Attached(hello):
+                self._detach(now)
+                self._attach(hello, now)
+            case Detached():
+                self._detach(now)
+            case Asked(request, device_connected):
+                self._asked(request, device_connected, now)
+            case Broken(request_id, error):
+                self._broken(request_id, error, now)
+            case Say(frame):
+                self._say(frame)
+            case Draining(reconnect_after_ms):
+                self._draining = True
+                goaway = Goaway(
+                    reason="The server is going away.", reconnect_after_ms=reconnect_after_ms
+                )
+                self._say(ServerFrame(goaway=goaway))
+            case Stopped(error):
+                for answer in list(self._answers.values()):
+                    self._end_here(answer, EndStatus.END_STATUS_FAILED, error, now)
+            case _:
+                assert_never(event)
+        effects, self._effects = self._effects, []
+        return effects
+
+    def take(self, now: float, budget: int) -> list[ServerFrame]:
+        """What the socket may send now, about `budget` bytes of it, in order."""
+        taken = []
+        while budget > 0 and self.ready:
+            if self._control:
+                frame, size = self._control.popleft()
+                self._control_bytes -= size
+            else:
+                answer = self._turn.popleft()
+                if not answer.ready:  # taken back or forgotten meanwhile
+                    continue
+                frame = answer.next()
+                if answer.ready:
+                    self._turn.append(answer)
+                self._set_deadline(frame, now)
+                size = frame.ByteSize()
+            taken.append(frame)
+            budget -= size
+        return taken
+
+    # Sockets that come and go.
+
+    def _attach(self, hello: DeviceHello, now: float) -> None:
+        self._hello = hello
+        resumed: list[str] = []
+        lost: list[str] = []
+        for request_id, seq in hello.resume.requests.items():
+            going_on = self._resume(request_id, seq, now)
+            (resumed if going_on else lost).append(request_id)
+        ready = DeviceReady(
+            session_id=self.session_id,
+            features=sorted(FEATURES.intersection(hello.features)),
+            limits=self._limits.to_proto(),
+            resumed=resumed,
+            lost=lost,
+            protocol=PROTOCOL,
+        )
+        ready.MergeFrom(self._ready)
+        self._say(ServerFrame(device_ready=ready))
+        for answer in self._answers.values():
+            # The device has never heard of what REST asked of it: it cannot name it.
+            if answer.quiet and not answer.attached and answer.resume(0):
+                self._run_clocks(answer, now)
+
+    def _resume(self, request_id: str, seq: int, now: float) -> bool:
+        answer = self._answers.get(request_id)
+        if answer is None or answer.attached:
+            return answer is not None
+        if not answer.resume(seq):
+            self._abandon(answer, now)
+            return False
+        self._run_clocks(answer, now)
+        return True
+
+    def _run_clocks(self, answer: Answer, now: float) -> None:
+        self._wake(answer)
+        for call in self._open_calls(answer):
+            self._start(call, now)
+
+    def _detach(self, now: float) -> None:
+        self._hello = None
+        self._control.clear()
+        self._control_bytes = 0
+        self._turn.clear()
+        until = now + self._limits.resume_window_s
+        for answer in self._answers.values():
+            if answer.attached:
+                answer.detach(until)
+                self._at(until, _Due.AWAY, answer.request_id)
+                for call in self._open_calls(answer):
+                    call.pause(now)
+
+    def _abandon(self, answer: Answer, now: float) -> None:
+        """The device will not hear of it any more; the request itself runs on."""
+        answer.abandon()
+        for call in self._open_calls(answer):
+            self._give_up(call, "device_gone", now)
+        if not answer.running:
+            self._forget(answer.request_id)
+
+    # Frames from the device.
+
+    def _received(self, frame: ClientFrame, now: float) -> None:
+        kind = frame.WhichOneof("frame")
+        body = getattr(frame, kind or "")
+        try:
+            match body:
+                case ToolResult() | DataResponse():
+                    self._result(body, now)
+                case HomeRequest() | PopupRequest():
+                    self._request(body, now)
+                case Cancel():
+                    self._cancel(body.request_id, now)
+                case Mutation():
+                    self._mutation(body)
+                case DeviceHello():
+                    self._attach(body, now)
+                case _:  # Ping
+                    nonce = body.nonce if body.HasField("nonce") else None
+                    self._say(ServerFrame(pong=Pong(nonce=nonce)))
+        except InvalidFrame as error:
+            problem = Error(code=ErrorCode.ERROR_CODE_INVALID_FRAME, message=str(error))
+            self._refuse(problem, kind or "", body)
+        except SwitchboardError as error:
+            self._refuse(error.to_proto(), kind or "", body)
+
+    def _refuse(self, error: Error, kind: str, body: object) -> None:
+        error.ref.type = kind
+        for name in ("request_id", "call_id", "query_id", "mutation_id"):
+            if value := getattr(body, name, ""):
+                error.ref.id = value
+                if name == "request_id":
+                    error.request_id = value
+                break
+        self._say(ServerFrame(error=error))
+
+    def _request(self, asked: HomeRequest | PopupRequest, now: float) -> None:
+        check_request(asked, self._limits)
+        request_id = asked.request_id or self._new_id()
+        if request_id in self._claimed:
+            raise SwitchboardError(
+                ErrorCode.ERROR_CODE_DUPLICATE_REQUEST, "This request was made before."
+            )
+        if problem := self._no_room_for_request():
+            end = StreamEnd(request_id=request_id, seq=1, status=EndStatus.END_STATUS_FAILED)
+            end.error.CopyFrom(problem.to_proto())
+            self._say(ServerFrame(stream_end=end))
+            return
+        answer = self._accept(request_id, quiet=False, attached=True)
+        if isinstance(asked, HomeRequest):
+            answer.say(ServerFrame(stream_start=StreamStart(request_id=request_id)))
+            self._wake(answer)
+        self._effects.append(Open(request_id, self._start_of(asked, device_connected=True)))
+
+    def _asked(self, asked: HomeRequest, device_connected: bool, now: float) -> None:
+        answer = self._accept(asked.request_id, quiet=True, attached=device_connected)
+        if not device_connected:
+            answer.abandon()
+        if problem := self._no_room_for_request(others=1):
+            end = EndStatus.END_STATUS_FAILED
+            self._end(answer, StreamEnd(status=end, error=problem.to_proto()), now)
+            return
+        start = self._start_of(asked, device_connected=device_connected)
+        self._effects.append(Open(asked.request_id, start))
+
+    def _accept(self, request_id: str, *, quiet: bool, attached: bool) -> Answer:
+        answer = Answer(
+            request_id, quiet=quiet, attached=attached, journal_bytes=self._limits.journal_bytes
+        )
+        self._answers[request_id] = answer
+        self._claimed.add(request_id)
+        return answer
+
+    def _no_room_for_request(self, others: int = 0) -> SwitchboardError | None:
+        if self._draining:
+            return SwitchboardError(
+                ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE, "The server is going away."
+            )
+        if self.running - others >= self._limits.max_concurrent_requests:
+            return SwitchboardError(
+                ErrorCode.ERROR_CODE_TOO_MANY_REQUESTS,
+                f"{self._limits.max_concurrent_requests} requests may run at once.",
+            )
+        return None
+
+    def _start_of(
+        self, asked: HomeRequest | PopupRequest, *, device_connected: bool
+    ) -> ConverseStart:
+        hello = self._hello or DeviceHello()
+        home = isinstance(asked, HomeRequest)
+        start = ConverseStart(
+            user_id=self.user_id,
+            device_id=self.device_id,
+            session_id=asked.session_id or self.session_id,
+            surface=Surface.SURFACE_HOME if home else Surface.SURFACE_POPUP,
+            message=asked.message,
+            conversation_history=asked.conversation_history,
+            tools=hello.tools if hello.HasField("tools") else None,
+            timezone=hello.timezone if hello.HasField("timezone") else None,
+            device_connected=device_connected,
+            wants_activity="activity" in hello.features,
+        )
+        if isinstance(asked, PopupRequest):
+            start.scope.CopyFrom(asked.scope)
+        return start
+
+    def _cancel(self, request_id: str, now: float) -> None:
+        answer = self._answers.get(request_id)
+        if answer is None or answer.state is not State.RUNNING:
+            return
+        answer.state = State.CANCELLING
+        answer.withdraw_calls()
+        self._close_calls(answer, now)
+        self._tell(request_id, ConverseInput(cancel=ConverseCancel()))
+        self._at(now + self._limits.cancel_s, _Due.CANCEL, request_id)
+
+    def _mutation(self, mutation: Mutation) -> None:
+        check_mutation(mutation)
+        if mutation.mutation_id in self._seen:
+            return
+        self._seen[mutation.mutation_id] = None
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        mutation.ClearField("origin")
+        self._fan_out(mutation, None)
+
+    def _result(self, result: ToolResult | DataResponse, now: float) -> None:
+        query = isinstance(result, DataResponse)
+        call = self._calls.get(
+            result.query_id if isinstance(result, DataResponse) else result.call_id
+        )
+        if call is None or call.query is not query:
+            raise SwitchboardError(
+                ErrorCode.ERROR_CODE_TOOL_CALL_UNKNOWN, "This server never made that call."
+            )
+        if call.state is CallState.ANSWERED:
+            return
+        in_time = call.state is CallState.OPEN
+        self._close(call, CallState.ANSWERED, now)
+        if isinstance(result, ToolResult) and result.HasField("result"):
+            self._changed(call, calls.changes(call, result.result))
+        if not in_time:
+            raise SwitchboardError(
+                ErrorCode.ERROR_CODE_TOOL_CALL_EXPIRED, "The result came after its call was over."
+            )
+        if isinstance(result, DataResponse):
+            self._tell(call.request_id, ConverseInput(data_response=result))
+        else:
+            self._tell(call.request_id, ConverseInput(tool_result=result))
+
+    def _changed(self, call: Call, changes: Iterable[Mutation]) -> None:
+        answer = self._answers.get(call.request_id)
+        for change in changes:
+            if answer is not None and answer.running:
+                answer.mutations.append(change)
+            self._fan_out(change, call.request_id)
+
+    def _fan_out(self, change: Mutation, request_id: str | None) -> None:
+        told = Mutation()
+        told.CopyFrom(change)
+        told.origin.CopyFrom(Origin(device_id=self.device_id, request_id=request_id))
+        self._effects.append(FanOut(told))
+
+    # Outputs of the router.
+
+    def _produced(self, request_id: str, outputs: Iterable[ConverseOutput], now: float) -> None:
+        answer = self._answers.get(request_id)
+        if answer is None:
+            return
+        for output in outputs:
+            if not answer.running:
+                return
+            match output.WhichOneof("output"):
+                case "routed":
+                    answer.agent = output.routed.agent_name
+                case "tool_call":
+                    frame = ServerFrame(tool_call=output.tool_call.call)
+                    frame.tool_call.request_id = request_id
+                    self._ask(answer, frame, calls.tool_call(output.tool_call), now)
+                case "frame":
+                    self._frame(answer, output.frame, now)
+
+    def _frame(self, answer: Answer, frame: ServerFrame, now: float) -> None:
+        match frame.WhichOneof("frame"):
+            case "stream_end":
+                self._effects.append(Finish(answer.request_id))
+                self._end(answer, frame.stream_end, now)
+            case "data_request":
+                frame.data_request.request_id = answer.request_id
+                self._ask(answer, frame, calls.data_query(frame.data_request), now)
+            case "activity" if self._hello and "activity" not in self._hello.features:
+                pass  # the socket of now does not expect it
+            case "stream_text" | "stream_block" | "popup_domain" | "activity" as kind:
+                getattr(frame, kind).request_id = answer.request_id
+                if answer.quiet:
+                    self._effects.append(Collected(answer.request_id, frame))
+                else:
+                    answer.say(frame)
+                    self._wake(answer)
+
+    def _ask(self, answer: Answer, frame: ServerFrame, call: Call, now: float) -> None:
+        if answer.state is not State.RUNNING or call.id in self._calls:
+            return
+        call.request_id = answer.request_id
+        self._calls[call.id] = call
+        if answer.abandoned:
+            self._give_up(call, "device_gone", now)
+            return
+        answer.say(frame)
+        if answer.attached:
+            self._start(call, now)
+            self._wake(answer)
+
+    def _broken(self, request_id: str, error: Error, now: float) -> None:
+        answer = self._answers.get(request_id)
+        if answer is None or not answer.running:
+            return
+        if answer.state is State.CANCELLING:
+            self._end_here(answer, EndStatus.END_STATUS_CANCELLED, _CANCELLED, now)
+        else:
+            self._end_here(answer, EndStatus.END_STATUS_FAILED, error, now)
+
+    # Ends.
+
+    def _end_here(
+        self, answer: Answer, status: EndStatus.ValueType, error: Error, now: float
+    ) -> None:
+        if answer.running:
+            self._effects.append(Drop(answer.request_id))
+            self._end(answer, StreamEnd(status=status, error=error), now)
+
+    def _end(self, answer: Answer, end: StreamEnd, now: float) -> None:
+        answer.withdraw_calls()
+        answer.state = State.ENDED
+        end.request_id = answer.request_id
+        end.mutations.extend(answer.mutations)
+        if answer.agent and not end.HasField("agent"):
+            end.agent = answer.agent
+        frame = ServerFrame(stream_end=end)
+        if answer.quiet:
+            self._effects.append(Collected(answer.request_id, frame))
+        self._close_calls(answer, now)
+        answer.say(frame)
+        self._wake(answer)
+        self._at(now + self._limits.resume_window_s, _Due.FORGET, answer.request_id)
+        if answer.abandoned:
+            self._forget(answer.request_id)
+        self._trim()
+
+    def _trim(self) -> None:
+        """Forgets the oldest of what ended, where it is too much in all."""
+        ended = [answer for answer in self._answers.values() if not answer.running]
+        kept = sum(answer.journal_bytes for answer in ended)
+        for answer in ended:
+            if kept <= self._limits.kept_bytes:
+                return
+            if not answer.ready:
+                kept -= answer.journal_bytes
+                self._forget(answer.request_id)
+
+    def _forget(self, request_id: str) -> None:
+        self._answers.pop(request_id).abandon()
+        self._claimed.discard(request_id)
+
+    # Calls.
+
+    def _open_calls(self, answer: Answer) -> list[Call]:
+        return [
+            call
+            for call in self._calls.values()
+            if call.request_id == answer.request_id and call.state is CallState.OPEN
+        ]
+
+    def _start(self, call: Call, now: float) -> None:
+        call.start(now)
+        self._at(now + call.left, _Due.CALL, call.id)
+
+    def _close(self, call: Call, state: CallState, now: float) -> None:
+        call.pause(now)
+        if call.state is CallState.OPEN:
+            self._at(now + calls.LATE_S, _Due.FORGET_CALL, call.id)
+        call.state = state
+
+    def _close_calls(self, answer: Answer, now: float) -> None:
+        for call in self._open_calls(answer):
+            self._close(call, CallState.OVER, now)
+
+    def _give_up(self, call: Call, code: str, now: float) -> None:
+        """No result will be taken any more: the agent is told, and goes on."""
+        self._close(call, CallState.OVER, now)
+        self._tell(call.request_id, call.failure(code, _WHY[code]))
+
+    # Time.
+
+    def _at(self, when: float, due: _Due, key: str) -> None:
+        heapq.heappush(self._due, (when, next(self._order), due, key))
+
+    def _tick(self, now: float) -> None:
+        while self._due and self._due[0][0] <= now:
+            _, _, due, key = heapq.heappop(self._due)
+            self._check(due, key, now)
+
+    def _check(self, due: _Due, key: str, now: float) -> None:
+        """An alarm is a hint: whether it still holds is seen here."""
+        answer, call = self._answers.get(key), self._calls.get(key)
+        match due:
+            case _Due.CALL:
+                if call and call.expires is not None and call.expires <= now:
+                    self._give_up(call, "tool_call_expired", now)
+            case _Due.FORGET_CALL:
+                self._calls.pop(key, None)
+            case _Due.CANCEL:
+                if answer:
+                    self._end_here(answer, EndStatus.END_STATUS_CANCELLED, _CANCELLED, now)
+            case _Due.AWAY:
+                if answer and answer.away_until is not None and answer.away_until <= now:
+                    self._abandon(answer, now)
+            case _Due.FORGET if answer:
+                # A slow socket may still be owed some of it; of one that is away, AWAY decides.
+                if answer.ready:
+                    self._at(now + self._limits.resume_window_s, _Due.FORGET, key)
+                elif answer.away_until is None:
+                    self._forget(key)
+            case _Due.FORGET:
+                pass
+            case _:
+                assert_never(due)
+
+    # Words.
+
+    def _tell(self, request_id: str, told: ConverseInput) -> None:
+        self._effects.append(Tell(request_id, told))
+
+    def _say(self, frame: ServerFrame) -> None:
+        if self.connected:
+            size = frame.ByteSize()
+            self._control.append((frame, size))
+            self._control_bytes += size
+
+    def _wake(self, answer: Answer) -> None:
+        if answer.ready and answer not in self._turn:
+            self._turn.append(answer)
+
+    def _set_deadline(self, frame: ServerFrame, now: float) -> None:
+        for kind, name in (("tool_call", "call_id"), ("data_request", "query_id")):
+            if frame.HasField(kind):  # type: ignore[arg-type] # one of its own names
+                body = getattr(frame, kind)
+                call = self._calls.get(getattr(body, name))
+                body.deadline_ms = call.left_ms(now) if call else 0
+
+
+_CANCELLED: Final = SwitchboardError(
+    ErrorCode.ERROR_CODE_CANCELLED, "The request was cancelled."
+).to_proto()
+
+_WHY: Final = {
+    "device_gone": "The device is not connected.",
+    "tool_call_expired": "The device did not answer in time.",
+}

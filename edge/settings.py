@@ -1,0 +1,95 @@
+"""What the edge may be told by its environment."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+
+from edge.limits import Limits
+from runtime.settings import Address, CommaList, Settings
+
+
+def _server_version() -> str:
+    try:
+        return version("switchboard")
+    except PackageNotFoundError:  # run from a checkout
+        return "0.1.0"
+
+
+SERVER_VERSION = _server_version()
+
+
+class EdgeSettings(Settings):
+    """The edge: sockets and REST outside, gRPC inside."""
+
+    edge_host: str = Field("127.0.0.1", description="Where the edge listens; loopback by default.")
+    edge_port: Annotated[int, Field(ge=0, lt=65536)] = Field(
+        8080, description="The port of the edge; 0 lets the system choose."
+    )
+    router_addr: Address = Field("127.0.0.1:50051", description="Where router_svc is, host:port.")
+    memory_addr: Address = Field("127.0.0.1:50053", description="Where memory_svc is, host:port.")
+    auth_signing_keys: SecretStr = Field(
+        description="Keys that sign access tokens, newest first, separated by commas;"
+        " 32 characters or more each."
+    )
+    allowed_origins: CommaList = Field(
+        ("null", "file://", "app://*", "self", "loopback"),
+        description="Origins that may connect: patterns with *, `self` (the server's own) and"
+        " `loopback`. A caller that sends none is no browser and may.",
+    )
+    access_token_s: float = Field(900, gt=0, description="How long an access token holds, in s.")
+    token_grace_s: float = Field(
+        60, ge=0, description="How long a socket outlives its token, in seconds."
+    )
+    hello_timeout_s: float = Field(
+        10, gt=0, description="How long a socket may take to say hello, in seconds."
+    )
+    heartbeat_s: float = Field(
+        20, gt=0, description="How often the edge looks whether a device is there, in seconds."
+    )
+    stall_s: float = Field(
+        10, gt=0, description="How long a device may take for 64 KiB before it counts as too slow."
+    )
+    resume_window_s: float = Field(
+        60, ge=0, description="How long a request is kept for a device that is away, in seconds."
+    )
+    journal_bytes: int = Field(
+        1024 * 1024, gt=0, description="How much of one request is kept for a device, in bytes."
+    )
+    max_concurrent_requests: int = Field(
+        8, gt=0, description="How many requests may run at once on one socket."
+    )
+    max_sockets_per_user: int = Field(
+        32, gt=0, description="How many sockets a user may have at once."
+    )
+    request_deadline_s: float = Field(
+        900, gt=0, description="How long a request may take in all, in seconds."
+    )
+    drain_s: float = Field(
+        10, ge=0, description="How long running requests may go on after SIGTERM, in seconds."
+    )
+
+    @field_validator("auth_signing_keys")
+    @classmethod
+    def _long_enough(cls, keys: SecretStr) -> SecretStr:
+        if not all(len(key) >= 32 for key in _split(keys)) or not _split(keys):
+            raise ValueError("each key must have 32 characters or more")
+        return keys
+
+    @property
+    def signing_keys(self) -> tuple[str, ...]:
+        """The keys in the clear, newest first."""
+        return _split(self.auth_signing_keys)
+
+    @property
+    def limits(self) -> Limits:
+        """What clients have to keep to."""
+        return Limits(
+            max_concurrent_requests=self.max_concurrent_requests,
+            resume_window_s=self.resume_window_s,
+            journal_bytes=self.journal_bytes,
+        )
+
+
+def _split(keys: SecretStr) -> tuple[str, ...]:
+    return tuple(key.strip() for key in keys.get_secret_value().split(",") if key.strip())

@@ -1,0 +1,157 @@
+"""What every REST call shares: who asks, the body, the answer, and what went wrong
+(PROTOCOL §7)."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+import orjson
+from aiohttp import web
+
+from edge import codec
+from edge.auth import Identity, Tokens, bearer, unauthenticated
+from edge.devices import Devices
+from edge.mapping import InvalidFrame
+from edge.origins import Origins
+from edge.settings import EdgeSettings
+from runtime import errors
+from runtime.errors import SwitchboardError
+from switchboard.v3.accounts_pb2_grpc import AccountServiceAsyncStub
+from switchboard.v3.errors_pb2 import ErrorCode
+from switchboard.v3.memory_pb2_grpc import MemoryServiceAsyncStub
+from switchboard.v3.router_pb2_grpc import RouterServiceAsyncStub
+
+log = logging.getLogger(__name__)
+
+CALL_S: Final = 10.0
+"""How long a call to a service behind may take, in seconds. Argon2id takes its time."""
+
+BODY_S: Final = 30.0
+"""How long a body may take to arrive, in seconds."""
+
+_CORS: Final = {
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
+    "Access-Control-Max-Age": "600",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What the handlers work with."""
+
+    settings: EdgeSettings
+    tokens: Tokens
+    origins: Origins
+    devices: Devices
+    router: RouterServiceAsyncStub
+    accounts: AccountServiceAsyncStub
+    memory: MemoryServiceAsyncStub
+    router_channel: grpc.aio.Channel
+    memory_channel: grpc.aio.Channel
+
+
+EDGE: Final = web.AppKey("edge", Edge)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def reply(value: Any, status: int = 200) -> web.Response:
+    """A JSON answer."""
+    return web.Response(
+        body=orjson.dumps(value), status=status, content_type="application/json", charset="utf-8"
+    )
+
+
+def refusal(error: SwitchboardError, status: int | None = None) -> web.Response:
+    """An error as JSON, with the status that fits its code."""
+    found = {
+        "code": errors.word(error.code),
+        "message": error.message,
+        "retryable": error.retryable,
+    }
+    response = reply({"error": found}, status or errors.spec(error.code).http_status or 500)
+    if error.retry_after_ms is not None:
+        found["retry_after_ms"] = error.retry_after_ms
+        response.body = orjson.dumps({"error": found})
+        response.headers["Retry-After"] = str(-(-error.retry_after_ms // 1000))
+    return response
+
+
+def identity(request: web.Request) -> Identity:
+    """Who asks. Raises SwitchboardError (unauthenticated)."""
+    token = bearer(request.headers.get("Authorization"))
+    if token is None:
+        raise unauthenticated()
+    return request.app[EDGE].tokens.check(token)
+
+
+async def body(request: web.Request) -> dict[str, Any]:
+    """The JSON object that was sent. Raises InvalidFrame."""
+    try:
+        async with asyncio.timeout(BODY_S):
+            text = await request.read()
+    except TimeoutError:
+        raise SwitchboardError(
+            ErrorCode.ERROR_CODE_DEADLINE_EXCEEDED, "The body took too long to arrive."
+        ) from None
+    return codec.parse(text)
+
+
+def text_of(value: dict[str, Any], name: str) -> str:
+    """A string of a body. Raises InvalidFrame where it is missing or something else."""
+    found = value.get(name)
+    if not isinstance(found, str):
+        raise InvalidFrame(name, "is missing" if found is None else "is no string")
+    return found
+
+
+@web.middleware
+async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Origins, CORS, and every error as JSON. The socket does its own origins (close 4403)."""
+    origin = request.headers.get("Origin")
+    if request.path == "/api/v1/ws/device":
+        return await _answer(request, handler)
+    if not request.app[EDGE].origins.allow(origin, request.host):
+        return refusal(
+            SwitchboardError(ErrorCode.ERROR_CODE_FORBIDDEN, "This origin is not allowed.")
+        )
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        response: web.StreamResponse = web.Response(status=204, headers=_CORS)
+    else:
+        response = await _answer(request, handler)
+    if origin is not None and not response.prepared:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Vary"] = "Origin"
+    return response
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except SwitchboardError as error:
+        return refusal(error)
+    except InvalidFrame as error:
+        return refusal(SwitchboardError(ErrorCode.ERROR_CODE_INVALID_FRAME, str(error)))
+    except grpc.aio.AioRpcError as error:
+        return refusal(errors.from_rpc(error))
+    except web.HTTPException as error:
+        return refusal(_of_http(error), error.status)
+    except Exception:
+        log.exception("a call failed by a fault of our own")
+        return refusal(
+            SwitchboardError(ErrorCode.ERROR_CODE_INTERNAL, "A fault of the server's own.")
+        )
+
+
+def _of_http(error: web.HTTPException) -> SwitchboardError:
+    match error.status:
+        case 404 | 405:
+            return SwitchboardError(ErrorCode.ERROR_CODE_NOT_FOUND, "There is no such call.")
+        case 413:
+            return SwitchboardError(ErrorCode.ERROR_CODE_INVALID_FRAME, "The body is too large.")
+        case _:
+            return SwitchboardError(ErrorCode.ERROR_CODE_INVALID_FRAME, error.reason)
