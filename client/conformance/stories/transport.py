@@ -1,0 +1,144 @@
+"""§1 and §2: the socket, the hello, and frames that are not as they should be."""
+
+from typing import Any
+
+import aiohttp
+
+from client.conformance.device import check_numbers, holds
+from client.conformance.server import Account, Server
+from client.conformance.story import LIST, TASK, answer_tools, promise, refused
+
+
+@promise("1", "a hello with a token is answered by device_ready with the limits")
+async def _hello(server: Server, account: Account) -> None:
+    device = server.device(account)
+    await device.open()
+    ready = await device.hello()
+    holds(ready["protocol"] == 3, f"protocol {ready['protocol']}")
+    holds(ready["session_id"], "no session_id")
+    holds(ready["resumed"] == [] and ready["lost"] == [], "resumed and lost are not empty")
+    limits = ready["limits"]
+    for name in (
+        "max_frame_bytes",
+        "max_message_chars",
+        "max_history_messages",
+        "max_history_chars",
+        "max_concurrent_requests",
+        "resume_window_s",
+    ):
+        holds(isinstance(limits.get(name), int), f"limits.{name} is no number")
+    await device.drop()
+
+
+@promise("1", "the token may come in the Authorization header; a bad one is 401 on the upgrade")
+async def _header(server: Server, account: Account) -> None:
+    device = server.device(account)
+    await device.open(Authorization=f"Bearer {account.access_token}")
+    await device.hello(token=None)
+    await device.drop()
+    try:
+        await device.open(Authorization="Bearer nonsense")
+    except aiohttp.WSServerHandshakeError as error:
+        holds(error.status == 401, f"a bad token was answered with {error.status}")
+    else:
+        await device.drop()
+        holds(False, "a bad token in the header was taken")
+
+
+@promise("1", "a bad token in the hello closes 4401")
+async def _bad_token(server: Server, account: Account) -> None:
+    device = server.device(account)
+    await device.open()
+    await device.say_hello(token="nonsense")  # noqa: S106 - not a secret
+    code = await device.closed()
+    holds(code == 4401, f"closed {code}")
+
+
+@promise("1", "a first frame that is no device_hello closes 4400")
+async def _first_frame(server: Server, account: Account) -> None:
+    device = server.device(account)
+    await device.open()
+    await device.ask(LIST)
+    code = await device.closed()
+    holds(code == 4400, f"closed {code}")
+
+
+@promise("1", "no hello within 10 s closes 4408")
+async def _no_hello(server: Server, account: Account) -> None:
+    device = server.device(account)
+    await device.open()
+    code = await device.closed(within=15)
+    holds(code == 4408, f"closed {code}")
+
+
+@promise("1", "a message over the limit closes 1009 and disturbs no other socket")
+async def _oversized(server: Server, account: Account) -> None:
+    async with server.device(account) as other, server.device(account) as device:
+        running = await other.ask(LIST)
+        call = await other.expect("tool_call", request_id=running)
+        await device.send("home_request", message="x" * (2 << 20))
+        code = await device.closed()
+        holds(code == 1009, f"closed {code}")
+        await other.send("tool_result", call_id=call["call_id"], result={"items": []})
+        end = await other.end(running)
+        holds(end["status"] == "completed", f"the other socket's answer ended {end['status']}")
+
+
+@promise("1", "an Origin that is not on the list is refused")
+async def _origin(server: Server, account: Account) -> None:
+    device = server.device(account)
+    try:
+        await device.open(Origin="https://evil.example")
+    except aiohttp.WSServerHandshakeError as error:
+        holds(error.status == 403, f"answered with {error.status}")
+        return
+    code = await device.closed()
+    holds(code == 4403, f"closed {code}")
+
+
+@promise("1", "frames sent between the hello and device_ready are kept")
+async def _early(server: Server, account: Account) -> None:
+    device = server.device(account)
+    await device.open()
+    await device.say_hello()
+    await device.send("ping", nonce="early")
+    await device.expect("pong", nonce="early")
+    kinds = [frame["type"] for frame in device.received]
+    holds(kinds == ["device_ready", "pong"], f"frames came as {kinds}")
+    await device.drop()
+
+
+@promise("1", "broken, binary and unknown frames get one error each and end nothing")
+async def _garbage(server: Server, account: Account) -> None:
+    async with server.device(account) as device:
+        running = await device.ask(LIST)
+        call = await device.expect("tool_call", request_id=running)
+        for text in ("{", "[]", "3", '"x"', "null", "\ufeff{}", '{"type":7}', "{}"):
+            await refused(device, "invalid_frame", device.send_text(text))
+        await refused(device, "invalid_frame", device.send_bytes(b'{"type":"ping"}'))
+        await refused(device, "invalid_frame", device.send("home_request"))
+        await refused(device, "invalid_frame", device.send("popup_request", message="x"))
+        error = await refused(device, "unknown_type", device.send("teleport", request_id="t-1"))
+        holds(error["ref"]["type"] == "teleport", f"ref is {error.get('ref')}")
+        await device.send("tool_result", call_id=call["call_id"], result={"items": [TASK]})
+        end = await device.end(running)
+        holds(end["status"] == "completed", f"the running answer ended {end['status']}")
+        check_numbers(device.frames(running))
+
+
+@promise("2", "unknown fields are ignored, and null is absent")
+async def _lenient(server: Server, account: Account) -> None:
+    async with server.device(account) as device:
+        fields: dict[str, Any] = {"session_id": None, "conversation_history": None, "mood": "good"}
+        request_id = await device.ask(LIST, **fields)
+        end = await answer_tools(device, request_id)
+        holds(end["status"] == "completed", f"ended {end['status']}")
+
+
+@promise("2", "ping is answered by pong with its nonce, or without one")
+async def _ping(server: Server, account: Account) -> None:
+    async with server.device(account) as device:
+        await device.send("ping", nonce="n")
+        await device.expect("pong", nonce="n")
+        await device.send("ping")
+        holds("nonce" not in await device.expect("pong"), "a nonce came that was never sent")
