@@ -55,6 +55,8 @@ async def serving(settings: RouterSettings) -> AsyncIterator[tuple[Server, int]]
         )
         server = Server(settings, "router_svc", [ROUTER])
         add_RouterServiceServicer_to_server(Router(services, limits), server.grpc)
+        for service in (AGENT, FORMATTER):
+            await server.set_health(service, False)
         port = await server.start()
         stack.push_async_callback(server.stop)
         for work in (

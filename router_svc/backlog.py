@@ -5,11 +5,13 @@ made again. The backlog lives in this process: what still waits when it ends is 
 the log says how much.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import grpc
 
@@ -17,7 +19,9 @@ from runtime import errors
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import MemoryStatus
 from switchboard.v3.memory_pb2 import StoreEpisodeRequest
-from switchboard.v3.memory_pb2_grpc import MemoryServiceAsyncStub
+
+if TYPE_CHECKING:
+    from switchboard.v3.memory_pb2_grpc import MemoryServiceAsyncStub
 
 log = logging.getLogger(__name__)
 

@@ -5,11 +5,13 @@ while what waits for the slowest reader behind it fits (`room`): so a cancel alw
 through, and a slow client still slows the model.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 import grpc
 
@@ -54,12 +56,14 @@ from router_svc.turn import Turn
 from runtime import budget
 from runtime.stream import BoundedStream
 from switchboard.v3.agent_pb2 import RunInput, RunOutput, RunRequest, RunResponse
-from switchboard.v3.agent_pb2_grpc import AgentServiceAsyncStub
 from switchboard.v3.formatter_pb2 import FormatInput, FormatOutput, FormatRequest, FormatResponse
-from switchboard.v3.formatter_pb2_grpc import FormatterServiceAsyncStub
 from switchboard.v3.memory_pb2 import EnrichContextRequest, StoreEpisodeRequest
-from switchboard.v3.memory_pb2_grpc import MemoryServiceAsyncStub
 from switchboard.v3.router_pb2 import ConverseInput, ConverseOutput, ConverseRequest, ConverseStart
+
+if TYPE_CHECKING:
+    from switchboard.v3.agent_pb2_grpc import AgentServiceAsyncStub
+    from switchboard.v3.formatter_pb2_grpc import FormatterServiceAsyncStub
+    from switchboard.v3.memory_pb2_grpc import MemoryServiceAsyncStub
 
 log = logging.getLogger(__name__)
 
