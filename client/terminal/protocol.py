@@ -179,7 +179,7 @@ class Link:
         if frame["type"] in ("home_request", "popup_request"):
             self._progress.opened(frame["request_id"])
         with contextlib.suppress(ConnectionError, aiohttp.ClientError):
-            await self._socket.send_str(json.dumps(frame, ensure_ascii=False))
+            await self._socket.send_json(frame)
 
     def close_request(self, request_id: str) -> None:
         """Says that a request will get no stream_end, so that it is not asked after."""

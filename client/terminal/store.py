@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from client.terminal import sample
+
 KINDS = ("task", "project", "note", "checkpoint")
-DAY_MS = 86_400_000
+DAY_MS = sample.DAY_MS
 # Far longer than any deadline and resume window, so no repeat can miss its answer.
 KEEP_ANSWERS_MS = DAY_MS
 
@@ -74,7 +76,7 @@ class Store:
 
 
 def load(path: Path, now: int) -> Store:
-    """Reads the store; where there is none yet, makes one with sample data.
+    """Reads the store; where there is none yet, makes one with sample data for `now`.
 
     Raises StoreError where the file is not one of ours: it holds the user's data, so
     it is never silently replaced.
@@ -84,7 +86,7 @@ def load(path: Path, now: int) -> Store:
         entities = {kind: {item["id"]: item for item in document[kind]} for kind in KINDS}
         answers = {key: (at, answer) for key, (at, answer) in document["answers"].items()}
     except FileNotFoundError:
-        return sample(now)
+        return Store(sample.entities(now))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise StoreError(f"{path} cannot be read; move it away to start anew") from error
     return Store(entities, answers)
@@ -93,7 +95,7 @@ def load(path: Path, now: int) -> Store:
 def save(store: Store, path: Path) -> None:
     """Writes the store: whole or not at all, readable by its owner only."""
     document = {kind: store.all(kind) for kind in KINDS} | {"answers": store.answers}
-    write_private(path, json.dumps(document, ensure_ascii=False, indent=1))
+    write_private(path, json.dumps(document, indent=1))
 
 
 def write_private(path: Path, text: str) -> None:
@@ -110,85 +112,3 @@ def write_private(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             Path(name).unlink()
         raise
-
-
-def sample(now: int) -> Store:
-    """Makes a store to try things on: some tasks are overdue at `now` (ms, UTC)."""
-
-    def day(days: float) -> int:
-        return now + int(days * DAY_MS)
-
-    projects = [
-        {"id": "project-website", "name": "Website relaunch", "clientId": "acme"},
-        {"id": "project-app", "name": "Mobile app", "clientId": "northwind"},
-        {"id": "project-office", "name": "Office move", "clientId": "internal"},
-    ]
-    states = ("active", "active", "on_hold")
-    rows = [
-        ("Fix the login redirect", "todo", "high", "Sam", -6, "website"),
-        ("Send Acme the revised quote", "in_progress", "high", "Alex", -2, "website"),
-        ("Renew the TLS certificate", "todo", "medium", "Sam", -1, "website"),
-        ("Return the old router", "todo", "low", "Robin", -12, "office"),
-        ("Write the release notes", "todo", "medium", "Alex", 1, "app"),
-        ("Test the app on small screens", "in_progress", "medium", "Robin", 3, "app"),
-        ("Choose a colour palette", "done", "low", "Alex", -9, "website"),
-        ("Set up crash reports", "done", "high", "Sam", -4, "app"),
-        ("Book the movers", "todo", "medium", "Robin", 10, "office"),
-        ("Plan the retrospective", "todo", "low", "Sam", 14, "app"),
-        ("Collect ideas for the summer party", "todo", "low", "Robin", None, None),
-    ]
-    tasks = [
-        {
-            "id": f"task-{number}",
-            "title": title,
-            "status": status,
-            "priority": priority,
-            "assignee": assignee,
-            "dueDate": None if due is None else day(due),
-            "projectId": None if project is None else f"project-{project}",
-        }
-        for number, (title, status, priority, assignee, due, project) in enumerate(rows, 1)
-    ]
-    notes = [
-        ("Kick-off with Acme", "They want the new look before the fair. Budget agreed.", -20),
-        ("Interview notes", "Users look for the search box at the top right.", -8),
-        ("Crash on start", "Only on phones with less than 3 GB of memory.", -3),
-        ("Office wishlist", "Standing desks, a quiet room, plants.", -1),
-    ]
-    of = ("website", "website", "app", "office")
-    checkpoints = [
-        ("Design approved", -5, "website"),
-        ("Beta to testers", 7, "app"),
-        ("Launch", 21, "website"),
-        ("Keys handed over", 30, "office"),
-    ]
-    rows_by_kind: dict[str, list[Entity]] = {
-        "task": list(tasks),
-        "project": [
-            {**project, "status": state} for project, state in zip(projects, states, strict=True)
-        ],
-        "note": [
-            {
-                "id": f"note-{number}",
-                "title": title,
-                "content": content,
-                "createdAt": day(age),
-                "projectId": f"project-{project}",
-            }
-            for number, ((title, content, age), project) in enumerate(
-                zip(notes, of, strict=True), 1
-            )
-        ],
-        "checkpoint": [
-            {
-                "id": f"checkpoint-{number}",
-                "title": title,
-                "date": day(days),
-                "projectId": f"project-{project}",
-                "isAiSuggested": False,
-                "isApproved": True,
-            }
-            for number, (title, days, project) in enumerate(checkpoints, 1)
-        ],
-    }
-    return Store({kind: {row["id"]: row for row in rows_by_kind[kind]} for kind in KINDS})

@@ -6,6 +6,7 @@ Results are `{"items": [...]}` for reading, `{"item": {...}}` for writing and
 the server; what would harm this store is checked again here, for it is this device's.
 """
 
+import json
 import math
 import uuid
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from client.terminal.store import KINDS, Change, Entity, Store
 
 Arguments = Mapping[str, Any]
 MAX_TEXT = 100_000
-DEFAULT_LIMIT = 200
+MAX_ITEMS = 200
 
 # The key that holds an entity's one line, and those that hold a time.
 TITLE = {"task": "title", "project": "name", "note": "title", "checkpoint": "title"}
@@ -60,7 +61,11 @@ def run(store: Store, name: str, arguments: Arguments, now: int) -> Outcome:
     tool = TOOLS.get(name)
     if tool is None:
         raise ToolError("unknown_tool", f"this device has no tool {name}")
-    return tool(store, arguments, now)
+    try:
+        json.dumps(arguments, allow_nan=False)  # 1e999 is JSON, but what is read from it is not
+        return tool(store, arguments, now)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ToolError("invalid_arguments", "an argument is not of its type") from error
 
 
 def writes(name: str) -> bool:
@@ -104,13 +109,11 @@ def _passes(kind: str, item: Entity, key: str, value: Any, now: int) -> bool:
             return contains(item, str(value))
         case "overdue":
             return is_overdue(item, now) is bool(value)
-        case "dueBefore" | "before" | "createdBefore":
+        case "dueBefore" | "dateBefore" | "createdBefore":
             return at is not None and at < value
-        case "dueAfter" | "after" | "createdAfter":
+        case "dueAfter" | "dateAfter" | "createdAfter":
             return at is not None and at > value
     held = item.get(key)
-    if isinstance(value, list):
-        return held in value
     if isinstance(value, str) and isinstance(held, str):
         return held.casefold() == value.casefold()
     return bool(held == value)
@@ -120,6 +123,22 @@ def contains(item: Entity, query: str) -> bool:
     """Tells whether every word of the query stands in the entity's texts, whatever its case."""
     text = " ".join(str(item.get(key) or "") for key in WORDS).casefold()
     return all(word in text for word in query.casefold().split())
+
+
+def _search_notes(store: Store, arguments: Arguments, now: int) -> Outcome:
+    """Finds notes that hold any of the words; those that hold more, and in the title, first."""
+    words = str(arguments.get("query", "")).casefold().split()
+    narrowed = {key: value for key, value in arguments.items() if key != "query"}
+    notes = [note for note in store.all("note") if matches("note", note, narrowed, now)]
+    ranked = [(_score(note, words), note) for note in notes]
+    ranked.sort(key=lambda pair: (-pair[0], _order("note", pair[1])))
+    return Outcome({"items": [note for score, note in ranked if score][: _limit(arguments)]})
+
+
+def _score(note: Entity, words: list[str]) -> int:
+    title = str(note.get("title") or "").casefold()
+    text = str(note.get("content") or "").casefold()
+    return sum(2 * (word in title) + (word in text) for word in words)
 
 
 def is_overdue(item: Entity, now: int) -> bool:
@@ -136,7 +155,7 @@ def _order(kind: str, item: Entity) -> tuple[float, str]:
 
 def _limit(arguments: Arguments) -> int:
     limit = arguments.get("limit")
-    return DEFAULT_LIMIT if limit is None else max(0, int(limit))
+    return MAX_ITEMS if limit is None else max(0, min(int(limit), MAX_ITEMS))
 
 
 # Writing
@@ -233,7 +252,7 @@ def _catalogue() -> dict[str, Tool]:
     }
     return tools | {
         "complete_task": _complete_task,
-        "search_notes": _list("note"),
+        "search_notes": _search_notes,
         "suggest_checkpoints": _suggest_checkpoints,
         "approve_checkpoint": _approve_checkpoint,
     }
