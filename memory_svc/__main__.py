@@ -1,0 +1,62 @@
+"""`python -m memory_svc`: serves accounts and memory. Further:
+
+migrate         brings the database up to this code's revision
+rotate-keys     puts every user's key under the first of MASTER_KEYS
+erase-replay    erases again whom the ledger names, after a backup was restored
+"""
+
+import asyncio
+import logging
+import sys
+
+from memory_svc import migrate
+from memory_svc.app import App
+from memory_svc.settings import MemorySettings
+from runtime import logs
+from runtime.settings import fail, load
+
+log = logging.getLogger(__name__)
+
+_PROGRAM = "memory_svc"
+
+
+async def _serve(settings: MemorySettings) -> None:
+    await App(settings).serve()
+
+
+async def _rotate_keys(settings: MemorySettings) -> None:
+    app = App(settings)
+    await app.open()
+    log.info("%d keys are under the first master key now", await app.rewrap_all())
+    await app.close()
+
+
+async def _erase_replay(settings: MemorySettings) -> None:
+    app = App(settings)
+    await app.open()
+    log.info("%d accounts were erased again", await app.erasure.replay())
+    await app.close()
+
+
+def main(command: str) -> None:
+    """Runs one command."""
+    settings = load(MemorySettings, _PROGRAM)
+    logs.configure(settings, _PROGRAM)
+    match command:
+        case "serve":
+            asyncio.run(_serve(settings))
+        case "migrate":
+            migrate.upgrade(settings.database_url.get_secret_value())
+        case "rotate-keys":
+            asyncio.run(_rotate_keys(settings))
+        case "erase-replay":
+            asyncio.run(_erase_replay(settings))
+        case _:
+            fail(
+                _PROGRAM,
+                f"no command {command}; there are serve, migrate, rotate-keys, erase-replay",
+            )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "serve")

@@ -1,0 +1,42 @@
+"""Hears from the other processes whose key was destroyed, and drops it here too."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from uuid import UUID
+
+import asyncpg
+
+from memory_svc.store.users import ERASED
+
+log = logging.getLogger(__name__)
+
+_TRY_AGAIN_S = 0.5
+_SILENCE_S = 5.0
+
+
+async def listen(url: str, forget: Callable[[UUID | None], None]) -> None:
+    """Calls `forget` for each erased user, for ever; with None when word may have been missed."""
+    while True:
+        with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            connection = await asyncpg.connect(url, timeout=_SILENCE_S)
+            try:
+                await _hear(connection, forget)
+            finally:
+                connection.terminate()
+        forget(None)
+        await asyncio.sleep(_TRY_AGAIN_S)
+
+
+async def _hear(connection: asyncpg.Connection, forget: Callable[[UUID | None], None]) -> None:
+    def heard(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+        with suppress(ValueError):
+            forget(UUID(str(payload)))
+
+    await connection.add_listener(ERASED, heard)
+    forget(None)  # what was said before this connection stood is lost
+    while not connection.is_closed():
+        # A connection that is cut without a word is noticed by asking.
+        await connection.execute("SELECT 1", timeout=_SILENCE_S)
+        await asyncio.sleep(1)

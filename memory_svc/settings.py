@@ -1,0 +1,86 @@
+"""What memory_svc may be told."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cryptography.fernet import Fernet
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from runtime.model import ModelSettings
+from runtime.settings import Address, ServiceSettings
+
+
+def _keys(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _fernet(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if not keys:
+        raise ValueError("holds no key")
+    for number, key in enumerate(keys, 1):
+        try:
+            Fernet(key.get_secret_value())
+        except ValueError:
+            raise ValueError(f"key {number} is no Fernet key (32 bytes in base64url)") from None
+    return keys
+
+
+def _postgres(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("is no postgresql:// URL")
+    return url
+
+
+class MemorySettings(ServiceSettings, ModelSettings):
+    """Settings of memory_svc; `MasterKeys` and `ERASURE_LEDGER` are what forgetting rests on."""
+
+    listen_addr: Address = Field(
+        "127.0.0.1:50053", description="Where the service listens, host:port; loopback by default."
+    )
+    database_url: Annotated[SecretStr, AfterValidator(_postgres)] = Field(
+        description="The Postgres with pgvector that holds accounts and memory."
+    )
+    database_pool: int = Field(
+        10, ge=2, le=200, description="The most connections to the database."
+    )
+    master_keys: Annotated[
+        tuple[SecretStr, ...], BeforeValidator(_keys), AfterValidator(_fernet)
+    ] = Field(
+        description="Fernet keys that wrap the users' keys, separated by commas, newest first."
+    )
+    erasure_ledger: Path = Field(
+        description="File that lists erased accounts; keep it outside the database and its backups."
+    )
+    embedding_model: str = Field(
+        "text-embedding-3-small",
+        min_length=1,
+        max_length=128,
+        description="The model of the embeddings; it must give 1536 dimensions.",
+    )
+    embedding_timeout_s: float = Field(
+        0.8,
+        gt=0,
+        description="How long recall waits for an embedding before words alone decide, in seconds.",
+    )
+    summary_model: str = Field(
+        "",
+        max_length=128,
+        description="A model that rewrites the summaries of exchanges; empty: the heuristic stays.",
+    )
+    memory_token_budget: int = Field(
+        1200, ge=100, le=32_000, description="The most tokens of memory that go with a message."
+    )
+    pattern_threshold: float = Field(
+        0.4, gt=0, lt=1, description="How sure a habit must be (0–1) before agents are told of it."
+    )
+    pattern_delay_s: float = Field(
+        600, ge=0, description="How long after an exchange habits are looked for, in seconds."
+    )
+    refresh_token_days: int = Field(
+        30, ge=1, le=400, description="How long a sign-in lasts without being used anew, in days."
+    )
+    password_workers: int = Field(
+        2, ge=1, le=64, description="How many passwords are hashed at once (19 MiB each)."
+    )

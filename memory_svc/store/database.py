@@ -1,0 +1,146 @@
+"""The way to Postgres: a pool that waits for it, survives it, and says so."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeAlias
+
+import asyncpg
+import numpy as np
+from pgvector import Vector
+
+from memory_svc import migrate
+from runtime.errors import SwitchboardError
+from switchboard.v3.errors_pb2 import ErrorCode
+
+log = logging.getLogger(__name__)
+
+Connection: TypeAlias = Any
+"""An asyncpg connection; the package has no types of its own."""
+
+_TRY_AGAIN_S: Final = 0.5
+_CONNECT_S: Final = 3.0
+_COMMAND_S: Final = 10.0
+
+# The database is not there, is going, or is coming: all of it passes.
+_AWAY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InternalClientError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,
+)
+
+
+def unavailable() -> SwitchboardError:
+    """What a caller sees while the database is away."""
+    return SwitchboardError(
+        ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE, "Memory is not there right now.", 1000
+    )
+
+
+class Database:
+    """A pool of connections to `url`, `size` at the most."""
+
+    def __init__(self, url: str, size: int = 10) -> None:
+        self.url = url
+        self._size = size
+        self._pool: Any = None
+
+    async def connect(self) -> None:
+        """Waits for the database to be there and at this code's revision."""
+        said = ""
+        while self._pool is None:
+            why = await self._obstacle()
+            if not why:
+                self._pool = await self._open()
+            elif why != said:
+                log.warning("waiting for the database: %s", why)
+                said = why
+            if why:
+                await asyncio.sleep(_TRY_AGAIN_S)
+
+    async def _obstacle(self) -> str:
+        try:
+            connection = await asyncpg.connect(self.url, timeout=_CONNECT_S)
+        except (*_AWAY, asyncpg.PostgresError) as error:
+            return f"it cannot be reached ({type(error).__name__})"
+        try:
+            at = await connection.fetchval("SELECT version_num FROM alembic_version")
+        except asyncpg.UndefinedTableError:
+            at = "nothing"
+        except _AWAY as error:
+            return f"it cannot be reached ({type(error).__name__})"
+        finally:
+            connection.terminate()
+        needed = migrate.head()
+        return "" if at == needed else f"it is at {at}, not {needed}: run the migrations"
+
+    async def _open(self) -> Any:
+        try:
+            return await asyncpg.create_pool(
+                self.url,
+                min_size=1,
+                max_size=self._size,
+                timeout=_CONNECT_S,
+                command_timeout=_COMMAND_S,
+                init=_set_up,
+                # One user's plan fits no other's: numbers of rows differ by thousands.
+                server_settings={"application_name": "memory_svc", "plan_cache_mode": "auto"},
+            )
+        except _AWAY:
+            return None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection. Raises SERVICE_UNAVAILABLE whenever the database is away."""
+        if self._pool is None:
+            raise unavailable()
+        try:
+            async with self._pool.acquire(timeout=_CONNECT_S) as connection:
+                yield connection
+        except _AWAY as error:
+            if isinstance(error, ValueError):  # a bad parameter, which asyncpg files there too
+                raise
+            log.warning("the database is away (%s)", type(error).__name__)
+            raise unavailable() from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection with a transaction open, committed at the end."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def alive(self) -> bool:
+        """Whether the database answers."""
+        try:
+            async with asyncio.timeout(_CONNECT_S), self.connection() as connection:
+                await connection.fetchval("SELECT 1")
+        except (SwitchboardError, TimeoutError):
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Closes the connections, by force after a moment."""
+        if self._pool is not None:
+            try:
+                await asyncio.wait_for(self._pool.close(), _CONNECT_S)
+            except TimeoutError:
+                self._pool.terminate()
+
+
+async def _set_up(connection: Connection) -> None:
+    # Binary: a vector that travels as text is parsed again for every row of a scan.
+    await connection.set_type_codec(
+        "vector",
+        schema="public",
+        encoder=lambda vector: Vector(vector).to_binary(),
+        decoder=lambda data: np.asarray(Vector.from_binary(data).to_numpy(), np.float32),
+        format="binary",
+    )

@@ -1,0 +1,110 @@
+"""users: who there is, and the wrapped keys."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from memory_svc.store.database import Connection
+
+ERASED = "switchboard_erased"
+"""The channel on which every process hears whose key was destroyed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a sign-in is checked against."""
+
+    user_id: UUID
+    password_hash: str
+
+
+async def insert(
+    db: Connection, user_id: UUID, *, email: str, password_hash: str, wrapped: str, master_id: str
+) -> bool:
+    """Adds a user; False where the address is taken."""
+    try:
+        await db.execute(
+            """INSERT INTO users (id, email, password_hash, encryption_key, master_key_id)
+            VALUES ($1, $2, $3, $4, $5)""",
+            *(user_id, email, password_hash, wrapped, master_id),
+        )
+    except asyncpg.UniqueViolationError:
+        return False
+    return True
+
+
+async def by_email(db: Connection, email: str) -> Login | None:
+    """The user of an address."""
+    row = await db.fetchrow(
+        "SELECT id, password_hash FROM users WHERE email = $1 AND encryption_key IS NOT NULL", email
+    )
+    return Login(*row) if row else None
+
+
+async def by_id(db: Connection, user_id: UUID) -> Login | None:
+    """The user of an id."""
+    row = await db.fetchrow(
+        "SELECT id, password_hash FROM users WHERE id = $1 AND encryption_key IS NOT NULL", user_id
+    )
+    return Login(*row) if row else None
+
+
+async def set_password_hash(db: Connection, user_id: UUID, password_hash: str) -> None:
+    """Replaces the hash, as its cost grows over the years."""
+    await db.execute("UPDATE users SET password_hash = $2 WHERE id = $1", user_id, password_hash)
+
+
+async def wrapped_key(db: Connection, user_id: UUID) -> str | None:
+    """The wrapped key; None for a user unknown or erased."""
+    key: str | None = await db.fetchval("SELECT encryption_key FROM users WHERE id = $1", user_id)
+    return key
+
+
+async def hold(db: Connection, user_id: UUID) -> bool:
+    """Keeps the user from being erased until the transaction ends; False: there is none."""
+    found = await db.fetchval(
+        "SELECT true FROM users WHERE id = $1 AND encryption_key IS NOT NULL FOR SHARE", user_id
+    )
+    return bool(found)
+
+
+async def alone(db: Connection, user_id: UUID) -> bool:
+    """As `hold`, and keeps other writers of this user out too."""
+    found = await db.fetchval(
+        "SELECT true FROM users WHERE id = $1 AND encryption_key IS NOT NULL FOR NO KEY UPDATE",
+        user_id,
+    )
+    return bool(found)
+
+
+async def a_key_of_each_master(db: Connection) -> list[tuple[str, UUID, str]]:
+    """For each master key in use: its id, a user, and that user's wrapped key."""
+    rows = await db.fetch(
+        """SELECT DISTINCT ON (master_key_id) master_key_id, id, encryption_key FROM users
+        WHERE encryption_key IS NOT NULL ORDER BY master_key_id"""
+    )
+    return [tuple(row) for row in rows]
+
+
+async def under_other_masters(
+    db: Connection, master_id: str, after: UUID, limit: int
+) -> list[tuple[UUID, str]]:
+    """Users beyond `after` whose keys another master key wraps, with the wrapped keys."""
+    rows = await db.fetch(
+        """SELECT id, encryption_key FROM users
+        WHERE master_key_id <> $1 AND encryption_key IS NOT NULL AND id > $2
+        ORDER BY id LIMIT $3""",
+        *(master_id, after, limit),
+    )
+    return [tuple(row) for row in rows]
+
+
+async def rewrap(db: Connection, user_id: UUID, old: str, new: str, master_id: str) -> bool:
+    """Puts the newly wrapped key in the old one's place; False where it is no longer there."""
+    done = await db.fetchval(
+        """UPDATE users SET encryption_key = $3, master_key_id = $4
+        WHERE id = $1 AND encryption_key = $2 RETURNING true""",
+        *(user_id, old, new, master_id),
+    )
+    return bool(done)

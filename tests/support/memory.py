@@ -1,0 +1,80 @@
+"""A memory_svc inside the test's own process, over a real database and real gRPC.
+
+async with memory_service(database_url, tmp_path) as memory:
+    session = await memory.register()
+    await memory.stub.GetCore(...)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import grpc
+from cryptography.fernet import Fernet
+
+from memory_svc.app import App
+from memory_svc.settings import MemorySettings
+from switchboard.v3.accounts_pb2 import RegisterRequest, Session
+from switchboard.v3.accounts_pb2_grpc import AccountServiceStub
+from switchboard.v3.memory_pb2_grpc import MemoryServiceStub
+
+if TYPE_CHECKING:
+    from switchboard.v3.accounts_pb2_grpc import AccountServiceAsyncStub
+    from switchboard.v3.memory_pb2_grpc import MemoryServiceAsyncStub
+
+PASSWORD = "correct horse battery"
+_numbers = itertools.count(1)
+
+
+def settings(database_url: str, folder: Path, **more: Any) -> MemorySettings:
+    """Settings of a memory_svc with a master key and a ledger of its own in `folder`."""
+    given = {
+        "listen_addr": "127.0.0.1:0",
+        "database_url": database_url,
+        "master_keys": Fernet.generate_key().decode(),
+        "erasure_ledger": folder / "erasures",
+        # Nobody listens there: no model unless a test gives one.
+        "openai_base_url": "http://127.0.0.1:9/v1",
+    }
+    return MemorySettings.model_validate(given | more)
+
+
+@dataclass
+class Running:
+    """A running service and the ways to it."""
+
+    app: App
+    port: int
+    channel: grpc.aio.Channel
+    stub: MemoryServiceAsyncStub
+    accounts: AccountServiceAsyncStub
+
+    async def register(self, password: str = PASSWORD) -> Session:
+        """A new user, signed in."""
+        email = f"user{next(_numbers)}@example.com"
+        request = RegisterRequest(email=email, password=password)
+        return (await self.accounts.Register(request)).session
+
+    async def user(self) -> UUID:
+        """A new user's id."""
+        return UUID((await self.register()).user_id)
+
+
+@asynccontextmanager
+async def memory_service(database_url: str, folder: Path, **more: Any) -> AsyncIterator[Running]:
+    """A running, ready memory_svc."""
+    app = App(settings(database_url, folder, **more))
+    port = await app.start()
+    await app.ready()
+    channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+    try:
+        yield Running(app, port, channel, MemoryServiceStub(channel), AccountServiceStub(channel))
+    finally:
+        await channel.close()
+        await app.close()
