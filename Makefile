@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS := $(wildcard protos/switchboard/v3/*.proto)
 # The folders that hold our own Python.
-CODE := runtime edge router_svc agent_svc memory_svc formatter_svc devstack client tests bench docs
+CODE := runtime edge router_svc agent_svc memory_svc formatter_svc devstack client tests bench docs deploy
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

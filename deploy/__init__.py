@@ -1,0 +1,1 @@
+"""What operators run: settings and keys, certificates, the bill of materials."""

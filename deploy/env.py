@@ -1,0 +1,174 @@
+"""`make env`: what `docker compose up` needs: .env, keys, passwords, certificates.
+
+    python -m deploy.env                       make what is missing; renew what ends soon
+    python -m deploy.env add-key signing       a change of keys takes three steps, add, use
+    python -m deploy.env use-key signing       and drop, with a restart after each; the same
+    python -m deploy.env drop-key signing      for `master` (docs/operate.md)
+    python -m deploy.env renew-certs           new certificates from the same authority
+    python -m deploy.env change-authority      a new authority, and certificates from it
+
+What is there is never overwritten: a lost master key is lost data. With OPENAI_API_KEY in the
+environment the key is stored and the models are the provider's; without it the offline model
+is switched on.
+"""
+
+import argparse
+import base64
+import os
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from deploy import certs, files
+
+OFFLINE_URL: Final = "http://offline_model:8081/v1"
+
+_ENV: Final = """\
+# Settings of docker-compose.yml, made by `make env`. Keys and passwords stand in ./secrets.
+# An empty value means the default. README.md has the table of all settings.
+
+# Where the edge is published. On 127.0.0.1 only this machine reaches it; let others in through
+# a proxy that ends TLS, or set EDGE_BIND=0.0.0.0 behind one.
+EDGE_BIND=127.0.0.1
+EDGE_PORT=8080
+
+# Web origins that may connect, separated by commas (default: the desktop app and loopback).
+ALLOWED_ORIGINS=
+
+# The models: any server with the OpenAI API. Its key stands in secrets/openai_api_key.
+OPENAI_BASE_URL={base_url}
+AGENT_MODEL=
+ROUTER_MODEL=
+# Embeddings of 1536 dimensions.
+EMBEDDING_MODEL=
+
+# `offline` starts the small rule-based model too; empty it once you have a provider.
+COMPOSE_PROFILES={profiles}
+
+# debug, info, warning or error.
+LOG_LEVEL=info
+
+# The tag of the images that are built and run.
+SWITCHBOARD_TAG=latest
+"""
+
+
+def fernet_key() -> str:
+    """32 random bytes, URL-safe base64: what MASTER_KEYS holds."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+def signing_key() -> str:
+    """What AUTH_SIGNING_KEYS holds: 64 characters."""
+    return secrets.token_urlsafe(48)
+
+
+def make(root: Path, environ: Mapping[str, str]) -> list[str]:
+    """Makes what is missing under `root`. Returns what was made, in words."""
+    folder = files.folder(root / "secrets")
+    api_key = environ.get("OPENAI_API_KEY", "")
+    online = bool(api_key or environ.get("OPENAI_BASE_URL"))
+    # A URL-safe password needs no escaping in the database's address.
+    password, token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    env = _ENV.format(
+        base_url=environ.get("OPENAI_BASE_URL", "") if online else OFFLINE_URL,
+        profiles="" if online else "offline",
+    )
+    wanted = {
+        folder / "openai_api_key": api_key,
+        folder / "master_keys": fernet_key(),
+        folder / "auth_signing_keys": signing_key(),
+    }
+    made = [root / ".env"] if files.make_once(root / ".env", env.encode(), mode=0o600) else []
+    made += [path for path, text in wanted.items() if files.make_once(path, _line(text))]
+    # Two files that hold one secret are made together or not at all.
+    made += _make_pair(
+        {
+            folder / "postgres.env": f"POSTGRES_PASSWORD={password}",
+            folder
+            / "database_url": f"postgresql://switchboard:{password}@postgres:5432/switchboard",
+        }
+    )
+    made += _make_pair(
+        {
+            folder / "nats.conf": f'authorization {{ token: "{token}" }}',
+            folder / "nats_url": f"nats://{token}@nats:4222",
+        }
+    )
+    return [str(path.relative_to(root)) for path in made] + [
+        f"secrets/tls/{name}" for name in certs.ensure(folder / "tls")
+    ]
+
+
+def _line(text: str) -> bytes:
+    return f"{text}\n".encode()
+
+
+def _make_pair(pair: Mapping[Path, str]) -> list[Path]:
+    there = [path for path in pair if path.exists()]
+    if len(there) == 1:
+        (gone,) = set(pair) - set(there)
+        raise SystemExit(f"{there[0]} is there without {gone}: restore it, or remove both")
+    for path, text in pair.items():
+        files.make_once(path, _line(text))
+    return [] if there else list(pair)
+
+
+KEYS: Final = {
+    "signing": ("auth_signing_keys", signing_key, "edge"),
+    "master": ("master_keys", fernet_key, "memory_svc"),
+}
+
+
+def change_keys(root: Path, step: str, kind: str) -> str:
+    """One step of a change of keys, each followed by a restart of whoever reads them.
+
+    add   a new key that is known to all replicas, and used by none yet
+    use   the newest key comes first: it is what signs or wraps from now on
+    drop  all keys but the first are gone
+
+    Returns what the operator does next.
+    """
+    name, make_key, reader = KEYS[kind]
+    path = root / "secrets" / name
+    keys = [part.strip() for part in path.read_text("utf-8").split(",") if part.strip()]
+    match step:
+        case "add":
+            keys = [*keys, make_key()]
+        case "use":
+            keys = [keys[-1], *keys[:-1]]
+        case _:
+            keys = keys[:1]
+    files.replace(path, _line(",".join(keys)))
+    return f"{len(keys)} {kind} keys; now restart {reader}: docker compose restart {reader}"
+
+
+def main(arguments: Sequence[str], root: Path, environ: Mapping[str, str] = os.environ) -> None:
+    """Runs one command; says on stdout what was done."""
+    parser = argparse.ArgumentParser(
+        "deploy.env", description="Makes and renews what compose needs."
+    )
+    commands = parser.add_subparsers(dest="command")
+    for step in ("add", "use", "drop"):
+        commands.add_parser(f"{step}-key").add_argument("kind", choices=list(KEYS))
+    commands.add_parser("renew-certs", help="new certificates from the same authority")
+    commands.add_parser("change-authority", help="a new authority, and certificates from it")
+    command: str | None = (options := parser.parse_args(arguments)).command
+    match command:
+        case None:
+            made = make(root, environ)
+            print(f"made {', '.join(made)}" if made else "everything is there already")
+        case "renew-certs":
+            certs.renew(root / "secrets" / "tls")
+            print("new certificates: running services take them by themselves")
+        case "change-authority":
+            certs.change_authority(root / "secrets" / "tls")
+            print("a new authority and certificates: running services take them by themselves")
+        case _:
+            print(change_keys(root, command.removesuffix("-key"), options.kind))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:], Path.cwd())
