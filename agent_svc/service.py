@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -44,9 +44,14 @@ MAX_QUEUED: Final = 64
 
 
 class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
-    """Runs agents. `budgets`: the most that any of them may use."""
+    """Runs agents. `budgets`: from an agent's own to those that hold here."""
 
-    def __init__(self, model: CallsModel, memory: MemoryServiceAsyncStub, budgets: Budgets) -> None:
+    def __init__(
+        self,
+        model: CallsModel,
+        memory: MemoryServiceAsyncStub,
+        budgets: Callable[[Budgets], Budgets],
+    ) -> None:
         self._model = model
         self._memory = memory
         self._budgets = budgets
@@ -94,7 +99,7 @@ class _Run:
         memory: MemoryServiceAsyncStub,
         agent: Agent,
         start: RunStart,
-        budgets: Budgets,
+        budgets: Callable[[Budgets], Budgets],
     ) -> None:
         self._out: BoundedStream[RunOutput] = BoundedStream(MAX_QUEUED)
         self._stopped = False
@@ -102,7 +107,7 @@ class _Run:
         self._loop = Loop(
             conversation(agent, start, datetime.now(UTC)),
             offered(agent, start),
-            agent.budgets.at_most(budgets),
+            budgets(agent.budgets),
             Surroundings(
                 model,
                 self._out.put,
@@ -117,7 +122,8 @@ class _Run:
         """The batches to send. Everything that was started is over when this is."""
         running = asyncio.create_task(self._loop.run())
         running.add_done_callback(self._finish)
-        listening = asyncio.create_task(self._listen(inputs, requests, running))
+        self._take(inputs, running)
+        listening = asyncio.create_task(self._listen(requests, running))
         try:
             async for batch in self._out:
                 yield batch
@@ -144,14 +150,10 @@ class _Run:
         )
 
     async def _listen(
-        self,
-        inputs: Iterable[RunInput],
-        requests: AsyncIterator[RunRequest],
-        running: asyncio.Task[None],
+        self, requests: AsyncIterator[RunRequest], running: asyncio.Task[None]
     ) -> None:
         """Takes inputs until the stream ends; without a cancel before, the router is lost."""
         try:
-            self._take(inputs, running)
             async for request in requests:
                 self._take(request.inputs, running)
         finally:

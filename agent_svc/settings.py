@@ -17,15 +17,25 @@ class AgentSettings(ServiceSettings, ModelSettings):
     )
     memory_addr: str = Field("127.0.0.1:50053", description="Where the memory service is.")
     agent_model: str = Field("gpt-4o-mini", min_length=1, description="The agents' model.")
-    agent_rounds: int = Field(8, ge=0, description="Rounds of tool calls one request may take.")
-    agent_tokens: int = Field(
-        200_000, gt=0, description="Tokens one request may send and receive over all model calls."
+    agent_rounds: int | None = Field(
+        None, ge=0, description="Rounds of tool calls one request may take; not set: 8."
     )
-    agent_seconds: float = Field(
-        300, gt=0, description="Seconds one request may take, waiting for the device left out."
+    agent_tokens: int | None = Field(
+        None,
+        gt=0,
+        description="Tokens one request may send and receive over all model calls; not set: "
+        "200000.",
+    )
+    agent_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="Seconds one request may take, waiting for the device left out; not set: 300.",
     )
 
-    @property
-    def budgets(self) -> Budgets:
-        """The most that any agent may use."""
-        return Budgets(self.agent_rounds, self.agent_tokens, self.agent_seconds)
+    def budgets(self, own: Budgets) -> Budgets:
+        """An agent's own budgets, but for what is set here."""
+        return Budgets(
+            own.rounds if self.agent_rounds is None else self.agent_rounds,
+            own.tokens if self.agent_tokens is None else self.agent_tokens,
+            own.seconds if self.agent_seconds is None else self.agent_seconds,
+        )

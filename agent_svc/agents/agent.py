@@ -19,14 +19,6 @@ class Budgets:
     tokens: int = 200_000
     seconds: float = 300
 
-    def at_most(self, other: Budgets) -> Budgets:
-        """The smaller of each."""
-        return Budgets(
-            min(self.rounds, other.rounds),
-            min(self.tokens, other.tokens),
-            min(self.seconds, other.seconds),
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Agent:

@@ -181,21 +181,24 @@ async def agents(
         settings = AgentSettings(
             listen_addr="127.0.0.1:0", openai_api_key=KEY, openai_base_url=provider.url
         )
+        memory_server = Server(settings, "memory_svc", [])
+        memory_pb2_grpc.add_MemoryServiceServicer_to_server(memory, memory_server.grpc)
+        memory_port = await memory_server.start()
         server = Server(settings, "agent_svc", ["switchboard.v3.AgentService"])
-        memory_pb2_grpc.add_MemoryServiceServicer_to_server(memory, server.grpc)
-        client = runtime_model.client(settings)
-        port = await server.start()
-        address = f"127.0.0.1:{port}"
-        channel = dial(address, settings)
-        servicer = AgentServicer(
-            Model(client, settings.agent_model, backoff_s=0.01),
-            memory_pb2_grpc.MemoryServiceStub(channel),
-            budgets or settings.budgets,
-        )
-        add_AgentServiceServicer_to_server(servicer, server.grpc)
-        try:
-            yield Agents(AgentServiceStub(channel), provider, memory, address)
-        finally:
-            await channel.close()
-            await server.stop(0)
-            await client.close()
+        async with (
+            runtime_model.client(settings) as client,
+            dial(f"127.0.0.1:{memory_port}", settings) as memory_channel,
+        ):
+            servicer = AgentServicer(
+                Model(client, settings.agent_model, backoff_s=0.01),
+                memory_pb2_grpc.MemoryServiceStub(memory_channel),
+                lambda own: budgets or own,
+            )
+            add_AgentServiceServicer_to_server(servicer, server.grpc)
+            address = f"127.0.0.1:{await server.start()}"
+            try:
+                async with dial(address, settings) as channel:
+                    yield Agents(AgentServiceStub(channel), provider, memory, address)
+            finally:
+                await server.stop(0)
+                await memory_server.stop(0)

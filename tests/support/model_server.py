@@ -219,7 +219,7 @@ class ModelServer:
             if request.body.get("stream"):
                 return await _stream(http, request, reply)
             return await _whole(reply)
-        except (asyncio.CancelledError, ConnectionError):
+        except asyncio.CancelledError:
             if not self._stopping:
                 request.closed.set()
             raise
@@ -284,13 +284,23 @@ async def _stream(http: web.Request, request: Request, reply: Reply) -> web.Stre
         headers={"Content-Type": "text/event-stream"} | dict(reply.headers)
     )
     await response.prepare(http)
+    try:
+        await _write(http, response, request, reply)
+    except ConnectionError:
+        request.closed.set()
+    return response
+
+
+async def _write(
+    http: web.Request, response: web.StreamResponse, request: Request, reply: Reply
+) -> None:
     index = 0
     async for step in _paced(reply.steps):
         match step:
             case _Mark():
                 if step is CUT and http.transport is not None:
                     http.transport.abort()
-                return response
+                return
             case bytes():
                 await response.write(step)
             case dict():
@@ -304,7 +314,6 @@ async def _stream(http: web.Request, request: Request, reply: Reply) -> web.Stre
                     await response.write(_event(_chunk(delta)))
         request.sent += 1
     await response.write(b"".join(_closing(request, reply)))
-    return response
 
 
 def _call_deltas(call: Call, index: int) -> list[dict[str, Any]]:
