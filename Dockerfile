@@ -20,7 +20,10 @@ COPY . /app
 RUN python -m compileall -q --invalidation-mode unchecked-hash /app
 
 FROM python:3.11-slim AS base
-RUN groupadd --system --gid 10001 switchboard \
+# Nothing is installed where it runs, so what installs is taken out of sight.
+RUN rm -rf /usr/local/lib/python3.11/site-packages/pip* /usr/local/lib/python3.11/site-packages/setuptools* \
+      /usr/local/lib/python3.11/site-packages/wheel* /usr/local/bin/pip* /usr/bin/pip* /usr/lib/python3/dist-packages/pip* \
+ && groupadd --system --gid 10001 switchboard \
  && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin switchboard \
  && install -d -o switchboard -g switchboard -m 0750 /var/lib/switchboard
 COPY --from=dependencies /venv /venv
@@ -76,4 +79,7 @@ CMD ["python", "-m", "formatter_svc"]
 # A small rule-based stand-in for a model, for trying things out without a key.
 FROM base AS offline-model
 COPY --from=code /app/devstack /app/devstack
+ENV OFFLINE_MODEL_ADDR=0.0.0.0:8081
+EXPOSE 8081
+HEALTHCHECK --interval=5s --timeout=4s --start-period=20s --retries=3 CMD ["python", "-m", "runtime.healthcheck", "/healthz", "8081"]
 CMD ["python", "-m", "devstack.offline_model"]

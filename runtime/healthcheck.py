@@ -1,7 +1,7 @@
 """Asks the process in this container whether it is well: `python -m runtime.healthcheck`.
 
 Without arguments: grpc.health.v1 at this container's own LISTEN_ADDR. With a path
-("/healthz"): HTTP at EDGE_PORT. It speaks TLS where the process does, with the same
+("/healthz"): HTTP at EDGE_PORT, or at the port given after it. It speaks TLS where the process does, with the same
 files. Exit status 0: well. It runs every few seconds, so it imports little: no settings.
 """
 
@@ -46,9 +46,8 @@ def grpc_serves(environ: Mapping[str, str]) -> bool:
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-def http_answers(environ: Mapping[str, str], path: str) -> bool:
-    """Whether the edge at EDGE_PORT answers `path` with 200."""
-    port = int(environ["EDGE_PORT"])
+def http_answers(environ: Mapping[str, str], path: str, port: str) -> bool:
+    """Whether `path` is answered with 200."""
     connection: http.client.HTTPConnection
     if environ.get("EDGE_TLS_CERT_FILE"):
         # The question is whether this very process answers, so the name is not checked.
@@ -56,10 +55,10 @@ def http_answers(environ: Mapping[str, str], path: str) -> bool:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", port, timeout=_TIMEOUT_S, context=context
+            "127.0.0.1", int(port), timeout=_TIMEOUT_S, context=context
         )
     else:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
+        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=_TIMEOUT_S)
     try:
         connection.request("GET", path)
         return connection.getresponse().status == http.client.OK
@@ -71,7 +70,13 @@ def http_answers(environ: Mapping[str, str], path: str) -> bool:
 
 def main(arguments: list[str], environ: Mapping[str, str] = os.environ) -> int:
     """Returns the exit status: 0 when the process is well."""
-    well = http_answers(environ, arguments[0]) if arguments else grpc_serves(environ)
+    match arguments:
+        case []:
+            well = grpc_serves(environ)
+        case [path]:
+            well = http_answers(environ, path, environ["EDGE_PORT"])
+        case [path, port, *_]:
+            well = http_answers(environ, path, port)
     return 0 if well else 1
 
 
