@@ -1,8 +1,9 @@
 """Asks the process in this container whether it is well: `python -m runtime.healthcheck`.
 
 Without arguments: grpc.health.v1 at this container's own LISTEN_ADDR. With a path
-("/healthz"): HTTP at EDGE_PORT, or at the port given after it. It speaks TLS where the process does, with the same
-files. Exit status 0: well. It runs every few seconds, so it imports little: no settings.
+("/healthz"): HTTP at EDGE_PORT, or at the port given after it. It speaks TLS where the
+process does, with the same files. Exit status 0: well. It runs every few seconds, so it
+imports little: no settings.
 """
 
 import http.client
