@@ -4,10 +4,12 @@ Inputs that wait go out as one message. Reading stops while the device has no ro
 by gRPC's flow control so do the router, the agent and the model behind it.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import grpc
 
@@ -21,7 +23,9 @@ from switchboard.v3.router_pb2 import (
     ConverseResponse,
     ConverseStart,
 )
-from switchboard.v3.router_pb2_grpc import RouterServiceAsyncStub
+
+if TYPE_CHECKING:
+    from switchboard.v3.router_pb2_grpc import RouterServiceAsyncStub
 
 log = logging.getLogger(__name__)
 

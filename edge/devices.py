@@ -4,11 +4,13 @@ A `Device` is the shell around one pure session: it carries out what the session
 decides, and lives on between sockets while the session has something to keep.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, assert_never
+from typing import TYPE_CHECKING, Protocol, assert_never
 from uuid import uuid4
 
 from edge.bridge import Bridge
@@ -36,7 +38,9 @@ from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import CloseCode, ErrorCode
 from switchboard.v3.frames_pb2 import DeviceHello, DeviceReady, HomeRequest, Mutation, ServerFrame
 from switchboard.v3.router_pb2 import ConverseStart
-from switchboard.v3.router_pb2_grpc import RouterServiceAsyncStub
+
+if TYPE_CHECKING:
+    from switchboard.v3.router_pb2_grpc import RouterServiceAsyncStub
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +77,10 @@ class Device:
 
     def __init__(
         self,
-        user: "User",
+        user: User,
         device_id: str,
         around: Surroundings,
-        on_idle: Callable[["Device"], None],
+        on_idle: Callable[[Device], None],
     ) -> None:
         self.user = user
         self.socket: Socket | None = None

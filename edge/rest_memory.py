@@ -125,11 +125,12 @@ def _item(item: MemoryItem) -> dict[str, Any]:
         "text": item.text,
     }
     for name in ("key", "entity_type", "entity_id", "session_id", "confidence"):
-        if item.HasField(name):  # type: ignore[arg-type] # its own fields
-            found[name] = getattr(item, name)
-    for name in ("updated_at", "superseded_at"):
         if item.HasField(name):
-            found[name] = getattr(item, name).ToJsonString()
+            found[name] = getattr(item, name)
+    if item.HasField("updated_at"):
+        found["updated_at"] = item.updated_at.ToJsonString()
+    if item.HasField("superseded_at"):
+        found["superseded_at"] = item.superseded_at.ToJsonString()
     if item.score:
         found |= {"score": item.score, "why": item.why}
     if item.evidence_ids:

@@ -1,11 +1,13 @@
 """What every REST call shares: who asks, the body, the answer, and what went wrong
 (PROTOCOL §7)."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 import orjson
@@ -19,10 +21,12 @@ from edge.origins import Origins
 from edge.settings import EdgeSettings
 from runtime import errors
 from runtime.errors import SwitchboardError
-from switchboard.v3.accounts_pb2_grpc import AccountServiceAsyncStub
 from switchboard.v3.errors_pb2 import ErrorCode
-from switchboard.v3.memory_pb2_grpc import MemoryServiceAsyncStub
-from switchboard.v3.router_pb2_grpc import RouterServiceAsyncStub
+
+if TYPE_CHECKING:
+    from switchboard.v3.accounts_pb2_grpc import AccountServiceAsyncStub
+    from switchboard.v3.memory_pb2_grpc import MemoryServiceAsyncStub
+    from switchboard.v3.router_pb2_grpc import RouterServiceAsyncStub
 
 log = logging.getLogger(__name__)
 
