@@ -11,7 +11,7 @@ import sys
 
 from memory_svc import migrate
 from memory_svc.app import App
-from memory_svc.settings import MemorySettings
+from memory_svc.settings import DatabaseSettings, MemorySettings
 from runtime import logs
 from runtime.settings import fail, load
 
@@ -38,24 +38,24 @@ async def _erase_replay(settings: MemorySettings) -> None:
     await app.close()
 
 
+_COMMANDS = {"serve": _serve, "rotate-keys": _rotate_keys, "erase-replay": _erase_replay}
+
+
+def _migrate() -> None:
+    settings = load(DatabaseSettings, _PROGRAM)
+    logs.configure(settings, _PROGRAM)
+    migrate.upgrade(settings.database_url.get_secret_value())
+
+
 def main(command: str) -> None:
     """Runs one command."""
+    if command == "migrate":
+        return _migrate()
+    if command not in _COMMANDS:
+        fail(_PROGRAM, f"no command {command}; there are migrate, {', '.join(_COMMANDS)}")
     settings = load(MemorySettings, _PROGRAM)
     logs.configure(settings, _PROGRAM)
-    match command:
-        case "serve":
-            asyncio.run(_serve(settings))
-        case "migrate":
-            migrate.upgrade(settings.database_url.get_secret_value())
-        case "rotate-keys":
-            asyncio.run(_rotate_keys(settings))
-        case "erase-replay":
-            asyncio.run(_erase_replay(settings))
-        case _:
-            fail(
-                _PROGRAM,
-                f"no command {command}; there are serve, migrate, rotate-keys, erase-replay",
-            )
+    return asyncio.run(_COMMANDS[command](settings))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from runtime.model import ModelSettings
-from runtime.settings import Address, ServiceSettings
+from runtime.settings import Address, ServiceSettings, Settings
 
 
 def _keys(value: object) -> object:
@@ -33,14 +33,19 @@ def _postgres(url: SecretStr) -> SecretStr:
     return url
 
 
-class MemorySettings(ServiceSettings, ModelSettings):
+class DatabaseSettings(Settings):
+    """All that a migration is told: it sees no key."""
+
+    database_url: Annotated[SecretStr, AfterValidator(_postgres)] = Field(
+        description="The Postgres with pgvector that holds accounts and memory."
+    )
+
+
+class MemorySettings(DatabaseSettings, ServiceSettings, ModelSettings):
     """Settings of memory_svc; `MasterKeys` and `ERASURE_LEDGER` are what forgetting rests on."""
 
     listen_addr: Address = Field(
         "127.0.0.1:50053", description="Where the service listens, host:port; loopback by default."
-    )
-    database_url: Annotated[SecretStr, AfterValidator(_postgres)] = Field(
-        description="The Postgres with pgvector that holds accounts and memory."
     )
     database_pool: int = Field(
         10, ge=2, le=200, description="The most connections to the database."
