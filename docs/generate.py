@@ -45,7 +45,11 @@ def tables() -> dict[str, Callable[[], str]]:
 
 
 def settings_table() -> str:
-    """Every environment variable, with the processes that read it."""
+    """Every environment variable, with the processes that read it.
+
+    Where services and devstack read the same one, the services say what it is: devstack
+    only fills in what is not set.
+    """
     read: dict[str, dict[str, FieldInfo]] = {}
     for process in PROCESSES:
         for name, field in _settings_of(process).items():
@@ -56,8 +60,8 @@ def settings_table() -> str:
             (
                 f"`{name}`",
                 _defaults(by),
-                _one([_cell(field.description or "") for field in by.values()]),
-                "every service" if len(by) >= len(PROCESSES) - 1 else ", ".join(by),
+                _cell(next(iter(by.values())).description or ""),
+                "every process" if len(by) == len(PROCESSES) else ", ".join(by),
             )
             for name, by in sorted(read.items())
         ],
@@ -74,7 +78,8 @@ def _settings_of(process: str) -> dict[str, FieldInfo]:
 
 
 def _defaults(by: dict[str, FieldInfo]) -> str:
-    shown = {process: _default(field) for process, field in by.items()}
+    own = [process for process in by if process != "devstack"] or ["devstack"]
+    shown = {process: _default(by[process]) for process in own}
     if len(set(shown.values())) == 1:
         return next(iter(shown.values()))
     return "<br>".join(f"{process}: {default}" for process, default in shown.items())
@@ -92,10 +97,6 @@ def _default(field: FieldInfo) -> str:
         case float() if value.is_integer():
             value = int(value)
     return f"`{value}`"
-
-
-def _one(texts: list[str]) -> str:
-    return " / ".join(dict.fromkeys(texts))
 
 
 def tools_table() -> str:

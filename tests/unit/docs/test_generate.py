@@ -85,7 +85,7 @@ def test_every_error_code_is_told_with_its_facts() -> None:
 def test_every_setting_is_told_and_no_secret_is() -> None:
     text = MADE["settings"]()
     assert "| `EDGE_PORT` | `8080` |" in text
-    assert "| `LOG_LEVEL` | `info` |" in text and "every service" in text
+    assert "| `LOG_LEVEL` | `info` |" in text and "every process" in text
     assert "| `MASTER_KEYS` | must be set |" in text
     assert "****" not in text and "SecretStr" not in text
     assert "PydanticUndefined" not in text and "|  |" not in text

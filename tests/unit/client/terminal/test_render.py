@@ -82,7 +82,11 @@ def chart(kind: str, data: list[dict[str, Any]], **config: Any) -> str:
 
 
 def test_a_bar_chart_is_to_scale_and_names_its_values() -> None:
-    rows = [{"who": "Sam", "n": 4}, {"who": "Alex", "n": 2}, {"who": "Jo", "n": None}]
+    rows: list[dict[str, Any]] = [
+        {"who": "Sam", "n": 4},
+        {"who": "Alex", "n": 2},
+        {"who": "Jo", "n": None},
+    ]
     text = chart("bar", rows, n={"label": "Tasks"})
     bars = {row["who"]: next(ln for ln in text.splitlines() if row["who"] in ln) for row in rows}
     assert bars["Sam"].count("█") == 2 * bars["Alex"].count("█") == render.BAR_WIDTH
