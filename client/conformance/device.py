@@ -108,11 +108,12 @@ class Device:
             await self._socket.close()
             self._socket = self._reader = None
 
-    async def pause(self) -> None:
-        """Reads nothing more from the network."""
+    def read_on(self, *, reading: bool) -> None:
+        """Stops reading from the network, or goes on."""
         connection = self._live._response.connection
         if connection is not None and connection.transport is not None:
-            connection.transport.pause_reading()
+            transport = connection.transport
+            transport.resume_reading() if reading else transport.pause_reading()
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         async for message in socket:

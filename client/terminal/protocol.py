@@ -195,7 +195,7 @@ class Link:
             if self._was_up:
                 attempts, gone_since = pauses(), time.monotonic()
                 listener.on_drop()
-            elif time.monotonic() - gone_since > self._patience_s:
+            elif self._pause_s is None and time.monotonic() - gone_since > self._patience_s:
                 raise Unreachable(f"cannot reach the server at {self._url}: is it running?")
             pause = next(attempts) if self._pause_s is None else self._pause_s
             self._pause_s = None
@@ -282,6 +282,7 @@ class Link:
             # The token may simply have run out while the machine slept: sign in anew, once.
             self._token_refused = True
             self._tokens.forget()
+            self._pause_s = 0.0
         elif 4000 <= code < 4500 or 400 <= code < 500 or code == TOO_BIG:
             raise Refused(
                 f"the server closed the connection: {reason or 'no reason given'} ({code})"

@@ -156,13 +156,16 @@ async def _slow(server: Server, account: Account) -> None:
     await slow.open()
     await slow.hello()
     async with server.device(account) as other:
-        await slow.pause()
+        slow.read_on(reading=False)
         for _ in range(8):
             await slow.ask("rehearse a long answer of 400000 words")
         for _ in range(3):
             request_id = await other.ask(LIST)
             end = await answer_tools(other, request_id)
             holds(end["status"] == "completed", f"the other socket's answer ended {end['status']}")
+        slow.read_on(reading=True)
+        code = await slow.closed(within=30)
+        holds(code == 4508, f"closed {code}")
     await slow.drop()
 
 
