@@ -239,6 +239,21 @@ class Device:
         assert self.ready["type"] == "device_ready", self.ready
         self._reading = asyncio.create_task(self._read())
 
+    async def reading(self) -> None:
+        """Returns once the socket has closed."""
+        if self._reading:
+            await self._reading
+
+    async def refused(self) -> int:
+        """Tries to connect where that must not work; returns the status."""
+        try:
+            await self.connect()
+        except aiohttp.WSServerHandshakeError as error:
+            return error.status
+        finally:
+            await self._session.close()
+        raise AssertionError("the connection was accepted")
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -291,6 +306,15 @@ class Device:
                     answer.changed.notify_all()
             if frame["type"] == "tool_call" and not self.hold_tools:
                 await self.send(self.result(frame))
+            elif frame["type"] == "data_request":
+                await self.send(self.response(frame))
+
+    def response(self, query: Frame) -> Frame:
+        """What the store answers to a data request."""
+        kept = self.store.items[query["entity"]]
+        ids = query.get("ids", list(kept))
+        items = [kept[each] for each in ids if each in kept]
+        return {"type": "data_response", "query_id": query["query_id"], "items": items}
 
     def result(self, call: Frame) -> Frame:
         """What the store answers to a tool call."""
