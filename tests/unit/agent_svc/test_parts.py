@@ -1,0 +1,402 @@
+"""Streams of many providers, whole, cut into any pieces, and cut short."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_svc import parts
+from agent_svc.parts import (
+    Answer,
+    Event,
+    Finish,
+    ProviderError,
+    Refused,
+    SseDecoder,
+    Text,
+    ToolCallReady,
+    Truncated,
+    Usage,
+)
+
+
+def chunk(delta: dict[str, Any] | None = None, finish: str | None = None, **top: Any) -> bytes:
+    """One chunk as a provider sends it."""
+    body = {"choices": [{"index": 0, "delta": delta or {}, "finish_reason": finish}]} | top
+    return b"data: " + json.dumps(body).encode() + b"\n\n"
+
+
+def text(content: object, **more: Any) -> bytes:
+    return chunk({"content": content} | more)
+
+
+def call(**fields: Any) -> bytes:
+    """A chunk with one delta of a tool call; name and arguments go where they belong."""
+    function = {key: fields.pop(key) for key in ("name", "arguments") if key in fields}
+    return chunk({"tool_calls": [fields | {"function": function}]})
+
+
+def read(pieces: Sequence[bytes]) -> list[Event]:
+    """All events of a stream, neighbouring texts joined."""
+    answer, events = Answer(), list[Event]()
+    for piece in pieces:
+        events += answer.feed(piece)
+    return joined(events + answer.close())
+
+
+def joined(events: list[Event]) -> list[Event]:
+    result: list[Event] = []
+    for event in events:
+        if isinstance(event, Text) and result and isinstance(result[-1], Text):
+            result[-1] = Text(result[-1].text + event.text)
+        else:
+            result.append(event)
+    return result
+
+
+DONE = b"data: [DONE]\n\n"
+STOP = chunk(finish="stop")
+TOOLS = chunk(finish="tool_calls")
+USAGE = chunk(choices=[], usage={"prompt_tokens": 3, "completion_tokens": 5})
+
+
+@dataclass(frozen=True, slots=True)
+class Quirk:
+    """A stream of a real provider's habits, and what it means."""
+
+    name: str
+    body: bytes
+    events: list[Event]
+
+
+def one_call(name: str, arguments: str, provider_id: str = "", index: int = 0) -> ToolCallReady:
+    return ToolCallReady(index, provider_id, name, arguments)
+
+
+QUIRKS = [
+    Quirk(
+        "plain",
+        text("Hel") + text("lo") + STOP + USAGE + DONE,
+        [Text("Hello"), Usage(3, 5), Finish("stop")],
+    ),
+    Quirk(
+        "choices empty in the first, a middle and the last chunk",
+        chunk(choices=[]) + text("a") + chunk(choices=[]) + text("b") + STOP + USAGE + DONE,
+        [Text("ab"), Usage(3, 5), Finish("stop")],
+    ),
+    Quirk("choices null", chunk(choices=None) + text("a") + STOP, [Text("a"), Finish("stop")]),
+    Quirk(
+        "usage in every chunk: the last one holds",
+        text("a") + chunk(usage={"prompt_tokens": 3, "completion_tokens": 1}) + STOP + USAGE,
+        [Text("a"), Usage(3, 1), Usage(3, 5), Finish("stop")],
+    ),
+    Quirk("usage null", chunk({"content": "a"}, usage=None) + STOP, [Text("a"), Finish("stop")]),
+    Quirk("no [DONE]", text("a") + STOP, [Text("a"), Finish("stop")]),
+    Quirk("no finish_reason", text("a") + DONE, [Text("a"), Finish("")]),
+    Quirk("finish sent twice", text("a") + STOP + STOP + DONE, [Text("a"), Finish("stop")]),
+    Quirk(
+        "text in the finishing chunk", chunk({"content": "a"}, "stop"), [Text("a"), Finish("stop")]
+    ),
+    Quirk("content null", text(None) + text("a") + STOP, [Text("a"), Finish("stop")]),
+    Quirk(
+        "content a list of parts",
+        text([{"type": "text", "text": "a"}, {"type": "thinking", "thinking": []}, "?"]) + STOP,
+        [Text("a"), Finish("stop")],
+    ),
+    Quirk(
+        "delta null", chunk(choices=[{"delta": None, "finish_reason": "stop"}]), [Finish("stop")]
+    ),
+    Quirk(
+        "a second choice that nobody asked for",
+        chunk(choices=[{"index": 1, "delta": {"content": "x"}}]) + text("a") + STOP,
+        [Text("a"), Finish("stop")],
+    ),
+    Quirk(
+        "reasoning beside the content",
+        text("", reasoning_content="hm") + text("a", reasoning="hm") + STOP,
+        [Text("a"), Finish("stop")],
+    ),
+    Quirk(
+        "comments, event and id lines, CRLF, no space after the colon",
+        b": hello\r\n\r\nevent: message\r\nid: 1\r\n"
+        + text("a").replace(b"\n", b"\r\n")
+        + STOP.replace(b"data: ", b"data:"),
+        [Text("a"), Finish("stop")],
+    ),
+    Quirk("CR alone", (text("a") + STOP).replace(b"\n", b"\r"), [Text("a"), Finish("stop")]),
+    Quirk("a byte order mark", b"\xef\xbb\xbf" + text("a") + STOP, [Text("a"), Finish("stop")]),
+    Quirk(
+        "data of several lines",
+        b'data: {"choices": [{"delta":\ndata: {"content": "a"}}]}\n\n' + STOP,
+        [Text("a"), Finish("stop")],
+    ),
+    Quirk(
+        "letters of several bytes",
+        'data: {"choices":[{"delta":{"content":"日本語 🦊"}}]}\n\n'.encode() + STOP,
+        [Text("日本語 🦊"), Finish("stop")],
+    ),
+    Quirk(
+        "a character cut into two surrogates",
+        b'data: {"choices":[{"delta":{"content":"a\\ud83e"}}]}\n\n'
+        b'data: {"choices":[{"delta":{"content":"\\udd8ab"}}]}\n\n' + STOP,
+        [Text("a🦊b"), Finish("stop")],
+    ),
+    Quirk(
+        "a surrogate whose half never comes",
+        b'data: {"choices":[{"delta":{"content":"a\\ud83e"}}]}\n\n' + text("b") + STOP,
+        [Text("a\ufffdb"), Finish("stop")],
+    ),
+    # Tool calls
+    Quirk(
+        "a call in many pieces",
+        call(index=0, id="c1", name="f", arguments="")
+        + call(index=0, arguments='{"a"')
+        + call(index=0, arguments=": 1}")
+        + TOOLS
+        + DONE,
+        [one_call("f", '{"a": 1}', "c1"), Finish("tool_calls")],
+    ),
+    Quirk(
+        "a call in one piece, its finish 'stop'",
+        text("Let me see.") + call(index=0, id="c1", name="f", arguments='{"a": 1}') + STOP,
+        [Text("Let me see."), one_call("f", '{"a": 1}', "c1"), Finish("stop")],
+    ),
+    Quirk(
+        "a call and its finish in one chunk",
+        chunk({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f"}}]}, "tool_calls"),
+        [one_call("f", "", "c"), Finish("tool_calls")],
+    ),
+    Quirk(
+        "id and name repeated in each delta",
+        call(index=0, id="c1", name="f", arguments='{"a"')
+        + call(index=0, id="c1", name="f", arguments=": 1}")
+        + call(index=0, id="c1", name="f", arguments="")
+        + TOOLS,
+        [one_call("f", '{"a": 1}', "c1"), Finish("tool_calls")],
+    ),
+    Quirk(
+        "a new id for each delta of one call",
+        call(index=0, id="x1", name="f", arguments='{"a"')
+        + call(index=0, id="x2", arguments=": 1}")
+        + TOOLS,
+        [one_call("f", '{"a": 1}', "x1"), Finish("tool_calls")],
+    ),
+    Quirk(
+        "id and name blank later, arguments null or absent",
+        call(index=0, id="c1", name="f", arguments=None)
+        + call(index=0, id="", name="", arguments='{"a": 1}')
+        + call(index=0, id=None, name=None)
+        + chunk({"tool_calls": [{"index": 0, "function": None}]})
+        + TOOLS,
+        [one_call("f", '{"a": 1}', "c1"), Finish("tool_calls")],
+    ),
+    Quirk(
+        "arguments an object",
+        call(index=0, id="c1", name="f", arguments={"a": 1}) + TOOLS,
+        [one_call("f", '{"a":1}', "c1"), Finish("tool_calls")],
+    ),
+    Quirk(
+        "an index that starts at 1",
+        call(index=1, id="c1", name="f", arguments="{}")
+        + call(index=2, id="c2", name="g", arguments="{}")
+        + TOOLS,
+        [one_call("f", "{}", "c1"), one_call("g", "{}", "c2", 1), Finish("tool_calls")],
+    ),
+    Quirk(
+        "pieces of two calls in turn",
+        call(index=0, id="c1", name="f", arguments='{"a"')
+        + call(index=1, id="c2", name="f", arguments='{"b"')
+        + call(index=0, arguments=": 1}")
+        + call(index=1, arguments=": 2}")
+        + TOOLS,
+        [
+            one_call("f", '{"a": 1}', "c1"),
+            one_call("f", '{"b": 2}', "c2", 1),
+            Finish("tool_calls"),
+        ],
+    ),
+    Quirk(
+        "no index",
+        call(id="c1", name="f", arguments='{"a"')
+        + call(arguments=": 1}")
+        + call(id="c2", name="f", arguments='{"b": 2}')
+        + TOOLS,
+        [
+            one_call("f", '{"a": 1}', "c1"),
+            one_call("f", '{"b": 2}', "c2", 1),
+            Finish("tool_calls"),
+        ],
+    ),
+    Quirk(
+        "the index 0 for every parallel call",
+        call(index=0, id="c1", name="f", arguments='{"a": 1}')
+        + call(index=0, id="c2", name="g", arguments="")
+        + call(index=0, id="c3", name="g", arguments="{}")
+        + TOOLS,
+        [
+            one_call("f", '{"a": 1}', "c1"),
+            one_call("g", "", "c2", 1),
+            one_call("g", "{}", "c3", 2),
+            Finish("tool_calls"),
+        ],
+    ),
+    Quirk(
+        "the index 0 and no id, or the same, for every parallel call",
+        call(index=0, id="", name="f", arguments='{"a": 1}')
+        + call(index=0, id="", name="f", arguments='{"a": 2}')
+        + call(index=0, id="", name="g", arguments='{"a"')
+        + call(index=0, id="", arguments=": 3}")
+        + TOOLS,
+        [
+            one_call("f", '{"a": 1}'),
+            one_call("f", '{"a": 2}', "", 1),
+            one_call("g", '{"a": 3}', "", 2),
+            Finish("tool_calls"),
+        ],
+    ),
+    Quirk(
+        "an id that is a number",
+        call(index=0, id=7, name="f", arguments="{}") + TOOLS,
+        [one_call("f", "{}", "7"), Finish("tool_calls")],
+    ),
+    # Ends that are no success
+    Quirk(
+        "the token limit",
+        text("a") + chunk(finish="length") + DONE,
+        [Text("a"), Truncated("length")],
+    ),
+    Quirk(
+        "the token limit, and then a finish",
+        text("a") + chunk(finish="length") + STOP + DONE,
+        [Text("a"), Truncated("length")],
+    ),
+    Quirk(
+        "the token limit within a call",
+        call(index=0, id="c1", name="f", arguments='{"a"') + chunk(finish="length") + DONE,
+        [Truncated("length")],
+    ),
+    Quirk("nothing", b"", [Truncated("no finish_reason")]),
+    Quirk("no stream at all", b'{"choices": []}', [Truncated("no finish_reason")]),
+    Quirk("cut in a chunk", text("a") + STOP[:-20], [Text("a"), Truncated("no finish_reason")]),
+    Quirk("a content filter", text("a") + chunk(finish="content_filter"), [Text("a"), Refused()]),
+    Quirk("a refusal", chunk({"refusal": "I "}) + chunk({"refusal": "won't"}) + STOP, [Refused()]),
+    Quirk(
+        "an error mid-stream",
+        text("a") + b'data: {"error": {"message": "my key", "code": 502}}\n\n' + text("b") + STOP,
+        [Text("a"), ProviderError("502")],
+    ),
+    Quirk(
+        "an error in place of a chunk",
+        b'data: {"object": "error", "message": "no", "code": 500}\n\n' + DONE,
+        [ProviderError("500")],
+    ),
+    Quirk("an error that is a text", b'data: {"error": "my key"}\n\n', [ProviderError("unknown")]),
+    Quirk(
+        "no JSON",
+        text("a") + b"data: <html>\n\n" + STOP,
+        [Text("a"), ProviderError("invalid_chunk")],
+    ),
+    Quirk(
+        "a finish for an error", text("a") + chunk(finish="error"), [Text("a"), Truncated("error")]
+    ),
+]
+WHOLE = [quirk for quirk in QUIRKS if isinstance(quirk.events[-1], Finish)]
+
+
+@pytest.mark.parametrize("quirk", QUIRKS, ids=lambda quirk: quirk.name)
+def test_whole(quirk: Quirk) -> None:
+    assert read([quirk.body]) == quirk.events
+
+
+@pytest.mark.parametrize("quirk", QUIRKS, ids=lambda quirk: quirk.name)
+def test_byte_by_byte(quirk: Quirk) -> None:
+    assert read([quirk.body[i : i + 1] for i in range(len(quirk.body))]) == quirk.events
+
+
+@pytest.mark.parametrize("quirk", QUIRKS, ids=lambda quirk: quirk.name)
+def test_split_anywhere(quirk: Quirk) -> None:
+    for cut in range(len(quirk.body)):
+        assert read([quirk.body[:cut], quirk.body[cut:]]) == quirk.events
+
+
+@pytest.mark.parametrize("quirk", WHOLE, ids=lambda quirk: quirk.name)
+def test_cut_short_anywhere(quirk: Quirk) -> None:
+    """Before a finish has come, a cut is never a success; and no part of a call gets out."""
+    finished = min(
+        at for word in (b'"finish_reason": "', b"[DONE]") if (at := quirk.body.find(word)) >= 0
+    )
+    for cut in range(len(quirk.body)):
+        *_, ending = events = read([quirk.body[:cut]])
+        if cut <= finished:
+            assert ending == Truncated("no finish_reason")
+        if not isinstance(ending, Finish):
+            assert not [event for event in events if isinstance(event, ToolCallReady)]
+
+
+@given(data=st.data())
+def test_the_same_events_however_it_is_cut(data: st.DataObject) -> None:
+    quirk = data.draw(st.sampled_from(QUIRKS))
+    cuts = data.draw(st.lists(st.integers(0, len(quirk.body)), max_size=8).map(sorted))
+    pieces = [quirk.body[a:b] for a, b in zip([0, *cuts], [*cuts, len(quirk.body)], strict=True)]
+    assert read(pieces) == quirk.events
+
+
+@given(st.lists(st.binary(max_size=60), max_size=10))
+def test_any_bytes_give_one_ending_and_no_success(pieces: list[bytes]) -> None:
+    *before, ending = read(pieces)
+    assert isinstance(ending, Truncated | ProviderError)
+    assert not [event for event in before if isinstance(event, Finish | ToolCallReady)]
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists))
+def test_chunks_of_any_json_do_no_harm(value: object) -> None:
+    body = b"data: " + json.dumps({"choices": value, "usage": value}).encode() + b"\n\n"
+    *_, ending = read([body])
+    assert not isinstance(ending, Finish)
+
+
+@given(st.text(), st.integers(1, 7))
+def test_text_comes_out_as_it_went_in(words: str, size: int) -> None:
+    body = text(words) + STOP
+    pieces = [body[i : i + size] for i in range(0, len(body), size)]
+    assert "".join(event.text for event in read(pieces) if isinstance(event, Text)) == words
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]))))
+def test_sse_gives_back_the_data_of_events(lines: list[str]) -> None:
+    wanted = ["\n".join(lines).encode()] if lines else []
+    for newline in ("\n", "\r\n", "\r"):
+        body = "".join(f"data: {line}{newline}" for line in lines) + newline
+        decoder = SseDecoder()
+        events = [event for byte in body.encode() for event in decoder.feed(bytes([byte]))]
+        assert events == wanted
+
+
+def test_nothing_counts_after_done() -> None:
+    answer = Answer()
+    answer.feed(text("a") + STOP + DONE)
+    assert answer.over
+    assert answer.feed(text("b")) == []
+    assert answer.close() == [Finish("stop")]
+
+
+def test_what_was_written_is_counted_without_a_report() -> None:
+    answer = Answer()
+    answer.feed(text("abcd", reasoning_content="ef") + call(index=0, name="gh", arguments="{}"))
+    assert answer.characters == 10
+
+
+def test_a_line_without_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "MAX_LINE_BYTES", 1000)
+    answer = Answer()
+    answer.feed(b"data: " + b"x" * 990)
+    assert not answer.over
+    answer.feed(b"x" * 990)
+    assert answer.over
+    assert answer.close() == [ProviderError("line_too_long")]
