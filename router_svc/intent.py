@@ -39,11 +39,11 @@ class Classifier:
             async with asyncio.timeout(self._timeout_s):
                 completion = await self._ask(question)
             content, usage = _content(completion), _usage(completion, question)
-        except (TimeoutError, openai.APITimeoutError):
+        except TimeoutError:
             return fallback(question, "model slow", estimate(question))
         except openai.APIStatusError as error:
             return fallback(question, f"model status {error.status_code}", Usage(model_calls=1))
-        except openai.APIConnectionError:
+        except openai.APIConnectionError:  # a refused connection comes as a time-out of the package
             return fallback(question, "model not reached", Usage(model_calls=1))
         except Exception as error:  # a provider may answer anything: routing goes on
             log.warning("the classifier's answer could not be read", exc_info=error)
