@@ -34,6 +34,9 @@ BATCH_BYTES: Final = 64 * 1024
 CLOSE_S: Final = 5.0
 """How long a peer may take to answer a close."""
 
+FLUSH_S: Final = 1.0
+"""How long what is decided may still be sent before a close, in seconds."""
+
 _IDS: Final = ("request_id", "call_id", "query_id", "mutation_id")
 
 Socket = web.WebSocketResponse[bool]
@@ -76,6 +79,7 @@ class Connection:
         self._output = asyncio.Event()
         self._stopped = asyncio.Event()
         self._expiry: asyncio.TimerHandle | None = None
+        self._writer: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"Connection({self._hello.device_id!r}, close={self._code}, {self._device!r})"
@@ -98,8 +102,8 @@ class Connection:
     async def serve(self) -> None:
         """Everything, until the socket is closed."""
         try:
-            if await self._open():
-                await self._talk()
+            if await self._open() and self._device and self._identity:
+                await self._talk(self._device, self._identity.user_id)
         finally:
             if self._expiry is not None:
                 self._expiry.cancel()
@@ -163,24 +167,23 @@ class Connection:
 
     # The talk.
 
-    async def _talk(self) -> None:
-        assert self._device and self._identity  # noqa: S101 - set by _welcome
-        with logs.bind(user_id=self._identity.user_id, device_id=self._hello.device_id):
-            tasks = [
-                asyncio.create_task(self._read(self._device)),
-                asyncio.create_task(self._write(self._device)),
-                asyncio.create_task(self._stopped.wait()),
-            ]
+    async def _talk(self, device: Device, user_id: str) -> None:
+        with logs.bind(user_id=user_id, device_id=self._hello.device_id):
+            reader = asyncio.create_task(self._read(device))
+            stopped = asyncio.create_task(self._stopped.wait())
+            writer = self._writer = asyncio.create_task(self._write(device))
             try:
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({reader, writer, stopped}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for task in tasks:
-                    task.cancel()
-                results = await asyncio.gather(*tasks, return_exceptions=True)
-            for result in results:
-                if isinstance(result, Exception):
-                    log.error("a socket failed by a fault of our own", exc_info=result)
-                    self.stop(CloseCode.CLOSE_CODE_INTERNAL)
+                # The writer is never cancelled while the socket is open: the close would
+                # wait for the same flow control, and be cancelled with it.
+                await _end(reader, stopped)
+            if reader.done() and not reader.cancelled() and (why := reader.exception()):
+                log.error("a socket failed by a fault of our own", exc_info=why)
+                self.stop(CloseCode.CLOSE_CODE_INTERNAL)
+            self._stopped.set()
+            self.wake()
+            await asyncio.wait({writer}, timeout=FLUSH_S)
 
     async def _read(self, device: Device) -> None:
         while True:
@@ -216,36 +219,50 @@ class Connection:
         device.feed(Received(frame))
 
     async def _write(self, device: Device) -> None:
-        while True:
-            await self._output.wait()
-            frames = device.take(BATCH_BYTES)
-            if not frames:
-                self._output.clear()
-                continue
-            try:
-                async with asyncio.timeout(self._settings.stall_s):
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                await self._output.wait()
+                frames = device.take(BATCH_BYTES) if device.socket is self else []
+                if frames:
+                    stall = loop.call_later(
+                        self._settings.stall_s, self.stop, CloseCode.CLOSE_CODE_SLOW_CONSUMER
+                    )
                     await self._send(frames)
-            except TimeoutError:
-                self.stop(CloseCode.CLOSE_CODE_SLOW_CONSUMER)
-                return
-            except ConnectionError:
-                return
+                    stall.cancel()
+                elif self._stopped.is_set():
+                    return
+                else:
+                    self._output.clear()
+        except ConnectionError:
+            return  # the reader sees it, too
+        except Exception:
+            log.exception("a frame could not be sent")
+            self.stop(CloseCode.CLOSE_CODE_INTERNAL)
 
     async def _send(self, frames: list[ServerFrame]) -> None:
         for text in [codec.encode(frame) for frame in frames]:
             await self._ws.send_frame(text, WSMsgType.TEXT)
 
     async def _close(self) -> None:
-        code = self._code or CloseCode.CLOSE_CODE_INTERNAL
         try:
             async with asyncio.timeout(CLOSE_S + 1):
-                await self._ws.close(code=code)
-        except (TimeoutError, ConnectionError):
+                await self._ws.close(code=self._code or CloseCode.CLOSE_CODE_INTERNAL)
+        except ConnectionError:
             pass
+        except TimeoutError:
+            # It had its time to read; what is buffered would be kept for ever.
+            self._abort()
         finally:
-            if code == CloseCode.CLOSE_CODE_SLOW_CONSUMER:
-                # It had its time to read; what is buffered would be kept for ever.
-                self._abort()
+            await _end(self._writer)
+
+
+async def _end(*tasks: asyncio.Task[Any] | None) -> None:
+    there = [task for task in tasks if task is not None]
+    for task in there:
+        task.cancel()
+    if there:
+        await asyncio.wait(there)
 
 
 _REFUSALS: Final = (InvalidFrame, UnknownType, SwitchboardError)
