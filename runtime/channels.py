@@ -39,6 +39,8 @@ OPTIONS: Final[tuple[tuple[str, str | int], ...]] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # A container that is replaced has another address; the default looks again after 30 s.
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
 )
 
 
