@@ -1,5 +1,6 @@
 """The server under test, as its users reach it: REST for accounts, devices on the socket."""
 
+import socket
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -67,11 +68,28 @@ class Server:
             email, password, body["user_id"], body["access_token"], body["refresh_token"]
         )
 
-    def device(self, account: Account, device_id: str | None = None) -> Device:
+    def device(
+        self,
+        account: Account,
+        device_id: str | None = None,
+        http: aiohttp.ClientSession | None = None,
+    ) -> Device:
         """A device of the user, not connected yet."""
         return Device(
-            self.http,
+            http or self.http,
             f"{self.socket}/api/v1/ws/device",
             account.access_token,
             device_id or f"device-{uuid.uuid4().hex[:12]}",
         )
+
+
+def narrow() -> aiohttp.ClientSession:
+    """Connections that hold little unread: what is not read stays with the server."""
+
+    def small(address: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, _ = address
+        made = socket.socket(family, kind, protocol)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        return made
+
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(socket_factory=small))

@@ -58,3 +58,10 @@ def read(message: str) -> Rehearsal | None:
 def text(words: int) -> str:
     """So many words, numbered, so that a gap or a double shows."""
     return " ".join(f"word{number}" for number in range(1, words + 1))
+
+
+def pieces(asked: Rehearsal) -> list[str]:
+    """The words as they are streamed: one at a time, of a long answer many."""
+    said = text(asked.words).split(" ")
+    many = 64 if asked.mishap is Mishap.LONG else 1
+    return [" ".join(said[start : start + many]) + " " for start in range(0, len(said), many)]

@@ -1,6 +1,7 @@
 """The OpenAI API over HTTP: models, chat completions (streaming or whole), embeddings."""
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import re
@@ -95,11 +96,13 @@ class _Model:
             "created": int(time.time()),
             "model": MODEL,
         }
-        if (asked_for := self._rehearsal(body)) is not None:
-            return await self._rehearse(request, asked_for, head)
-        if body.get("stream"):
-            wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-            return await self._stream(request, _chunks(said, head, asked, wants_usage))
+        # Who asked may go away in mid-answer; that is no fault of anybody's.
+        with contextlib.suppress(ConnectionResetError):
+            if (asked_for := self._rehearsal(body)) is not None:
+                return await self._rehearse(request, asked_for, head)
+            if body.get("stream"):
+                wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+                return await self._stream(request, _chunks(said, head, asked, wants_usage))
         return web.json_response(_whole(said, head, asked))
 
     def _say(self, body: Json) -> "str | Calls":
@@ -130,10 +133,9 @@ class _Model:
         await response.prepare(request)
         pause = 1 / rehearsal.SLOW_WORDS_PER_S if mishap is Mishap.SLOW else 0.0
         if mishap is not Mishap.REFUSAL:
-            for piece in tokens(rehearsal.text(asked_for.words)):
+            for piece in rehearsal.pieces(asked_for):
                 await response.write(_event(_chunk(head, {"content": piece})))
-                if pause and piece.strip().startswith("word"):
-                    await asyncio.sleep(pause)
+                await asyncio.sleep(pause)
         if mishap is Mishap.CUT:
             if request.transport is not None:
                 request.transport.abort()

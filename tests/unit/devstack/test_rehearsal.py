@@ -2,7 +2,7 @@
 
 import pytest
 
-from devstack.offline_model.rehearsal import MAX_WORDS, Mishap, Rehearsal, read, text
+from devstack.offline_model.rehearsal import MAX_WORDS, Mishap, Rehearsal, pieces, read
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,7 @@ def test_reads_what_to_rehearse(message: str, expected: Rehearsal | None) -> Non
 
 
 def test_words_are_numbered_so_that_a_gap_shows() -> None:
-    assert text(3) == "word1 word2 word3"
+    assert pieces(Rehearsal(Mishap.CUT, 3)) == ["word1 ", "word2 ", "word3 "]
+    long = pieces(Rehearsal(Mishap.LONG, 100))
+    assert len(long) == 2
+    assert "".join(long).split() == [f"word{number}" for number in range(1, 101)]
