@@ -8,6 +8,7 @@ that nobody here knows, and numbers too large for us, reach the client unchanged
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -21,9 +22,9 @@ MAX_SHOWN: Final = 50
 class _Result(msgspec.Struct):
     """The three shapes of a tool's result: of reading, writing and deleting."""
 
-    items: list[msgspec.Raw] | None = None
-    item: msgspec.Raw | None = None
-    id: str | None = None
+    items: msgspec.Raw = msgspec.Raw(b"[]")
+    item: msgspec.Raw = msgspec.Raw(b"null")
+    id: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Identity(msgspec.Struct):
@@ -33,6 +34,10 @@ class _Identity(msgspec.Struct):
 _RESULT: Final = msgspec.json.Decoder(_Result)
 _LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _IDENTITY: Final = msgspec.json.Decoder(_Identity)
+_ID: Final = msgspec.json.Decoder(str)
+
+# What a decoder raises of JSON of another shape, or of no JSON.
+_OTHER_SHAPE: Final = (msgspec.MsgspecError, UnicodeDecodeError)
 
 
 class Entities:
@@ -46,15 +51,15 @@ class Entities:
         """Takes a tool's result. One of another shape holds no entities."""
         try:
             shape = _RESULT.decode(result)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except _OTHER_SHAPE:
             return
         known = self._known.setdefault(kind, {})
-        raws = (shape.items or []) if shape.item is None else [shape.item]
-        if held := identified(raws):
+        if held := _identified([shape.item]) or items_of(shape.items):
             known |= held
             self._latest[kind] = list(held)
-        elif not raws and shape.id is not None:
-            known.pop(shape.id, None)
+        else:
+            with suppress(*_OTHER_SHAPE):
+                known.pop(_ID.decode(shape.id), None)
 
     def add(self, kind: EntityWord, found: dict[str, bytes]) -> None:
         """Takes what the device answered to a query; it is no tool's result."""
@@ -70,20 +75,18 @@ class Entities:
         return [each for each in self._latest.get(kind, []) if each in known][:MAX_SHOWN]
 
 
-def items_of(response: bytes) -> dict[str, bytes]:
-    """The entities of a data_response's `items`, by id."""
+def items_of(array: msgspec.Raw | bytes) -> dict[str, bytes]:
+    """The entities of a JSON array, by id; empty where it is none."""
     try:
-        return identified(_LIST.decode(response))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _identified(_LIST.decode(array))
+    except _OTHER_SHAPE:
         return {}
 
 
-def identified(raws: Iterable[msgspec.Raw]) -> dict[str, bytes]:
+def _identified(objects: Iterable[msgspec.Raw]) -> dict[str, bytes]:
     """The objects that carry an id, by it."""
     found = {}
-    for raw in raws:
-        try:
-            found[_IDENTITY.decode(raw).id] = bytes(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            continue
+    for each in objects:
+        with suppress(*_OTHER_SHAPE):
+            found[_IDENTITY.decode(each).id] = bytes(each)
     return found
