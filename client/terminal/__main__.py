@@ -78,7 +78,11 @@ async def _run(arguments: argparse.Namespace, screen: Screen) -> int:
                 talking = _talk(chat, screen, lines, scope)
             else:
                 talking = _ask_once(chat, screen, arguments.message, scope)
-            return await _first(chat, talking, link.run(chat))
+            status = await _first(chat, talking, link.run(chat))
+            if arguments.message is None and status == EXIT["cancelled"]:
+                screen.note("")  # Ctrl-C at the prompt is how people leave
+                return 0
+            return status
 
 
 def _hello(device_id: str) -> Frame:

@@ -133,7 +133,7 @@ def renderable(block_type: str, data: Any, now: int) -> RenderableType:
 def table(data: Mapping[str, Any]) -> RenderableType:
     """A table, its numbers to the right."""
     rows: Sequence[Sequence[Any]] = data["rows"]
-    shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column, header in enumerate(data["headers"]):
         numeric = bool(rows) and all(_is_number(row[column]) for row in rows)
         shown.add_column(Text(plain(header)), justify="right" if numeric else "left")
