@@ -219,8 +219,12 @@ class Device:
     async def open(cls, origin: str, store: Store | None = None) -> Device:
         """Registers a user, connects and says hello."""
         device = cls(origin, store or Store.sample())
-        await device.register()
-        await device.connect()
+        try:
+            await device.register()
+            await device.connect()
+        except BaseException:
+            await device._session.close()
+            raise
         return device
 
     async def register(self) -> None:
