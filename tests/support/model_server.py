@@ -132,6 +132,7 @@ class Request:
 
     body: dict[str, Any]
     headers: dict[str, str]  # names in lower case
+    port: int = 0  # the client's: the same one is the same connection
     sent: int = 0  # steps written
     closed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -208,7 +209,8 @@ class ModelServer:
 
     async def _chat(self, http: web.Request) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in http.headers.items()}
-        request = Request(await http.json(), headers)
+        peer = http.transport.get_extra_info("peername") if http.transport else ("", 0)
+        request = Request(await http.json(), headers, port=peer[1])
         async with self._arrived:
             self.requests.append(request)
             self._arrived.notify_all()
