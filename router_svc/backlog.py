@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 
-from runtime import errors
+from runtime import errors, tracing
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import MemoryStatus
 from switchboard.v3.memory_pb2 import StoreEpisodeRequest
@@ -54,7 +54,9 @@ class Backlog:
     async def keep(self, episode: StoreEpisodeRequest) -> MemoryStatus.ValueType:
         """Stores an exchange, or leaves it to the background; says which."""
         try:
-            await self._memory.StoreEpisode(episode, timeout=self._timeout_s)
+            await self._memory.StoreEpisode(
+                episode, timeout=self._timeout_s, metadata=tracing.carried()
+            )
         except grpc.aio.AioRpcError as error:
             if _is_final(error):
                 log.warning("memory refused an exchange: %s", _why(error))

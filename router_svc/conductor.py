@@ -53,7 +53,7 @@ from router_svc.intent import Classifier
 from router_svc.links import Link
 from router_svc.routing import Question, estimate
 from router_svc.turn import Turn
-from runtime import budget
+from runtime import budget, tracing
 from runtime.stream import BoundedStream
 from switchboard.v3.agent_pb2 import RunInput, RunOutput, RunRequest, RunResponse
 from switchboard.v3.formatter_pb2 import FormatInput, FormatOutput, FormatRequest, FormatResponse
@@ -250,7 +250,10 @@ class Conductor:
     # --- choosing the agent, memory
 
     async def _classify(self) -> None:
-        self._feed(Routed(await self._services.classifier.classify_intent(self._question)))
+        with tracing.span("classify_intent"):
+            verdict = await self._services.classifier.classify_intent(self._question)
+        log.info("routed to %s (%s)", verdict.agent, verdict.reason)
+        self._feed(Routed(verdict))
 
     async def _recall(self) -> None:
         request = EnrichContextRequest(user_id=self._start.user_id, message=self._start.message)
@@ -258,7 +261,9 @@ class Conductor:
             request.timezone = self._start.timezone
         try:
             context = await self._services.memory.EnrichContext(
-                request, timeout=budget.within(self._limits.enrich_s)
+                request,
+                timeout=budget.within(self._limits.enrich_s),
+                metadata=tracing.carried(),
             )
         except grpc.aio.AioRpcError as error:
             log.warning("memory is left out: %s", error.code().name.lower())
@@ -279,7 +284,7 @@ class Conductor:
 
     def _open_agent(self) -> None:
         link: Link[RunInput, RunRequest, RunResponse] = Link(
-            self._services.agent.Run(),
+            self._services.agent.Run(metadata=tracing.carried()),
             lambda inputs: RunRequest(request_id=self._request_id, inputs=inputs),
         )
         self._agent = link
@@ -304,7 +309,7 @@ class Conductor:
 
     def _open_formatter(self) -> None:
         link: Link[FormatInput, FormatRequest, FormatResponse] = Link(
-            self._services.formatter.Format(),
+            self._services.formatter.Format(metadata=tracing.carried()),
             lambda inputs: FormatRequest(request_id=self._request_id, inputs=inputs),
         )
         self._formatter = link

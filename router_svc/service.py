@@ -7,7 +7,7 @@ import grpc
 
 from router_svc.conductor import Conductor, Limits, Services
 from router_svc.routing import Question
-from runtime import budget, errors, logs
+from runtime import budget, errors, logs, tracing
 from runtime.errors import SwitchboardError
 from switchboard.v3.agent_pb2 import ListToolsRequest, Surface
 from switchboard.v3.errors_pb2 import ErrorCode
@@ -75,7 +75,9 @@ class Router(RouterServiceServicer):
         """The catalogue, as the agent service has it."""
         try:
             listed = await self._services.agent.ListTools(
-                ListToolsRequest(), timeout=budget.within(_LIST_TOOLS_S)
+                ListToolsRequest(),
+                timeout=budget.within(_LIST_TOOLS_S),
+                metadata=tracing.carried(),
             )
         except grpc.aio.AioRpcError as error:
             raise errors.from_rpc(error) from error

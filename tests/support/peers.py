@@ -324,9 +324,10 @@ class ScriptedMemory(memory_pb2_grpc.MemoryServiceServicer):
 
 
 class Peers:
-    """All three, each on a port of its own."""
+    """All three, or those named ("agent", "formatter", "memory"), each on a port of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, *names: str) -> None:
+        self._names = names or tuple(_ADD)
         self.agent = ScriptedAgent()
         self.formatter = ScriptedFormatter()
         self.memory = ScriptedMemory()  # type: ignore[abstract] # the rest is UNIMPLEMENTED
@@ -360,7 +361,7 @@ class Peers:
         self._stack.push_async_callback(server.stop)
 
     async def __aenter__(self) -> Self:
-        for name in _ADD:
+        for name in self._names:
             await self.start(name)
         return self
 
