@@ -298,7 +298,9 @@ class ConverseOutput(_message.Message):
     TOOL_CALL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def routed(self) -> Global___RouteResponse:
-        """Always the first, unless the turn ends before an agent is known."""
+        """Always the first, but for an `activity` frame that says `routing`, unless the turn ends
+        before an agent is known.
+        """
 
     @_builtins.property
     def frame(self) -> _frames_pb2.ServerFrame:
