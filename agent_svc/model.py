@@ -120,6 +120,7 @@ class _Call:
         self._answer = parts.Answer()
         self._reported: parts.Usage | None = None
         self._under_way = False
+        self._asked = _tokens(len(orjson.dumps([body["messages"], body.get("tools")])))
 
     def cost(self) -> Cost:
         """As the provider reported; else, once the call is under way, as counted here."""
@@ -127,8 +128,7 @@ class _Call:
             return Cost(self._reported.input_tokens, self._reported.output_tokens, 1)
         if not self._under_way:
             return Cost()
-        asked = len(orjson.dumps([self._body["messages"], self._body.get("tools")]))
-        return Cost(_tokens(asked), _tokens(self._answer.characters), 1, estimated=True)
+        return Cost(self._asked, _tokens(self._answer.characters), 1, estimated=True)
 
     async def said(self) -> AsyncGenerator[Said, None]:
         for attempt in range(1, ATTEMPTS + 1):

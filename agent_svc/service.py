@@ -72,7 +72,14 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         with logs.bind(
             request_id=first.request_id, user_id=start.user_id, device_id=start.device_id
         ):
-            run = _Run(self._model, self._memory, agent, start, self._budgets)
+            run = _Run(
+                first.request_id,
+                agent,
+                start,
+                model=self._model,
+                memory=self._memory,
+                budgets=self._budgets(agent.budgets),
+            )
             async with aclosing(run.outputs(first.inputs[1:], request_iterator)) as batches:
                 async for outputs in batches:
                     yield RunResponse(request_id=first.request_id, outputs=outputs)
@@ -95,19 +102,22 @@ class _Run:
 
     def __init__(
         self,
-        model: CallsModel,
-        memory: MemoryServiceAsyncStub,
+        request_id: str,
         agent: Agent,
         start: RunStart,
-        budgets: Callable[[Budgets], Budgets],
+        *,
+        model: CallsModel,
+        memory: MemoryServiceAsyncStub,
+        budgets: Budgets,
     ) -> None:
         self._out: BoundedStream[RunOutput] = BoundedStream(MAX_QUEUED)
+        self._request_id = request_id
         self._stopped = False
         self._waiting: dict[str, asyncio.Future[ToolResult]] = {}
         self._loop = Loop(
             conversation(agent, start, datetime.now(UTC)),
             offered(agent, start),
-            budgets(agent.budgets),
+            budgets,
             Surroundings(
                 model,
                 self._out.put,
@@ -182,6 +192,7 @@ class _Run:
             future.set_result(result)
 
     async def _execute_on_client(self, call: DeviceToolCall) -> ToolResult:
+        call.call.request_id = self._request_id
         future: asyncio.Future[ToolResult] = asyncio.get_running_loop().create_future()
         self._waiting[call.call.call_id] = future
         try:

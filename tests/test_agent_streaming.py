@@ -38,6 +38,7 @@ async def test_tool_results_hold_structured_data_after_a_tool_call() -> None:
     async with agents(script) as there, there.run(message="what is due?") as run:
         assert await run.text() == "Let me look."
         call = await run.tool_call()
+        assert call.call.request_id == "request-1"
         assert call.call.name == "list_tasks"
         assert orjson.loads(call.call.arguments.utf8) == {"status": "todo"}
         assert call.entity == EntityKind.ENTITY_KIND_TASK
