@@ -7,6 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 import orjson
+from google.protobuf import json_format
+from google.protobuf.message import Message
 from hypothesis import strategies as st
 
 from formatter_svc.json_object import Block, Skipped
@@ -99,3 +101,12 @@ def told(pieces: str | Iterable[str]) -> list[object]:
 def dumps(value: Any) -> str:
     """JSON text."""
     return orjson.dumps(value).decode()
+
+
+def as_contract(data: bytes, message: Message) -> None:
+    """Fails unless a block's data is the message of blocks.proto: ProtoJSON, but for its enums,
+    which are words on the wire."""
+    value = orjson.loads(data)
+    if "chartType" in value:
+        value["chartType"] = f"CHART_TYPE_{value['chartType'].upper()}"
+    json_format.ParseDict(value, message)
