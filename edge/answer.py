@@ -94,7 +94,7 @@ class Answer:
         getattr(frame, frame.WhichOneof("frame") or "").seq = self.seq
         self._journal.append((frame, size))
         self.journal_bytes += size
-        while self.journal_bytes > self._limit:
+        while self.journal_bytes > self._limit and len(self._journal) > 1:
             self.journal_bytes -= self._journal.popleft()[1]
         return frame
 
