@@ -8,16 +8,25 @@ from typing import Any, Final
 
 from memory_svc.account_service import AccountServicer
 from memory_svc.accounts import Accounts
+from memory_svc.browse import Browse
+from memory_svc.context import Context, Limits
 from memory_svc.crypto import MasterKeys
+from memory_svc.embed import Embedder
 from memory_svc.erasure import Erasure, Ledger
 from memory_svc.keys import KeyCache
 from memory_svc.listener import listen
 from memory_svc.masters import Loader, missing, rewrap_all
+from memory_svc.mining import Mine, Summarise
 from memory_svc.passwords import Passwords
 from memory_svc.preferences import Preferences
+from memory_svc.remember import Remember
 from memory_svc.service import MemoryServicer
 from memory_svc.settings import MemorySettings
+from memory_svc.settle import Reembed, Settle
+from memory_svc.store import facts, jobs
 from memory_svc.store.database import Database
+from memory_svc.worker import Handler, Worker
+from runtime import model
 from runtime.errors import SwitchboardError
 from runtime.server import Server
 from runtime.settings import fail
@@ -48,10 +57,20 @@ class App:
             self.erasure.erase,
             settings.refresh_token_days,
         )
+        self.client = model.client(settings)
+        self.embedder = Embedder(self.client, settings.embedding_model)
+        limits = Limits(
+            settings.memory_token_budget, settings.pattern_threshold, settings.embedding_timeout_s
+        )
+        self.context = Context(self.db, self.keys, self.embedder, limits)
+        self.worker = Worker(self.db, self._handlers())
+        self.remember = Remember(self.db, self.keys, self._jobs(), self.worker.wake)
         self.preferences = Preferences(self.db, self.keys)
+        self.browse = Browse(self.db, self.keys, self.context, self.embedder.model)
         self.server = Server(settings, "memory_svc", SERVICES)
         add_AccountServiceServicer_to_server(AccountServicer(self.accounts), self.server.grpc)
-        add_MemoryServiceServicer_to_server(MemoryServicer(self.preferences), self.server.grpc)
+        memory = MemoryServicer(self.context, self.remember, self.preferences, self.browse)
+        add_MemoryServiceServicer_to_server(memory, self.server.grpc)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -71,7 +90,13 @@ class App:
         await self.open()
         if again := await self.erasure.replay():
             log.warning("%d accounts were erased again: a backup was restored", again)
-        for work in (self._watch(), self._sweep(), listen(self.db.url, self.keys.forget)):
+        for work in (
+            self._watch(),
+            self._sweep(),
+            listen(self.db.url, self.keys.forget),
+            self._reembed(),
+            *(self.worker.run() for _ in range(self.settings.memory_workers)),
+        ):
             self._spawn(work)
         await self._healthy(True)
 
@@ -93,12 +118,34 @@ class App:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.server.stop(0)
+        await self.client.close()
         await self.db.close()
         self.passwords.close()
 
     async def rewrap_all(self) -> int:
         """Puts every user's key under the first master key; returns how many it changed."""
         return await rewrap_all(self.db, self.masters)
+
+    def _handlers(self) -> dict[str, Handler]:
+        summary = Summarise(self.keys, self.client, self.settings.summary_model)
+        return {
+            "settle": Settle(self.keys, self.embedder).run,
+            "reembed": Reembed(self.keys, self.embedder).run,
+            "mine": Mine(self.keys).run,
+            "summarise": summary.run,
+        }
+
+    def _jobs(self) -> dict[str, float]:
+        jobs = {"settle": 0.0, "mine": self.settings.pattern_delay_s}
+        return {**jobs, "summarise": 5.0} if self.settings.summary_model else jobs
+
+    async def _reembed(self) -> None:
+        """Has the embeddings of other models made anew, once at start."""
+        with contextlib.suppress(SwitchboardError):
+            async with self.db.connection() as db:
+                for user_id in await facts.users_of_other_models(db, self.embedder.model):
+                    await jobs.add(db, user_id, "reembed")
+            self.worker.wake()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work))

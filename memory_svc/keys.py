@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import UUID
 
-from memory_svc.crypto import UserKeys
+from memory_svc.crypto import Keys
 
-Load = Callable[[UUID], Awaitable[UserKeys]]
+Load = Callable[[UUID], Awaitable[Keys]]
 
 LIMIT: Final = 2048
 """Keys at once: some 14 KB each, nearly all of it the rotation."""
@@ -34,11 +34,11 @@ class KeyCache:
         self._limit = limit
         self._lifetime_s = lifetime_s
         self._clock = clock
-        self._kept: OrderedDict[UUID, tuple[float, UserKeys]] = OrderedDict()
+        self._kept: OrderedDict[UUID, tuple[float, Keys]] = OrderedDict()
         # Counts what was forgotten, so that a key loaded just before is not kept after.
         self._forgotten = 0
 
-    async def get(self, user_id: UUID) -> UserKeys:
+    async def get(self, user_id: UUID) -> Keys:
         """The user's keys."""
         kept = self._kept.get(user_id)
         if kept and kept[0] > self._clock():
@@ -70,7 +70,7 @@ class KeyCache:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def _keep(self, user_id: UUID, keys: UserKeys) -> None:
+    def _keep(self, user_id: UUID, keys: Keys) -> None:
         self._kept[user_id] = (self._clock() + self._lifetime_s, keys)
         self._kept.move_to_end(user_id)
         while len(self._kept) > self._limit:

@@ -3,34 +3,61 @@
 # ruff: noqa: N802, D102 - the methods are named, and told about, by the contract
 
 from collections.abc import AsyncIterator
+from typing import Final
 
 from memory_svc.account_service import user_id
+from memory_svc.browse import Browse
+from memory_svc.context import Context
+from memory_svc.facts import Entity
 from memory_svc.preferences import Preferences
-from memory_svc.tiers import Item
-from runtime.server import Context
+from memory_svc.remember import Exchange, Remember
+from memory_svc.tiers import Item, Tier
+from runtime.errors import SwitchboardError
+from runtime.server import Context as Call
 from switchboard.v3 import memory_pb2 as pb
+from switchboard.v3.entities_pb2 import EntityKind
+from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.memory_pb2_grpc import MemoryServiceServicer
 
 
 class MemoryServicer(MemoryServiceServicer):
     """Serves memory."""
 
-    def __init__(self, preferences: Preferences) -> None:
+    def __init__(
+        self, context: Context, remember: Remember, preferences: Preferences, browse: Browse
+    ) -> None:
+        self._context = context
+        self._remember = remember
         self._preferences = preferences
+        self._browse = browse
 
     async def EnrichContext(
-        self, request: pb.EnrichContextRequest, context: Context
+        self, request: pb.EnrichContextRequest, context: Call
     ) -> pb.EnrichContextResponse:
-        items = await self._preferences.get(user_id(request.user_id))
-        return pb.EnrichContextResponse(items=map(_item, items))
+        items, degraded = await self._context.enrich(
+            user_id(request.user_id), request.message, request.token_budget, request.timezone
+        )
+        return pb.EnrichContextResponse(items=map(_item, items), degraded=degraded)
 
     async def StoreEpisode(
-        self, request: pb.StoreEpisodeRequest, context: Context
+        self, request: pb.StoreEpisodeRequest, context: Call
     ) -> pb.StoreEpisodeResponse:
-        return pb.StoreEpisodeResponse()
+        exchange = Exchange(
+            session_id=request.session_id,
+            request_id=request.request_id,
+            message=request.message,
+            response=request.response,
+            agent=request.agent_name,
+            entities=[_entity(each) for each in request.entities],
+            tools=tuple(request.tools),
+            recalled=tuple(request.recalled_ids),
+            timezone=request.timezone,
+        )
+        episode, created = await self._remember.store(user_id(request.user_id), exchange)
+        return pb.StoreEpisodeResponse(episode_id=str(episode), created=created)
 
     async def UpdateCore(
-        self, request: pb.UpdateCoreRequest, context: Context
+        self, request: pb.UpdateCoreRequest, context: Call
     ) -> pb.UpdateCoreResponse:
         user = user_id(request.user_id)
         if request.HasField("value"):
@@ -39,37 +66,75 @@ class MemoryServicer(MemoryServiceServicer):
             item = await self._preferences.undo(user, request.key)
         return pb.UpdateCoreResponse(item=_item(item))
 
-    async def GetCore(self, request: pb.GetCoreRequest, context: Context) -> pb.GetCoreResponse:
+    async def GetCore(self, request: pb.GetCoreRequest, context: Call) -> pb.GetCoreResponse:
         key = request.key if request.HasField("key") else None
         items = await self._preferences.get(user_id(request.user_id), key)
         return pb.GetCoreResponse(items=map(_item, items))
 
     async def DeleteCore(
-        self, request: pb.DeleteCoreRequest, context: Context
+        self, request: pb.DeleteCoreRequest, context: Call
     ) -> pb.DeleteCoreResponse:
         await self._preferences.delete(user_id(request.user_id), request.key)
         return pb.DeleteCoreResponse()
 
-    async def List(self, request: pb.ListRequest, context: Context) -> pb.ListResponse:
-        items = await self._preferences.get(user_id(request.user_id))
-        return pb.ListResponse(items=map(_item, items))
+    async def List(self, request: pb.ListRequest, context: Call) -> pb.ListResponse:
+        items, cursor = await self._browse.page(
+            user_id(request.user_id), _tier(request.tier), request.limit or 50, request.cursor
+        )
+        return pb.ListResponse(items=map(_item, items), next_cursor=cursor)
 
-    async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
-        return pb.SearchResponse()
+    async def Search(self, request: pb.SearchRequest, context: Call) -> pb.SearchResponse:
+        items, degraded = await self._browse.search(
+            user_id(request.user_id), request.query, _tier(request.tier), request.limit or 10
+        )
+        return pb.SearchResponse(items=map(_item, items), degraded=degraded)
 
-    async def Delete(self, request: pb.DeleteRequest, context: Context) -> pb.DeleteResponse:
+    async def Delete(self, request: pb.DeleteRequest, context: Call) -> pb.DeleteResponse:
+        tier = _tier(request.tier)
+        if tier is None:
+            raise _invalid("An item is removed from one tier.")
+        await self._browse.delete(user_id(request.user_id), tier, request.id)
         return pb.DeleteResponse()
 
     async def Export(
-        self, request: pb.ExportRequest, context: Context
+        self, request: pb.ExportRequest, context: Call
     ) -> AsyncIterator[pb.ExportResponse]:
-        for item in await self._preferences.get(user_id(request.user_id)):
+        async for item in self._browse.export(user_id(request.user_id)):
             yield pb.ExportResponse(item=_item(item))
 
     async def ReviewPattern(
-        self, request: pb.ReviewPatternRequest, context: Context
+        self, request: pb.ReviewPatternRequest, context: Call
     ) -> pb.ReviewPatternResponse:
+        if request.decision not in _DECISIONS:
+            raise _invalid("A habit is approved or dismissed.")
+        approved = request.decision == pb.PATTERN_DECISION_APPROVE
+        await self._browse.review(user_id(request.user_id), request.id, approved)
         return pb.ReviewPatternResponse()
+
+
+_DECISIONS: Final = (pb.PATTERN_DECISION_APPROVE, pb.PATTERN_DECISION_DISMISS)
+
+
+def _tier(tier: pb.MemoryTier.ValueType) -> Tier | None:
+    try:
+        return Tier(tier) if tier else None
+    except ValueError:
+        raise _invalid("There is no such tier.") from None
+
+
+def _entity(entity: pb.EpisodeEntity) -> Entity:
+    kind = EntityKind.Name(entity.kind) if entity.kind in EntityKind.values() else ""
+    return Entity(
+        kind=kind.removeprefix("ENTITY_KIND_").lower(),
+        id=entity.id,
+        title=entity.title,
+        changed=entity.changed,
+        attributes=dict(entity.attributes),
+    )
+
+
+def _invalid(message: str) -> SwitchboardError:
+    return SwitchboardError(ErrorCode.ERROR_CODE_INVALID_FRAME, message)
 
 
 def _item(item: Item) -> pb.MemoryItem:

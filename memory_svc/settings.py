@@ -83,6 +83,9 @@ class MemorySettings(DatabaseSettings, ServiceSettings, ModelSettings):
     pattern_delay_s: float = Field(
         600, ge=0, description="How long after an exchange habits are looked for, in seconds."
     )
+    memory_workers: int = Field(
+        2, ge=0, le=32, description="Background jobs at once; each holds a connection."
+    )
     refresh_token_days: int = Field(
         30, ge=1, le=400, description="How long a sign-in lasts without being used anew, in days."
     )

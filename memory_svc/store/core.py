@@ -59,3 +59,11 @@ async def delete(db: Connection, user_id: UUID, key: str) -> bool:
         "DELETE FROM memory_core WHERE user_id = $1 AND key = $2 RETURNING true", user_id, key
     )
     return bool(done)
+
+
+async def remove(db: Connection, user_id: UUID, row: UUID) -> bool:
+    """Removes a preference by its id; False: there is none."""
+    done = await db.fetchval(
+        "DELETE FROM memory_core WHERE user_id = $1 AND id = $2 RETURNING true", user_id, row
+    )
+    return bool(done)

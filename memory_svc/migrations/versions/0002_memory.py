@@ -65,6 +65,8 @@ _UP = (
     "CREATE INDEX memory_associative_newest ON memory_associative (user_id, updated_at, id)",
     """CREATE INDEX memory_associative_size ON memory_associative (user_id)
         INCLUDE (term_count) WHERE superseded_at IS NULL""",
+    """CREATE INDEX memory_associative_model ON memory_associative (embed_model, user_id)
+        WHERE embed_model IS NOT NULL""",
     "CREATE INDEX memory_associative_digest ON memory_associative (user_id, digest)",
     """CREATE INDEX memory_associative_slot ON memory_associative (user_id, slot)
         WHERE slot IS NOT NULL""",

@@ -1,0 +1,224 @@
+"""What an exchange leaves to be remembered. Pure.
+
+Facts come from what the user states, and from the entities that tools touched; never from
+the answer. A question or a command states nothing. A fact that says what an attribute of
+something *is* has a slot, (entity, attribute); a newer fact of the same slot supersedes it.
+The forms that give a slot are few on purpose: a wrong supersession hides what is true.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import regex
+
+from memory_svc import words
+
+MAX_FACTS: Final = 12
+"""Statements kept of one message."""
+
+MAX_ENTITIES: Final = 25
+MAX_TEXT: Final = 600
+MAX_ID: Final = 128
+
+_READ: Final = 32_000
+_END: Final = regex.compile(r"(?<=[.!?])[\s\"'”’)]+(?=[\p{Lu}\p{N}\"“(])|(?<=[。！？])|\n+")
+_CLAUSE: Final = regex.compile(
+    r",\s*(?:and |but )?(?=(?:I|I'm|I've|my|we|our|call me)\b)", regex.IGNORECASE
+)
+_JOINED: Final = regex.compile(r"\b(?:and|but) (?:i|my|we|our)\b")
+_QUESTION: Final = regex.compile(
+    r"(?:what|who|whom|whose|when|where|why|how|which|is|are|am|was|were|do|does|did|can|could|"
+    r"would|will|should|shall|may|have you|has|had|any)\b",
+    regex.IGNORECASE,
+)
+_COMMAND: Final = regex.compile(
+    r"(?:please |now |then |and |also |ok(?:ay)?,? |can you |could you |would you )*"
+    r"(?:show|list|create|add|delete|remove|make|find|search|open|close|update|change|set|move|"
+    r"mark|complete|finish|summari[sz]e|write|tell|give|help|plan|schedule|draft|get|read|look|"
+    r"check|rename|assign|approve|suggest|compare|count|sort|filter|chart|plot|draw|start|stop|"
+    r"cancel|undo|explain|translate|send|print|export|ignore|forget|disregard|go|try|use|put|"
+    r"prepare|break|split|merge|archive|generate|compute|calculate|visuali[sz]e|describe)\b",
+    regex.IGNORECASE,
+)
+_TOLD: Final = regex.compile(
+    r"(?:please )?(?:remember|note|keep in mind|don'?t forget|fyi|for your information)"
+    r"(?: that)?[:,]? ",
+    regex.IGNORECASE,
+)
+_LEANING: Final = regex.compile(
+    r"(?:it|it's|he|she|they|this|that|these|those|there|his|her|their|its|and|but|also|which|so)\b",
+    regex.IGNORECASE,
+)
+_POLITE: Final = frozenset(
+    """hi hello hey thank thanks ok okay yes great good nice cool sure perfect bye morning evening
+    awesome welcom fine""".split()  # noqa: SIM905
+)
+
+# What a text out of a tool says when it is no data but wants to be obeyed or believed.
+_INSTRUCTS: Final = regex.compile(
+    r"\b(?:remember|memori[sz]e|ignore|disregard|forget|override|you (?:must|should|are now)|"
+    r"from now on|system prompt|instructions?|pass(?:word|phrase|code)s?|api[ -]?keys?|secrets?|"
+    r"credentials?|tokens? (?:is|are)|as an ai)\b",
+    regex.IGNORECASE,
+)
+
+_ATTRIBUTES: Final = frozenset(
+    """name nickname address email phone number office room desk birthday anniversary age job title
+    role position boss manager lead employer company team city town country home timezone zone
+    language salary budget deadline launch release status priority owner assignee username handle
+    website editor laptop car doctor dentist hotel flight gate seat goal target version diet size
+    plate hometown school university major degree date venue location time""".split()  # noqa: SIM905
+)
+_CHOSEN: Final = regex.compile(r"(?:favou?rite|preferred|default|usual|current)\b ")
+_IS: Final = r"(?: is| are|'s| will be| has changed to| changed to| moved to| has moved to| is now)"
+_OWN: Final = regex.compile(rf"(?:my|our) (?P<attr>[^,;:]{{1,60}}?){_IS} (?P<value>.+)")
+_THEIRS: Final = regex.compile(
+    rf"(?P<entity>[\p{{L}}\p{{N}} -]{{1,40}}?)'s (?P<attr>[^,;:']{{1,40}}?){_IS} (?P<value>.+)"
+)
+_OF: Final = regex.compile(
+    rf"the (?P<attr>[^,;:]{{1,40}}?) (?:of|for) (?P<entity>[^,;:]{{1,60}}?){_IS} (?P<value>.+)"
+)
+_FORMS: Final = (
+    (regex.compile(r"(?:i|we) (?:now )?(?:live|moved|have moved|relocated) (?:in|to) "), "home"),
+    (regex.compile(r"(?:i|we) (?:now )?work (?:at|for) "), "employer"),
+    (regex.compile(r"(?:you can |please )?call me "), "name"),
+    (regex.compile(r"i(?:'m| am) \p{N}{1,3}(?: years old)?\b"), "age"),
+)
+_DOUBT: Final = regex.compile(
+    r"\b(?:not|never|n't|maybe|perhaps|might|if|used to|was|were)\b|n't\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """An entity that a tool returned; its texts come from a device."""
+
+    kind: str
+    id: str
+    title: str
+    changed: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing to remember; `slot` names (entity, attribute) where the text sets one."""
+
+    text: str
+    slot: str | None = None
+    entity: Entity | None = None
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, in order; a line break ends one too."""
+    return [part.strip() for part in _END.split(text[:_READ]) if part and part.strip()]
+
+
+def stated(message: str) -> list[Fact]:
+    """What the user states in a message."""
+    found: list[str] = []
+    for sentence in _clauses(message):
+        told = _TOLD.match(sentence)
+        text = sentence[told.end() :] if told else sentence
+        if not told and not _states(text):
+            continue
+        if found and not told and _LEANING.match(text) and len(found[-1]) + len(text) < MAX_TEXT:
+            found[-1] = f"{found[-1]} {text}"
+        elif len(words.terms(text)) >= 1 and len(words.words(text)) >= 2:
+            found.append(text)
+    return [Fact(_cut(text), slot(text)) for text in found[:MAX_FACTS]]
+
+
+def _clauses(message: str) -> list[str]:
+    """Sentences, cut where the user begins anew: each part may set a slot of its own."""
+    return [part for whole in sentences(message) for part in _CLAUSE.split(whole) if part]
+
+
+def _states(sentence: str) -> bool:
+    if sentence.rstrip("\"'”’) ").endswith(("?", "？")):
+        return False
+    if _QUESTION.match(sentence) or (_COMMAND.match(sentence) and not slot(sentence)):
+        return False
+    return bool(set(words.terms(sentence)) - _POLITE)
+
+
+def slot(sentence: str) -> str | None:
+    """The (entity, attribute) whose value a sentence sets, as one text."""
+    said = words.fold(sentence).strip(" .!")
+    if _DOUBT.search(said) or _JOINED.search(said):
+        return None
+    for opening, settled in _FORMS:
+        if opening.match(said):
+            return f"user|{settled}"
+    for form in (_OWN, _THEIRS, _OF):
+        if (match := form.fullmatch(said)) and (attribute := _attribute(match["attr"])):
+            return f"{_key(match.groupdict().get('entity', 'user'))}|{attribute}"
+    return None
+
+
+def _attribute(text: str) -> str | None:
+    chosen = _CHOSEN.match(text)
+    if not chosen and text.rpartition(" ")[2] not in _ATTRIBUTES:
+        return None
+    return _key(text)
+
+
+def _key(text: str) -> str:
+    return " ".join(sorted(words.terms(text))) or text
+
+
+def touched(entities: Sequence[Entity], message: str) -> list[Fact]:
+    """What is known of the entities that were changed, or that the message names."""
+    named = set(words.terms(message))
+    found: list[Fact] = []
+    for entity in entities[:MAX_ENTITIES]:
+        title = set(words.terms(entity.title))
+        if usable(entity) and (entity.changed or (title and title <= named)):
+            found += _facts(entity)
+    return found
+
+
+def usable(entity: Entity) -> bool:
+    """Whether the entity's id and kind can be kept."""
+    return all(0 < len(text) <= MAX_ID and text.isprintable() for text in (entity.id, entity.kind))
+
+
+def _facts(entity: Entity) -> list[Fact]:
+    name = f"{entity.kind.capitalize()} {shown(entity)}"
+    certain = [
+        (key, value)
+        for key, value in sorted(entity.attributes.items())
+        if value and not _INSTRUCTS.search(f"{key} {value}")
+    ]
+    slot_of = f"{entity.kind}:{entity.id}"
+    if not certain:
+        return [Fact(_cut(name), f"{slot_of}|", entity)]
+    return [
+        Fact(_cut(f"{name}: {key} is {value}"), f"{slot_of}|{key}", entity)
+        for key, value in certain[:8]
+    ]
+
+
+def shown(entity: Entity) -> str:
+    """The entity by its title; by its id where the title gives instructions."""
+    if entity.title.strip() and not _INSTRUCTS.search(entity.title):
+        return f"“{_cut(entity.title.strip(), 120)}”"
+    return entity.id
+
+
+def summary(message: str, entities: Sequence[Entity], agent: str, tools: Sequence[str]) -> str:
+    """What happened, in a line or two: what the user said, what was done with what."""
+    parts = [f"The user said: “{_cut(' '.join(message.split()), 300)}”."] if message.strip() else []
+    if tools:
+        parts.append(f"{agent or 'The agent'} used {', '.join(dict.fromkeys(tools))}."[:300])
+    for label, changed in (("Changed", True), ("Seen", False)):
+        names = [shown(each) for each in entities if each.changed == changed and usable(each)]
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            parts.append(f"{label}: {', '.join(names[:3])}{more}.")
+    return " ".join(parts) or "An exchange without words."
+
+
+def _cut(text: str, limit: int = MAX_TEXT) -> str:
+    return text if len(text) <= limit else text[: limit - 1].rsplit(" ", 1)[0] + "…"

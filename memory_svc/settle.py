@@ -1,0 +1,209 @@
+"""The job after an exchange: embeddings, duplicates, and what a newer fact supersedes."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from memory_svc import facts as texts
+from memory_svc import recall, words
+from memory_svc.crypto import Keys, opened
+from memory_svc.detail import Detail
+from memory_svc.duplicates import Text, contains, same
+from memory_svc.embed import Embedder, EmbeddingError
+from memory_svc.keys import KeyCache
+from memory_svc.opening import read
+from memory_svc.rotation import Vector
+from memory_svc.store import episodes, facts, items, users
+from memory_svc.store import recall as search
+from memory_svc.store.database import Connection
+from memory_svc.store.jobs import Claim
+
+log = logging.getLogger(__name__)
+
+BATCH: Final = 64
+EMBED_S: Final = 10.0
+"""How long a job waits for embeddings: nobody waits for it."""
+
+_CANDIDATES: Final = 8
+_ANSWERS: Final = 20
+_ONE_BY_ONE: Final = 3
+_GIVE_UP: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    row: facts.Row
+    text: str
+    vector: Vector | None = None
+
+
+class Settle:
+    """Settles the facts of one user that are new."""
+
+    def __init__(self, keys: KeyCache, embedder: Embedder) -> None:
+        self._keys = keys
+        self._embedder = embedder
+
+    async def run(self, db: Connection, claim: Claim) -> float | None:
+        """Does a batch; returns in how many seconds to come again, None: all is done."""
+        keys = await self._keys.get(claim.user_id)
+        rows = await facts.unsettled(db, claim.user_id, BATCH)
+        fresh = [_Fresh(row, text) for row in rows if (text := _text(keys, row))]
+        vectors = await embeddings(self._embedder, [each.text for each in fresh], claim.attempts)
+        if not await users.hold(db, claim.user_id):
+            return None
+        for row in {row.id for row in rows} - {each.row.id for each in fresh}:
+            await facts.settle(db, row)  # does not open: nothing to be done about it
+        said = await _Said.load(db, keys, fresh)
+        waiting = False
+        for each, vector in zip(fresh, vectors, strict=True):
+            rotated = keys.rotate(vector) if vector is not None else None
+            done = rotated is not None or claim.attempts >= _GIVE_UP
+            if await self._kept(db, keys, _Fresh(each.row, each.text, rotated), said) and done:
+                await facts.settle(db, each.row.id)
+            waiting |= not done
+        if waiting:
+            return min(600.0, 2.0**claim.attempts)
+        return 0 if len(rows) == BATCH else None
+
+    async def _kept(self, db: Connection, keys: Keys, fresh: _Fresh, said: "_Said") -> bool:
+        """Whether the fact stays; its embedding, and what it supersedes, are seen to then."""
+        row, user_id = fresh.row, keys.user_id
+        twin = await facts.twin(db, user_id, row)
+        if twin is None and row.slot is None:
+            twin = await self._near(db, keys, fresh)
+        if twin:
+            await facts.merge(db, user_id, row, twin)
+            return False
+        if said.before(fresh):
+            await facts.remove(db, user_id, row.id)
+            return False
+        if row.slot:
+            await facts.supersede(db, user_id, row)
+        if fresh.vector is not None:
+            await facts.set_embedding(db, row.id, fresh.vector, self._embedder.model)
+        return True
+
+    async def _near(self, db: Connection, keys: Keys, fresh: _Fresh) -> UUID | None:
+        """An older fact that says the same in other words."""
+        query = search.Query(
+            list(recall.hashed(keys, fresh.text)), fresh.vector, self._embedder.model
+        )
+        mine = Text.of(fresh.text)
+        for found in await search.facts(db, keys.user_id, query, _CANDIDATES):
+            if found.id == fresh.row.id or found.updated_at > fresh.row.created_at:
+                continue
+            other = opened(keys, found.content, facts.place(found.id, found.revision))
+            if other and not found.entity_id and same(mine, Text.of(other), found.cosine):
+                return found.id
+        return None
+
+
+class _Said:
+    """What the server itself said before: answers, and what memory gave to them."""
+
+    def __init__(
+        self,
+        keys: Keys,
+        answers: dict[str, list[episodes.Row]],
+        recalled: dict[UUID, list[Text]],
+    ) -> None:
+        self._keys = keys
+        self._answers = answers
+        self._recalled = recalled
+
+    @classmethod
+    async def load(cls, db: Connection, keys: Keys, fresh: list[_Fresh]) -> "_Said":
+        """Reads the last exchanges, and those that the facts come from."""
+        sources = {one for each in fresh for one in each.row.episode_ids}
+        answers: dict[str, list[episodes.Row]] = {}
+        recalled: dict[UUID, list[Text]] = {}
+        for row in await episodes.newest(db, keys.user_id, _ANSWERS):
+            detail = read(keys, row)
+            for digest in detail.answer if detail else ():
+                answers.setdefault(digest, []).append(row)
+            if detail and row.id in sources:
+                recalled[row.id] = await _recalled(db, keys, detail)
+        return cls(keys, answers, recalled)
+
+    def before(self, fresh: _Fresh) -> bool:
+        """Whether the fact only repeats what the server said."""
+        mine = Text.of(fresh.text)
+        given = (
+            text for source in fresh.row.episode_ids for text in self._recalled.get(source, ())
+        )
+        return self._answered(fresh) or any(contains(text, mine) for text in given)
+
+    def _answered(self, fresh: _Fresh) -> bool:
+        parts = [words.normal(part) for part in texts.sentences(fresh.text)]
+        digests = [self._keys.digest(part).hex() for part in parts if part]
+        return bool(digests) and all(
+            any(row.created_at < fresh.row.created_at for row in self._answers.get(digest, ()))
+            for digest in digests
+        )
+
+
+async def _recalled(db: Connection, keys: Keys, detail: Detail) -> list[Text]:
+    ids = []
+    for each in detail.recalled:
+        with suppress(ValueError):
+            ids.append(UUID(each))
+    rows = await items.some(db, keys.user_id, ids) if ids else []
+    return [Text.of(text) for row in rows if (text := opened(keys, row.text, row.place))]
+
+
+async def embeddings(embedder: Embedder, given: list[str], attempts: int) -> list[Vector | None]:
+    """An embedding for each text, None where there is none right now.
+
+    After a few failures each text is asked for by itself: one that the provider refuses
+    shall not hold up the others.
+    """
+    if not given:
+        return []
+    try:
+        return [*await embedder.embed(given, EMBED_S)]
+    except EmbeddingError:
+        if attempts < _ONE_BY_ONE:
+            return [None] * len(given)
+    return list(await asyncio.gather(*(_one(embedder, text) for text in given)))
+
+
+async def _one(embedder: Embedder, text: str) -> Vector | None:
+    try:
+        return (await embedder.embed([text], EMBED_S))[0]
+    except EmbeddingError:
+        return None
+
+
+def _text(keys: Keys, row: facts.Row) -> str | None:
+    return opened(keys, row.content, facts.place(row.id, row.revision))
+
+
+class Reembed:
+    """Gives the facts of one user embeddings of today's model."""
+
+    def __init__(self, keys: KeyCache, embedder: Embedder) -> None:
+        self._keys = keys
+        self._embedder = embedder
+
+    async def run(self, db: Connection, claim: Claim) -> float | None:
+        """Does a batch; returns in how many seconds to come again, None: all is done."""
+        keys = await self._keys.get(claim.user_id)
+        rows = await facts.of_other_models(db, claim.user_id, self._embedder.model, BATCH)
+        given = [_text(keys, row) or "" for row in rows]
+        vectors = await embeddings(self._embedder, given, claim.attempts)
+        if not await users.hold(db, claim.user_id):
+            return None
+        waiting = False
+        for row, text, vector in zip(rows, given, vectors, strict=True):
+            rotated = keys.rotate(vector) if vector is not None and text else None
+            if rotated is not None or not text or claim.attempts >= _GIVE_UP:
+                await facts.set_embedding(db, row.id, rotated, self._embedder.model)
+            else:
+                waiting = True
+        if waiting:
+            return min(600.0, 2.0**claim.attempts)
+        return 0 if rows else None

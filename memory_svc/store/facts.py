@@ -1,0 +1,141 @@
+"""memory_associative: facts, and what becomes of them after they were kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from memory_svc.crypto import Place
+from memory_svc.rotation import Vector
+from memory_svc.store.database import Connection
+
+
+def place(row: UUID, revision: int) -> Place:
+    """Where a ciphertext of this table stands."""
+    return Place("memory_associative", row, "content_encrypted", revision)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A fact as it is stored."""
+
+    id: UUID
+    content: str
+    revision: int
+    digest: bytes
+    slot: bytes | None
+    episode_ids: list[UUID]
+    created_at: datetime
+    embedded: bool
+
+
+async def unsettled(db: Connection, user_id: UUID, limit: int) -> list[Row]:
+    """Facts that no job has looked at, oldest first."""
+    rows = await db.fetch(
+        """SELECT id, content_encrypted, revision, digest, slot, episode_ids, created_at,
+            embedding IS NOT NULL
+        FROM memory_associative WHERE user_id = $1 AND NOT settled
+        ORDER BY created_at, id LIMIT $2""",
+        *(user_id, limit),
+    )
+    return [Row(*row) for row in rows]
+
+
+async def of_other_models(db: Connection, user_id: UUID, model: str, limit: int) -> list[Row]:
+    """Facts whose embedding another model made."""
+    rows = await db.fetch(
+        """SELECT id, content_encrypted, revision, digest, slot, episode_ids, created_at, true
+        FROM memory_associative WHERE user_id = $1 AND embed_model <> $2
+        ORDER BY updated_at DESC, id LIMIT $3""",
+        *(user_id, model, limit),
+    )
+    return [Row(*row) for row in rows]
+
+
+async def users_of_other_models(db: Connection, model: str) -> list[UUID]:
+    """Users who have such facts."""
+    rows = await db.fetch(
+        """SELECT DISTINCT user_id FROM memory_associative
+        WHERE embed_model IS NOT NULL AND embed_model <> $1""",
+        model,
+    )
+    return [row[0] for row in rows]
+
+
+async def set_embedding(db: Connection, fact: UUID, vector: Vector | None, model: str) -> None:
+    """Puts the (rotated) embedding in; None takes it out."""
+    await db.execute(
+        "UPDATE memory_associative SET embedding = $2, embed_model = $3 WHERE id = $1",
+        *(fact, vector, model if vector is not None else None),
+    )
+
+
+async def settle(db: Connection, fact: UUID) -> None:
+    """Marks a fact as looked at."""
+    await db.execute("UPDATE memory_associative SET settled = true WHERE id = $1", fact)
+
+
+async def twin(db: Connection, user_id: UUID, fact: Row) -> UUID | None:
+    """The oldest fact in force with the same words, other than this one."""
+    found: UUID | None = await db.fetchval(
+        """SELECT id FROM memory_associative
+        WHERE user_id = $1 AND digest = $2 AND id <> $3 AND superseded_at IS NULL
+            AND (created_at, id) < ($4, $3)
+        ORDER BY created_at, id LIMIT 1""",
+        *(user_id, fact.digest, fact.id, fact.created_at),
+    )
+    return found
+
+
+async def merge(db: Connection, user_id: UUID, duplicate: Row, into: UUID) -> None:
+    """Reinforces a fact by one that says the same, which goes."""
+    await db.execute(
+        """UPDATE memory_associative SET strength = strength + 1,
+            updated_at = greatest(updated_at, $3),
+            episode_ids = (episode_ids || $4::uuid[])[1:50]
+        WHERE user_id = $1 AND id = $2""",
+        *(user_id, into, duplicate.created_at, duplicate.episode_ids),
+    )
+    await remove(db, user_id, duplicate.id)
+
+
+async def supersede(db: Connection, user_id: UUID, by: Row) -> int:
+    """Ends the older facts of the same slot at this one's time; returns how many."""
+    done = await db.fetch(
+        """UPDATE memory_associative SET superseded_at = $4, superseded_by = $3
+        WHERE user_id = $1 AND slot = $2 AND id <> $3 AND superseded_at IS NULL
+            AND (created_at, id) < ($4, $3) RETURNING id""",
+        *(user_id, by.slot, by.id, by.created_at),
+    )
+    return len(done)
+
+
+async def remove(db: Connection, user_id: UUID, fact: UUID) -> list[UUID] | None:
+    """Removes a fact with its words; returns the exchanges it came from, None: no such fact."""
+    row = await db.fetchrow(
+        """WITH words AS (DELETE FROM memory_terms WHERE user_id = $1 AND item_id = $2)
+        DELETE FROM memory_associative WHERE user_id = $1 AND id = $2 RETURNING episode_ids""",
+        *(user_id, fact),
+    )
+    return list(row[0]) if row else None
+
+
+async def content(db: Connection, user_id: UUID, fact: UUID) -> tuple[str, int] | None:
+    """A fact's ciphertext and revision."""
+    row = await db.fetchrow(
+        "SELECT content_encrypted, revision FROM memory_associative WHERE user_id = $1 AND id = $2",
+        *(user_id, fact),
+    )
+    return (row[0], row[1]) if row else None
+
+
+async def contents(
+    db: Connection, user_id: UUID, facts: Sequence[UUID]
+) -> list[tuple[UUID, str, int]]:
+    """Several facts' ciphertexts and revisions."""
+    rows = await db.fetch(
+        """SELECT id, content_encrypted, revision FROM memory_associative
+        WHERE user_id = $1 AND id = ANY ($2::uuid[])""",
+        *(user_id, list(facts)),
+    )
+    return [tuple(row) for row in rows]

@@ -1,0 +1,72 @@
+"""memory_proactive: habits."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from memory_svc.crypto import Place
+from memory_svc.store.database import Connection
+
+
+def place(row: UUID, revision: int) -> Place:
+    """Where a ciphertext of this table stands."""
+    return Place("memory_proactive", row, "pattern_encrypted", revision)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A habit as it is stored; `status`: noticed, approved or dismissed."""
+
+    id: UUID
+    pattern: str
+    confidence: float
+    source: str
+    status: str
+    evidence_ids: list[UUID]
+    revision: int
+    created_at: datetime
+    updated_at: datetime
+
+
+async def rows(db: Connection, user_id: UUID) -> list[Row]:
+    """All habits of a user, surest first."""
+    found = await db.fetch(
+        """SELECT id, pattern_encrypted, confidence, source, status, evidence_ids, revision,
+            created_at, updated_at
+        FROM memory_proactive WHERE user_id = $1 ORDER BY confidence DESC, id""",
+        user_id,
+    )
+    return [Row(*row) for row in found]
+
+
+async def put(db: Connection, user_id: UUID, row: Row) -> None:
+    """Writes a habit, new or changed; the user's decision on it stays."""
+    await db.execute(
+        """INSERT INTO memory_proactive (id, user_id, pattern_encrypted, confidence, source,
+            status, evidence_ids, revision, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        ON CONFLICT (id) DO UPDATE SET pattern_encrypted = excluded.pattern_encrypted,
+            confidence = excluded.confidence, evidence_ids = excluded.evidence_ids,
+            revision = excluded.revision, updated_at = excluded.updated_at""",
+        *(row.id, user_id, row.pattern, row.confidence, row.source, row.status),
+        *(row.evidence_ids, row.revision, row.created_at, row.updated_at),
+    )
+
+
+async def review(db: Connection, user_id: UUID, pattern: UUID, status: str) -> bool:
+    """Keeps the user's decision; False: there is no such habit."""
+    done = await db.fetchval(
+        """UPDATE memory_proactive SET status = $3 WHERE user_id = $1 AND id = $2
+        RETURNING true""",
+        *(user_id, pattern, status),
+    )
+    return bool(done)
+
+
+async def remove(db: Connection, user_id: UUID, pattern: UUID) -> bool:
+    """Removes a habit; False: there is none."""
+    done = await db.fetchval(
+        "DELETE FROM memory_proactive WHERE user_id = $1 AND id = $2 RETURNING true",
+        *(user_id, pattern),
+    )
+    return bool(done)
