@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Final
 
 from router_svc import health
 from router_svc.backlog import Backlog
@@ -19,9 +20,12 @@ from switchboard.v3.formatter_pb2_grpc import FormatterServiceStub
 from switchboard.v3.memory_pb2_grpc import MemoryServiceStub
 from switchboard.v3.router_pb2_grpc import add_RouterServiceServicer_to_server
 
-ROUTER = "switchboard.v3.RouterService"
-AGENT = "switchboard.v3.AgentService"
-FORMATTER = "switchboard.v3.FormatterService"
+ROUTER: Final = "switchboard.v3.RouterService"
+AGENT: Final = "switchboard.v3.AgentService"
+FORMATTER: Final = "switchboard.v3.FormatterService"
+
+_DRAIN_S: Final = 1.0
+"""How long exchanges that wait for memory hold up the end of the process, in seconds."""
 
 
 @asynccontextmanager
@@ -65,6 +69,7 @@ async def serving(settings: RouterSettings) -> AsyncIterator[tuple[Server, int]]
             health.watch(FORMATTER, formatter, server.set_health),
         ):
             stack.push_async_callback(_ended, asyncio.create_task(work))
+        stack.push_async_callback(backlog.drain, _DRAIN_S)
         yield server, port
 
 

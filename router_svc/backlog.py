@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -47,6 +48,8 @@ class Backlog:
         self._limit = limit
         self._waiting: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -74,6 +77,7 @@ class Backlog:
             return MemoryStatus.MEMORY_STATUS_OFF
         self._waiting.append(_Waiting(episode))
         self._arrived.set()
+        self._empty.clear()
         return MemoryStatus.MEMORY_STATUS_DEFERRED
 
     async def run(self) -> None:
@@ -91,6 +95,12 @@ class Backlog:
             if self._waiting:
                 log.error("%d exchanges were not kept: memory did not come back", len(self))
 
+    async def drain(self, seconds: float) -> None:
+        """Waits until nothing waits any more, at most so long: for a process that is to end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+
     async def _store_first(self) -> bool:
         """Whether the first in the queue is done with: kept, or given up."""
         waiting = self._waiting[0]
@@ -103,6 +113,7 @@ class Backlog:
         self._waiting.popleft()
         if not self._waiting:
             self._arrived.clear()
+            self._empty.set()
         return True
 
     def _gives_up(self, waiting: _Waiting, error: grpc.aio.AioRpcError) -> bool:

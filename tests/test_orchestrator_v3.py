@@ -17,11 +17,12 @@ import pytest
 
 from formatter_svc.service import FORMATTER, FormatterServicer
 from router_svc.__main__ import serving
+from router_svc.routing import AGENTS
 from router_svc.settings import RouterSettings
 from runtime.channels import dial
 from runtime.server import Server
 from runtime.settings import ServiceSettings, Settings
-from switchboard.v3.agent_pb2 import Surface
+from switchboard.v3.agent_pb2 import ListAgentsRequest, Surface
 from switchboard.v3.blocks_pb2 import BlockType
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.formatter_pb2_grpc import add_FormatterServiceServicer_to_server
@@ -203,3 +204,9 @@ async def test_the_catalogue_is_the_agents() -> None:
         names = [tool.name for tool in listed.tools]
         assert names == sorted(names)
         assert {"list_tasks", "complete_task", "delete_note"} <= set(names)
+
+
+async def test_every_agent_that_can_be_chosen_is_there() -> None:
+    async with agents([]) as there:
+        listed = await there.stub.ListAgents(ListAgentsRequest())
+        assert {agent.name for agent in listed.agents} == set(AGENTS)

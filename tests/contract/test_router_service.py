@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -32,6 +33,7 @@ from switchboard.v3.frames_pb2 import (
     Role,
     Scope,
     ServerFrame,
+    StreamEnd,
     ToolError,
     ToolResult,
     Usage,
@@ -526,6 +528,47 @@ async def settled(count: Callable[[], int]) -> int:
                 return before
 
 
+async def test_a_client_lost_in_the_middle_of_a_write_leaves_nothing() -> None:
+    async def agent(run: AgentRun) -> None:
+        while True:
+            await run.say("x" * 10_000)
+
+    async with bench() as b:
+        b.peers.agent.script = agent
+        turn = await b.converse().begin()
+        await turn.until("stream_text")
+        run = b.peers.agent.runs[0]
+        await settled(lambda: run.sent)  # nobody reads: the router waits in a write
+        turn.call.cancel()
+        await eventually(run.over.is_set)
+        await eventually(lambda: not own_tasks())
+
+
+async def test_many_turns_at_once_cancelled_at_any_moment_end_once_each() -> None:
+    chance = random.Random(7)
+
+    async def agent(run: AgentRun) -> None:
+        for _ in range(20):
+            await run.say("word ")
+            await asyncio.sleep(0)
+        await run.end()
+
+    async def one(number: int) -> StreamEnd:
+        turn = await b.converse(f"r{number}").begin()
+        for _ in range(chance.randrange(6)):
+            await turn.read()
+        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            await turn.cancel()  # it may be over by now
+        return await turn.rest()
+
+    async with bench() as b:
+        b.peers.agent.script = agent
+        ends = await asyncio.gather(*(one(number) for number in range(40)))
+        statuses = {end.status for end in ends}
+        assert statuses <= {EndStatus.END_STATUS_COMPLETED, EndStatus.END_STATUS_CANCELLED}
+        await eventually(lambda: not own_tasks())
+
+
 @pytest.mark.parametrize("how", ["bare end", "call cancelled"])
 async def test_a_lost_client_stops_the_agent_and_leaves_nothing(how: str) -> None:
     async def agent(run: AgentRun) -> None:
@@ -536,6 +579,7 @@ async def test_a_lost_client_stops_the_agent_and_leaves_nothing(how: str) -> Non
         b.peers.agent.script = agent
         turn = await b.converse().begin()
         await turn.until("stream_text")
+        assert own_tasks()
         if how == "bare end":
             await turn.call.done_writing()
             while await turn.read():

@@ -99,3 +99,15 @@ async def test_a_turn_that_goes_away_while_storing_leaves_its_exchange_behind() 
             await keeping
         memory.storing.set()
         await memory.episode("r1")
+
+
+async def test_a_process_that_ends_gives_what_waits_a_moment() -> None:
+    async with backlog() as (kept, memory):
+        memory.failures = [UNAVAILABLE]
+        kept.later(episode("r1"))
+        await kept.drain(5)
+        assert "r1" in memory.episodes
+        memory.failures = [UNAVAILABLE] * 100
+        kept.later(episode("r2"))
+        await kept.drain(0.05)
+        assert len(kept) == 1
