@@ -72,6 +72,9 @@ class Embedded:
         """Waits until it answers, and makes the database. Raises Refused after START_S."""
         until = time.monotonic() + START_S
         while time.monotonic() < until:
+            if not self._says_ready():
+                await asyncio.sleep(0.02)
+                continue
             try:
                 connection = await asyncpg.connect(self.url_of(USER), timeout=5)
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
@@ -83,6 +86,14 @@ class Embedded:
                 await connection.close()
             return
         raise Refused(f"the embedded Postgres did not answer within {START_S:g} s")
+
+    def _says_ready(self) -> bool:
+        """Whether the server's own file says so: a connection before that is logged as FATAL."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return False
+        return len(lines) > 7 and lines[7].strip() == "ready"
 
 
 async def _make_database(connection: "asyncpg.Connection") -> None:

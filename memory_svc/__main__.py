@@ -18,8 +18,7 @@ log = logging.getLogger(__name__)
 _PROGRAM = "memory_svc"
 
 
-# Serving needs no Alembic, and migrating no service: each command imports what it needs, and
-# starts a second sooner.
+# Migrating needs none of the service: each command imports what it needs, and starts sooner.
 # ruff: noqa: PLC0415
 
 

@@ -38,7 +38,14 @@ def configure(settings: Settings, service: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json(service) if settings.log_format == "json" else _Human())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-    for chatty in ("httpx2", "httpcore2", "openai", "aiohttp.access", "asyncio"):
+    for chatty in (
+        "httpx2",
+        "httpcore2",
+        "openai",
+        "aiohttp.access",
+        "asyncio",
+        "alembic.runtime.plugins",
+    ):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
