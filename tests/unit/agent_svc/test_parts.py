@@ -11,14 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_svc import parts
+from agent_svc import sse
 from agent_svc.parts import (
     Answer,
     Event,
     Finish,
     ProviderError,
     Refused,
-    SseDecoder,
     Text,
     ToolCallReady,
     Truncated,
@@ -368,16 +367,6 @@ def test_text_comes_out_as_it_went_in(words: str, size: int) -> None:
     assert "".join(event.text for event in read(pieces) if isinstance(event, Text)) == words
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]))))
-def test_sse_gives_back_the_data_of_events(lines: list[str]) -> None:
-    wanted = ["\n".join(lines).encode()] if lines else []
-    for newline in ("\n", "\r\n", "\r"):
-        body = "".join(f"data: {line}{newline}" for line in lines) + newline
-        decoder = SseDecoder()
-        events = [event for byte in body.encode() for event in decoder.feed(bytes([byte]))]
-        assert events == wanted
-
-
 def test_nothing_counts_after_done() -> None:
     answer = Answer()
     answer.feed(text("a") + STOP + DONE)
@@ -393,7 +382,7 @@ def test_what_was_written_is_counted_without_a_report() -> None:
 
 
 def test_a_line_without_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(sse, "MAX_LINE_BYTES", 1000)
     answer = Answer()
     answer.feed(b"data: " + b"x" * 990)
     assert not answer.over
