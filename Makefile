@@ -33,7 +33,8 @@ run: $(VENV)/.devstack ## run everything on this machine
 
 chat: $(VENV)/.devstack ## talk to it: make chat, or make chat MESSAGE="what is overdue?"
 	@exec $(BIN)/python -m client.terminal $(if $(MESSAGE),--message "$$MESSAGE")
-export MESSAGE
+# As it was typed: make would read a $ in it as a variable of its own.
+override export MESSAGE := $(value MESSAGE)
 
 test: $(VENV)/.dev ## all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
