@@ -481,10 +481,10 @@ class Session:
         if answer.state is not State.RUNNING or call.id in self._calls:
             return
         call.request_id = answer.request_id
-        self._calls[call.id] = call
-        if answer.abandoned:
-            self._give_up(call, "device_gone", now)
+        if answer.abandoned:  # it never leaves, so nobody can answer it late
+            self._tell(call.request_id, call.failure("device_gone", _WHY["device_gone"]))
             return
+        self._calls[call.id] = call
         answer.say(frame)
         if answer.attached:
             self._start(call, now)

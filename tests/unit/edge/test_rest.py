@@ -1,0 +1,307 @@
+"""REST beside the socket (PROTOCOL §7)."""
+
+import asyncio
+from io import BytesIO
+
+import pytest
+
+from edge.app import drain
+from runtime.errors import SwitchboardError
+from switchboard.v3.errors_pb2 import ErrorCode
+from switchboard.v3.frames_pb2 import EndStatus, MutationOp
+from switchboard.v3.memory_pb2 import MemoryItem, MemoryTier
+from tests.support.edge_stack import EdgeStack, edge_stack, eventually
+from tests.support.scripted_router import Turn
+
+SAM = {"email": "sam@example.org", "password": "correct horse"}
+
+
+async def registered(stack: EdgeStack) -> dict[str, str]:
+    status, session = await stack.call("POST", "/api/v1/auth/register", json=SAM, headers={})
+    assert status == 201
+    assert session["expires_in"] == 900
+    found: dict[str, str] = session
+    return found
+
+
+def bearer(session: dict[str, str]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {session['access_token']}"}
+
+
+# Accounts.
+
+
+async def test_register_login_refresh(stack: EdgeStack) -> None:
+    made = await registered(stack)
+    status, error = await stack.call("POST", "/api/v1/auth/register", json=SAM)
+    assert (status, error["error"]["code"]) == (409, "conflict")
+    status, session = await stack.call("POST", "/api/v1/auth/login", json=SAM)
+    assert (status, session["user_id"]) == (200, made["user_id"])
+    wrong = {**SAM, "password": "guess"}
+    status, error = await stack.call("POST", "/api/v1/auth/login", json=wrong)
+    assert (status, error["error"]["code"]) == (401, "unauthenticated")
+    sent = {"refresh_token": session["refresh_token"]}
+    status, session = await stack.call("POST", "/api/v1/auth/refresh", json=sent)
+    assert status == 200
+    status, _ = await stack.call("GET", "/api/v1/tools", headers=bearer(session))
+    assert status == 200
+
+
+async def test_logout_closes_the_family_s_sockets_and_tokens(stack: EdgeStack) -> None:
+    session = await registered(stack)
+    _, other = await stack.call("POST", "/api/v1/auth/login", json=SAM)
+    sockets = []
+    for device_id, tokens in (("laptop", session), ("phone", other)):
+        socket = await stack.open(tokens["access_token"])
+        await socket.send("device_hello", device_id=device_id)
+        await socket.expect("device_ready")
+        sockets.append(socket)
+    sent = {"refresh_token": session["refresh_token"]}
+    status, _ = await stack.call("POST", "/api/v1/auth/logout", json=sent)
+    assert status == 204
+    assert await sockets[0].closed() == 4401
+    await sockets[1].send("ping")
+    await sockets[1].expect("pong")
+    status, _ = await stack.call("GET", "/api/v1/tools", headers=bearer(session))
+    assert status == 401
+
+
+async def test_a_deleted_account_s_requests_and_sockets_end(stack: EdgeStack) -> None:
+    async def script(turn: Turn) -> None:
+        await turn.lost.wait()
+
+    stack.behind.router.script = script
+    session = await registered(stack)
+    socket = await stack.open(session["access_token"])
+    await socket.send("device_hello", device_id="laptop")
+    await socket.expect("device_ready")
+    await socket.send("home_request", message="x")
+    await socket.expect("stream_start")
+    wrong = {"password": "guess"}
+    status, _ = await stack.call("DELETE", "/api/v1/account", json=wrong, headers=bearer(session))
+    assert status == 403
+    status, _ = await stack.call("DELETE", "/api/v1/account", json=SAM, headers=bearer(session))
+    assert status == 204
+    assert await socket.closed() == 4401
+    async with asyncio.timeout(5):
+        await (await stack.behind.router.turn()).lost.wait()
+    status, _ = await stack.call("GET", "/api/v1/tools", headers=bearer(session))
+    assert status == 401
+
+
+# Chat.
+
+
+async def test_chat_is_the_whole_turn(stack: EdgeStack) -> None:
+    async def script(turn: Turn) -> None:
+        assert not turn.start.device_connected
+        result = await turn.call()
+        assert result.error.code == "device_gone"
+        await turn.routed("note_agent")
+        await turn.text("Hello ", "you")
+        await turn.block({"headers": ["a"], "rows": [[1]]})
+        await turn.end()
+
+    stack.behind.router.script = script
+    status, answer = await stack.call("POST", "/api/v1/chat", json={"message": "hi"})
+    assert status == 200
+    turn = await stack.behind.router.turn()
+    assert answer == {
+        "request_id": turn.request_id,
+        "agent": "note_agent",
+        "response": "Hello you",
+        "blocks": [{"block_type": "table", "data": {"headers": ["a"], "rows": [[1]]}}],
+        "mutations": [],
+        "usage": {"input_tokens": 7, "output_tokens": 5, "model_calls": 2},
+    }
+    await eventually(lambda: not list(stack.edge.devices))
+
+
+async def test_chat_runs_its_tools_on_the_most_recently_active_device(stack: EdgeStack) -> None:
+    async def script(turn: Turn) -> None:
+        await turn.text("not for the device")
+        await turn.call("create_task", {}, MutationOp.MUTATION_OP_CREATE)
+        await turn.end()
+
+    stack.behind.router.script = script
+    laptop, phone = await stack.device("laptop"), await stack.device("phone")
+    await laptop.send("ping")
+    await laptop.expect("pong")
+    asked = asyncio.create_task(stack.call("POST", "/api/v1/chat", json={"message": "hi"}))
+    call = await laptop.expect("tool_call", seq=1)
+    await laptop.send("tool_result", call_id=call["call_id"], result={"item": {"id": "t"}})
+    await laptop.expect("stream_end", seq=2, status="completed")
+    status, answer = await asked
+    assert (status, answer["response"]) == (200, "not for the device")
+    assert [change["id"] for change in answer["mutations"]] == ["t"]
+    await phone.expect("mutation", id="t")
+    assert (await stack.behind.router.turn()).start.device_id == "laptop"
+
+
+async def test_a_chat_that_fails_says_why(stack: EdgeStack) -> None:
+    async def script(turn: Turn) -> None:
+        error = SwitchboardError(ErrorCode.ERROR_CODE_MODEL_RATE_LIMITED, "Later.", 1500)
+        await turn.end(EndStatus.END_STATUS_FAILED, error)
+
+    stack.behind.router.script = script
+    async with stack.http.post(
+        f"{stack.url}/api/v1/chat", json={"message": "x"}, headers=stack.headers()
+    ) as response:
+        assert response.status == 503
+        assert response.headers["Retry-After"] == "2"
+        assert (await response.json())["error"] == {
+            "code": "model_rate_limited",
+            "message": "Later.",
+            "retryable": True,
+            "retry_after_ms": 1500,
+        }
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        ({"data": b"garbage"}, 400, "invalid_frame"),
+        ({"data": b"[]"}, 400, "invalid_frame"),
+        ({"data": b"\xff"}, 400, "invalid_frame"),
+        ({"json": {}}, 400, "invalid_frame"),
+        ({"json": {"message": 5}}, 400, "invalid_frame"),
+        ({"json": {"message": "x" * 32_001}}, 413, "message_too_long"),
+        ({"data": BytesIO(b"x" * 2_000_000)}, 413, "invalid_frame"),
+        ({"json": {"message": "x"}, "headers": {}}, 401, "unauthenticated"),
+        ({"json": {"message": "x"}, "headers": {"Authorization": "Basic eA=="}}, 401, None),
+    ],
+)
+async def test_bad_bodies(
+    stack: EdgeStack, sent: dict[str, object], status: int, code: str | None
+) -> None:
+    found, answer = await stack.call("POST", "/api/v1/chat", **sent)
+    assert found == status
+    assert code is None or answer["error"]["code"] == code
+    assert answer["error"]["retryable"] is False
+
+
+async def test_tools(stack: EdgeStack) -> None:
+    status, answer = await stack.call("GET", "/api/v1/tools")
+    assert status == 200
+    assert answer["tools"][0]["name"] == "list_tasks"
+    assert answer["tools"][0]["arguments"] == {"type": "object"}
+
+
+# Memory.
+
+
+async def test_preferences(stack: EdgeStack) -> None:
+    path = "/api/v1/memory/core"
+    status, item = await stack.call("PUT", f"{path}/tone", json={"value": "brief"})
+    assert (status, item["key"], item["text"]) == (200, "tone", "brief")
+    status, found = await stack.call("GET", path)
+    assert [(item["key"], item["text"]) for item in found["items"]] == [("tone", "brief")]
+    _, others = await stack.call("GET", path, headers=stack.headers("user-2"))
+    assert others["items"] == []
+    assert (await stack.call("DELETE", f"{path}/tone"))[0] == 204
+    status, error = await stack.call("DELETE", f"{path}/tone")
+    assert (status, error["error"]["code"]) == (404, "not_found")
+
+
+async def test_what_is_remembered(stack: EdgeStack) -> None:
+    tier = MemoryTier.MEMORY_TIER_EPISODIC
+    stack.behind.memory.items = [MemoryItem(id="e1", tier=tier, text="Ünïcode", session_id="s")]
+    item = {"id": "e1", "tier": "episodic", "text": "Ünïcode", "session_id": "s"}
+    status, page = await stack.call("GET", "/api/v1/memory?tier=episodic&limit=5&cursor=c")
+    assert (status, page) == (200, {"items": [item], "next_cursor": "more"})
+    asked = stack.behind.memory.asked[-1]
+    assert (asked.tier, asked.limit, asked.cursor) == (tier, 5, "c")
+    _, found = await stack.call("GET", "/api/v1/memory?query=words")
+    assert found == {"items": [item], "degraded": []}
+    assert stack.behind.memory.asked[-1].query == "words"
+    assert (await stack.call("DELETE", "/api/v1/memory/episodic/e1"))[0] == 204
+    assert (await stack.call("DELETE", "/api/v1/memory/other/e1"))[0] == 400
+    assert (await stack.call("GET", "/api/v1/memory?limit=-1"))[0] == 400
+    status, line = await stack.call("GET", "/api/v1/memory/export")
+    assert (status, line) == (200, item)
+
+
+# The rest.
+
+
+async def test_health_and_readiness(stack: EdgeStack) -> None:
+    assert (await stack.call("GET", "/healthz", headers={}))[0] == 200
+    services = {"router": True, "agent": True, "formatter": True, "memory": True}
+    assert await stack.call("GET", "/readyz", headers={}) == (
+        200,
+        {"ready": True, "services": services},
+    )
+    await stack.behind.stop()
+    status, answer = await stack.call("GET", "/readyz", headers={})
+    assert (status, answer["ready"]) == (503, False)
+    assert (await stack.call("GET", "/healthz", headers={}))[0] == 200
+
+
+async def test_unknown_calls_are_json_too(stack: EdgeStack) -> None:
+    for method, path, status in (("GET", "/nothing", 404), ("PUT", "/api/v1/chat", 405)):
+        found, answer = await stack.call(method, path)
+        assert (found, answer["error"]["code"]) == (status, "not_found")
+
+
+async def test_cors(stack: EdgeStack) -> None:
+    preflight = {
+        "Origin": "http://localhost:5173",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization",
+    }
+    async with stack.http.options(f"{stack.url}/api/v1/chat", headers=preflight) as response:
+        assert response.status == 204
+        assert response.headers["Access-Control-Allow-Origin"] == "http://localhost:5173"
+        assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
+    headers = {**stack.headers(), "Origin": "https://evil.example"}
+    status, answer = await stack.call("GET", "/api/v1/tools", headers=headers)
+    assert (status, answer["error"]["code"]) == (403, "forbidden")
+
+
+async def test_a_service_that_is_down_is_said_so(stack: EdgeStack) -> None:
+    await stack.behind.stop()
+    status, answer = await stack.call("POST", "/api/v1/auth/login", json=SAM)
+    assert (status, answer["error"]["code"]) == (503, "service_unavailable")
+    assert answer["error"]["retryable"] is True
+    assert "127.0.0.1" not in answer["error"]["message"]
+
+
+async def test_drain_lets_requests_finish_and_closes_4503(stack: EdgeStack) -> None:
+    release = asyncio.Event()
+
+    async def script(turn: Turn) -> None:
+        await release.wait()
+        await turn.text("finished")
+        await turn.end()
+
+    stack.behind.router.script = script
+    device = await stack.device()
+    await device.send("home_request", message="x")
+    await device.expect("stream_start")
+    draining = asyncio.create_task(drain(stack.app))
+    goaway = await device.expect("goaway")
+    assert 500 <= goaway["reconnect_after_ms"] <= 1500
+    assert (await stack.call("GET", "/readyz", headers={}))[0] == 503
+    await device.send("home_request", message="y")
+    refused = await device.expect("stream_end", status="failed")
+    assert refused["error"]["code"] == "service_unavailable"
+    release.set()
+    await device.until("stream_end", status="completed")
+    assert await device.closed() == 4503
+    await draining
+
+
+async def test_a_drain_is_bounded() -> None:
+    async def script(turn: Turn) -> None:
+        await turn.lost.wait()
+
+    async with edge_stack(drain_s=0.1) as stack:
+        stack.behind.router.script = script
+        device = await stack.device()
+        await device.send("home_request", message="x")
+        await device.expect("stream_start")
+        draining = asyncio.create_task(drain(stack.app))
+        end = (await device.until("stream_end"))[-1]
+        assert end["error"]["code"] == "service_unavailable"
+        assert await device.closed() == 4503
+        await draining
