@@ -4,8 +4,9 @@ The rules (PROTOCOL §6):
 
 - The scanner knows at each character whether what it saw can still be JSON. As soon as it
   cannot, the object is *broken*: nothing more of it is kept or painted, and it ends at its
-  matching brace or where a line starts with `{"type"`. An object that is not broken is never
-  ended by such a line: rows of a chart may well start so.
+  matching brace or where a line starts with `{"type"`. An object that is not broken is not
+  ended by such a line: rows of a chart may well start so. But a line that starts a block of a
+  type we know, where rows before it did not start so, shows that the object was never closed.
 - A `text` object's `content` is painted while it arrives. If `content` comes before `type`, it
   is kept until the type is known.
 - At most 256 KiB, at most 32 levels; memory never holds more than one such object.
@@ -69,6 +70,12 @@ _LOW: Final = re.compile(r"\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _LOW_BEGUN: Final = re.compile(r"(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?")
 _NEW_BLOCK: Final = re.compile(r'\{[ \t]{0,16}"type"')
 _NEW_BLOCK_BEGUN: Final = re.compile(r'\{[ \t]{0,16}(?:"(?:t(?:y(?:p(?:e)?)?)?)?)?')
+_KNOWN_BLOCK: Final = re.compile(
+    r'\{[ \t]{0,16}"type"[ \t]{0,16}:[ \t]{0,16}"(?:text|chart|table|timeline|entity_ref)"'
+)
+_KNOWN_BLOCK_BEGUN: Final = re.compile(
+    r'\{[ \t]{0,16}(?:"[a-z]{0,4}(?:"[ \t]{0,16}(?::[ \t]{0,16}(?:"[a-z_]{0,10})?)?)?)?'
+)
 _RUBBLE: Final = re.compile(r'[^"{}]*')
 _RUBBLE_STRING: Final = re.compile(r'[^"\\{]*')
 
@@ -129,6 +136,7 @@ class ObjectScanner:
         self._content: list[str] = []  # a content whose type is not known yet
         self._has_content = False
         self._parts: list[str] = []
+        self._typed_rows = False  # a line within it started with `{"type"`
 
     def step(self, text: str, start: int, final: bool) -> int:
         """Goes on from `start`; `final` says that no more text will come."""
@@ -136,7 +144,7 @@ class ObjectScanner:
             return self._rubble(text, start, final)
         if self._in_string:
             return self._string(text, start, final)
-        return self._structure(text, start)
+        return self._structure(text, start, final)
 
     def give_up(self) -> None:
         """Ends the object where the answer ends."""
@@ -156,7 +164,7 @@ class ObjectScanner:
 
     # Outside strings.
 
-    def _structure(self, text: str, i: int) -> int:
+    def _structure(self, text: str, i: int, final: bool) -> int:
         if self._scalar is not None:
             return self._go_on_with_scalar(text, i)
         j = end_of(_SPACE, text, i)
@@ -171,7 +179,15 @@ class ObjectScanner:
                 self._scalar = []
                 self._expect = "next"
             return i
-        if not self._may(char) or not self._keep(char):
+        if not self._may(char):
+            return i
+        if char == "{" and self._fresh and self._stack:
+            if not final and _KNOWN_BLOCK_BEGUN.fullmatch(text, i):
+                return NEED_MORE
+            if self._was_never_closed(text, i):
+                self._end(Reason.UNCLOSED)
+                return i
+        if not self._keep(char):
             return i
         self._fresh = False
         self._punctuate(char)
@@ -186,6 +202,12 @@ class ObjectScanner:
         elif char in "{[" and len(self._stack) == MAX_DEPTH:
             self._break(Reason.TOO_DEEP)
         return self._broken is None
+
+    def _was_never_closed(self, text: str, i: int) -> bool:
+        """Whether the line is a block of its own, and not a row of this one."""
+        first = self._expect == "first_value" or self._typed_rows
+        self._typed_rows = self._typed_rows or bool(_NEW_BLOCK.match(text, i))
+        return not first and bool(_KNOWN_BLOCK.match(text, i))
 
     def _punctuate(self, char: str) -> None:
         match char:

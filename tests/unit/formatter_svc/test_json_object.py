@@ -16,6 +16,9 @@ WHOLE: list[tuple[str, str, object]] = [
     ("an escaped key", '{"\\u0074ype":"thing"}', {"type": "thing"}),
     ("a type within the data", '{"type":"thing","a":{"type":"text"}}', None),
     ("rows that start lines", '{"type":"thing","rows":[\n{"type":1},\n{"type":"text"}]}', None),
+    ("rows that start with type", '{"type":"thing","a":[\n{"type":1},\n{"type":"text"}]}', None),
+    ("a line that starts like a block", '{"type":"thing","a":[{"b":1},\n{"type":"bug"}]}', None),
+    ("one that nearly does", '{"type":"thing","a":[{"b":1},\n{"type":"text_"}]}', None),
     ("a block within a string", '{"type":"thing","a":"{\\"type\\":\\"text\\"}"}', None),
     ("every escape", r'{"type":"thing","a":"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00"}', None),
     ("every scalar", '{"type":"thing","a":[0,-0,1.5,-2e-3,1E+2,true,false,null]}', None),
@@ -98,6 +101,10 @@ UNCLOSED = [
     '{"type":"thing","a" "b',
     '{"type":"thing","a":"odd " quote"}',
     '{"type":"thing",',
+    '{"type":"thing","a":',
+    '{"type":"thing","a":["x",',
+    '{"type":"thing","a":[{"b":1},',
+    '{"type":"thing","a":[\n{"b":1},\n{"b":2},',
 ]
 
 
