@@ -4,6 +4,7 @@ It is a set of rules, and says so. It reads plain English well enough to route a
 message, call tools and write an answer from their results, and it does nothing
 else: no rule here knows an answer that the device's own data does not hold.
 
+- `words` and `dates` are its vocabulary.
 - `language` reads a message: what is wanted, of what kind, by which filters.
 - `rules` decides the next step of a turn: tools to call, or an answer.
 - `answers` words the answer, as blocks for Home or as plain text for a popup.

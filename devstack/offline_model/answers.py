@@ -14,8 +14,9 @@ from typing import Any, Final
 import orjson
 
 from devstack.offline_model.dates import millis
-from devstack.offline_model.language import Act, Intent, Kind
+from devstack.offline_model.language import Intent
 from devstack.offline_model.turn import Item, Result, Turn
+from devstack.offline_model.words import Act, Kind
 
 MAX_CARDS: Final = 12
 """Above it a table reads better than cards."""

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from devstack.offline_model.answers import THIS
-from devstack.offline_model.language import Act, kind_of, read
+from devstack.offline_model.language import read
+from devstack.offline_model.words import Act, kind_of
 
 _GENERAL: Final = "general_agent"
 _ABOUT_TASKS: Final = re.compile(

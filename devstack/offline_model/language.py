@@ -8,32 +8,19 @@ word of a title is read as a wish.
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
-from typing import Final, Literal
 
 from devstack.offline_model.dates import DAY_PHRASE, RANGE_PHRASE, Range, due_at, range_of
-
-Kind = Literal["task", "project", "note", "checkpoint"]
-KINDS: Final[tuple[Kind, ...]] = ("task", "project", "note", "checkpoint")
-Shape = Literal["chart", "table", "timeline"]
-
-
-class Act(StrEnum):
-    """What a message asks for."""
-
-    LIST = "list"
-    SEARCH = "search"
-    COUNT = "count"
-    OVERVIEW = "overview"
-    CREATE = "create"
-    UPDATE = "update"
-    COMPLETE = "complete"
-    DELETE = "delete"
-    SUGGEST = "suggest"
-    APPROVE = "approve"
-    REMEMBER = "remember"
-    RECALL = "recall"
-    TALK = "talk"
+from devstack.offline_model.words import (
+    ACTS,
+    ANY_STATUS,
+    FILLER,
+    KIND_WORDS,
+    Act,
+    Kind,
+    Shape,
+    kind_of,
+    status_word,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +52,6 @@ class Intent:
     dates: tuple[int, ...] = ()
 
 
-_KIND_WORDS: Final[tuple[tuple[Kind, str], ...]] = (
-    ("checkpoint", r"check-?points?|milestones?"),
-    ("project", r"projects?"),
-    ("note", r"notes?|jot|write down"),
-    ("task", r"tasks?|to-?dos?(?! to\b)|overdue"),
-)
-
-_STATUS: Final[tuple[tuple[str, str], ...]] = (
-    ("in_progress", r"in[ _-]progress|doing|started|underway|being worked on"),
-    ("todo", r"to[ _-]?do|not started|open|unstarted"),
-    ("done", r"done|completed|complete|finished|closed"),
-    ("blocked", r"blocked"),
-    ("on_hold", r"on[ _-]hold|paused"),
-    ("active", r"active"),
-)
-# The words of one kind's statuses, where the two kinds word the same thing otherwise.
-_PROJECT_STATUS: Final = {"done": "completed", "in_progress": "active", "todo": "active"}
-_TASK_STATUS: Final = {"active": "in_progress"}
-_ANY_STATUS = "|".join(pattern for _, pattern in _STATUS)
-
 _QUOTED = re.compile(r"\"([^\"]{1,500})\"|(?<![\w])'([^']{1,500})'(?!\w)|`([^`]{1,500})`")
 _MARK = "\x00"
 _POLITE = re.compile(
@@ -92,64 +59,6 @@ _POLITE = re.compile(
     r"(?:(?:can|could|would|will) you (?:please )?|i(?:'d| would) like (?:you )?to |"
     r"i (?:want|need) (?:you )?to (?=add|create|make|delete|remove|complete|finish|move|set|rename|"
     r"see|list|show|find|search)|let'?s |please )?",
-    re.I,
-)
-
-_ACTS: Final[tuple[tuple[Act, str], ...]] = (
-    (
-        Act.RECALL,
-        r"\bwhat (?:do|did) you (?:remember|know)\b|\bdo you remember\b|"
-        r"\bwhat did (?:i|we) (?:say|tell|talk|discuss)\b|\bwhat(?:'s| is) my name\b|\bwho am i\b",
-    ),
-    (
-        Act.REMEMBER,
-        r"^(?:call me|my name is|i(?: would|'d)? prefer|i (?:always |really )?like|from now on|"
-        r"remember(?: that)?|i am called|keep in mind)\b",
-    ),
-    (Act.APPROVE, r"^(?:approve|accept|confirm)\b"),
-    (
-        Act.SUGGEST,
-        r"\b(?:suggest|propose)\b|^(?:plan|draft) (?:some |the )?(?:checkpoints|milestones)",
-    ),
-    (Act.DELETE, r"^(?:delete|remove|erase|drop|get rid of|throw away)\b"),
-    (
-        Act.CREATE,
-        r"^(?:add|create|make|new|schedule|write down|write|jot down|jot|take|note that|note:|"
-        r"remind me to|start a new|set up|i (?:need|have|must|want) to (?!see|know))\b",
-    ),
-    (
-        Act.COMPLETE,
-        r"^(?:complete|finish|check off|tick off|close|resolve)\b|"
-        r"^(?:mark|set|move)\b.*\b(?:done|completed?|finished)\W*$|^i(?:'ve| have)? "
-        r"(?:finished|completed|done|did)\b|\bis (?:done|finished)[.!]?$",
-    ),
-    (
-        Act.UPDATE,
-        r"^(?:move|rename|change|update|set|mark|assign|reassign|postpone|reschedule|push|start|"
-        r"put|edit|retitle|prioriti[sz]e|append|reopen)\b",
-    ),
-    (
-        Act.OVERVIEW,
-        r"\b(?:overview|dashboard|summary|summari[sz]e|how am i doing|"
-        r"where do (?:i|we|things) stand|status report|catch me up|brief me)\b",
-    ),
-    (
-        Act.COUNT,
-        r"\bhow many\b|\bcount\b|\b(?:by|per) (?:status|priority|assignee)\b|\bbreakdown\b|"
-        r"\bnumber of\b",
-    ),
-    (Act.SEARCH, r"^(?:find|search|look (?:for|up))\b|\b(?:about|mentioning|containing)\b"),
-    (
-        Act.LIST,
-        r"\b(?:list|show|see|display|which|what|what's|whats|give me|get|view|my|all|any|open)\b|"
-        r"\b(?:overdue|due|late)\b|\?$",
-    ),
-)
-# Words that stand between the verb and the title.
-_FILLER = re.compile(
-    r"^(?:(?:a|an|the|my|me|some|all|any|new|of|for|that|to|about|called|named|titled|with|item|"
-    r"down|check-?points?|milestones?|projects?|notes?|tasks?|to-?dos?|title|name|:|-|–)"
-    r"(?=\W|$)[ :,–-]*)+",
     re.I,
 )
 
@@ -176,22 +85,12 @@ def _straight(message: str) -> str:
 
 def _act(text: str) -> Act:
     bare = _QUOTED.sub("x", text).lower()
-    found = next((act for act, pattern in _ACTS if re.search(pattern, bare)), None)
+    found = next((act for act, pattern in ACTS if re.search(pattern, bare)), None)
     if found is None:
         return Act.LIST if kind_of(bare) else Act.TALK
     if found is Act.LIST and not kind_of(bare) and not re.search(r"\b(?:due|overdue|late)\b", bare):
         return Act.TALK
     return found
-
-
-def kind_of(text: str) -> Kind | None:
-    """Returns the kind whose word comes first in a text, None where none is named."""
-    found = [
-        (match.start(), kind)
-        for kind, pattern in _KIND_WORDS
-        if (match := re.search(rf"\b(?:{pattern})\b", text, re.I))
-    ]
-    return min(found)[1] if found else None
 
 
 def preference(text: str) -> tuple[str, str]:
@@ -361,7 +260,7 @@ class _Reader:
             return
         match = self._take(
             rf"[,]?\s*\b(?:(?:(?:to|as|with|is|of) )?status:? (?:to |as |is |= ?)?|to |as |is )?"
-            rf"({_ANY_STATUS})\W*$"
+            rf"({ANY_STATUS})\W*$"
         )
         if match:
             self._changes["status"] = status_word(match[1], self._kind)
@@ -378,7 +277,7 @@ class _Reader:
         )
         word = (priority[1] or priority[2]).lower() if priority else None
         assignee = self._take(r"\b(?:assigned to|of|for|by) ((?-i:[A-Z])\w+)\b(?! project)")
-        status = self._take(rf"\b(?:by|per) status\b|\b({_ANY_STATUS})\b")
+        status = self._take(rf"\b(?:by|per) status\b|\b({ANY_STATUS})\b")
         return Filters(
             status=status_word(status[1], self._kind) if status and status[1] else None,
             priority="high" if word == "urgent" else word,
@@ -400,8 +299,8 @@ class _Reader:
                 re.I,
             )
         ):
-            return self._restore(_FILLER.sub("", match[1].strip()))
-        verb = next(pattern for act, pattern in _ACTS if act is self._act)
+            return self._restore(FILLER.sub("", match[1].strip()))
+        verb = next(pattern for act, pattern in ACTS if act is self._act)
         text = self._text.strip()
         match = re.match(verb, text, re.I)
         if match and self._act is not Act.COMPLETE:
@@ -433,13 +332,6 @@ def _completing(text: str) -> str:
 
 def _trimmed(text: str, kind: Kind) -> str:
     """Cuts filler before a title, and the kind's own word behind it ('the Apollo project')."""
-    text = _FILLER.sub("", text.strip())
-    plain = next(pattern for name, pattern in _KIND_WORDS if name == kind)
+    text = FILLER.sub("", text.strip())
+    plain = next(pattern for name, pattern in KIND_WORDS if name == kind)
     return re.sub(rf"\s+(?:{plain})\W*$", "", text, flags=re.I)
-
-
-def status_word(text: str, kind: Kind) -> str:
-    """Returns a status as entities of a kind spell it: 'in progress' is 'in_progress'."""
-    word = next((word for word, pattern in _STATUS if re.fullmatch(pattern, text, re.I)), "")
-    other = _PROJECT_STATUS if kind == "project" else _TASK_STATUS
-    return other.get(word, word) or text.lower().replace(" ", "_")

@@ -14,8 +14,9 @@ from typing import Any, TypeAlias
 from devstack.offline_model import answers
 from devstack.offline_model.answers import Answer, label
 from devstack.offline_model.dates import due_at, millis
-from devstack.offline_model.language import Act, Filters, Intent, Kind, read
+from devstack.offline_model.language import Filters, Intent, read
 from devstack.offline_model.turn import Call, Item, Result, Turn
+from devstack.offline_model.words import Act, Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from devstack.offline_model.language import KINDS, Kind
+from devstack.offline_model.words import KINDS, Kind
 
 Item = Mapping[str, Any]
 

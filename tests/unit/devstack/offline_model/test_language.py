@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devstack.offline_model.dates import day_of, due_at, millis, range_of
-from devstack.offline_model.language import Act, read
+from devstack.offline_model.language import read
+from devstack.offline_model.words import Act
 
 # A Wednesday.
 NOW = datetime(2026, 3, 11, 10, tzinfo=ZoneInfo("Europe/Berlin"))
