@@ -117,8 +117,10 @@ def _object(name: str) -> Callable[[dict[str, Any]], None]:
 
 def _objects(name: str) -> Callable[[dict[str, Any]], None]:
     def check(value: dict[str, Any]) -> None:
-        items = value.get(name) or []
-        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        items = value.get(name)
+        if items is not None and not (
+            isinstance(items, list) and all(isinstance(item, dict) for item in items)
+        ):
             raise InvalidFrame(name, "is no list of objects")
 
     return check
