@@ -47,7 +47,8 @@ class FormatterServiceServicer:
     """
 
     def Format(self, request_iterator, context):
-        """Formats one answer. The first input is `start`, the last `close`; the last output is `end`.
+        """Formats one answer. The first input is `start`, the last `close`, but for data responses that
+        are still awaited then; the last output is `end`.
         A bare end of either stream means that the peer was lost.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -34,7 +34,8 @@ class FormatterServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> FormatterServiceAsyncStub: ...
     Format: _grpc.StreamStreamMultiCallable[_formatter_pb2.FormatRequest, _formatter_pb2.FormatResponse]
-    """Formats one answer. The first input is `start`, the last `close`; the last output is `end`.
+    """Formats one answer. The first input is `start`, the last `close`, but for data responses that
+    are still awaited then; the last output is `end`.
     A bare end of either stream means that the peer was lost.
     """
 
@@ -44,7 +45,8 @@ class FormatterServiceAsyncStub(FormatterServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Format: _aio.StreamStreamMultiCallable[_formatter_pb2.FormatRequest, _formatter_pb2.FormatResponse]  # type: ignore[assignment]
-    """Formats one answer. The first input is `start`, the last `close`; the last output is `end`.
+    """Formats one answer. The first input is `start`, the last `close`, but for data responses that
+    are still awaited then; the last output is `end`.
     A bare end of either stream means that the peer was lost.
     """
 
@@ -57,7 +59,8 @@ class FormatterServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_formatter_pb2.FormatRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_formatter_pb2.FormatResponse], _abc.AsyncIterator[_formatter_pb2.FormatResponse]]:
-        """Formats one answer. The first input is `start`, the last `close`; the last output is `end`.
+        """Formats one answer. The first input is `start`, the last `close`, but for data responses that
+        are still awaited then; the last output is `end`.
         A bare end of either stream means that the peer was lost.
         """
 
