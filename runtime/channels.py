@@ -28,6 +28,9 @@ OPTIONS: Final[tuple[tuple[str, str | int], ...]] = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # Windows that grow by probing hold megabytes a stream for a reader that does not read;
+    # fixed ones (64 KiB) let back-pressure reach the model, and on a local network cost nothing.
+    ("grpc.http2.bdp_probe", 0),
     # A frozen or unreachable peer is noticed within keepalive time + time-out. The second
     # time-out guards pings that are already under way; without it the first is not kept.
     ("grpc.keepalive_time_ms", 8_000),
