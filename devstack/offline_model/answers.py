@@ -8,13 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 import orjson
 
+from devstack.offline_model import shapes
 from devstack.offline_model.dates import millis
 from devstack.offline_model.language import Intent
+from devstack.offline_model.shapes import Block, is_overdue, label
 from devstack.offline_model.turn import Item, Result, Turn
 from devstack.offline_model.words import Act, Kind
 
@@ -25,8 +26,6 @@ THIS: Final = re.compile(
     r"^(?:(?:this|that|it|the)(?: one| item| task| project| note| checkpoint)?|)$", re.I
 )
 """Words that mean the item a popup stands on, where a title is looked for."""
-
-Block = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,143 +51,6 @@ class Answer:
 
 def _text(content: str) -> Block:
     return {"type": "text", "content": content}
-
-
-def label(item: Item) -> str:
-    """Returns an item's title or name."""
-    return str(item.get("title") or item.get("name") or "")
-
-
-def is_overdue(item: Item, now: int) -> bool:
-    """Whether a task's day has passed and it is not done; `now` in ms, UTC."""
-    due = item.get("dueDate")
-    return isinstance(due, int | float) and due < now and item.get("status") != "done"
-
-
-def _plural(count: int, kind: str) -> str:
-    return f"{count} {kind}" if count == 1 else f"{count or 'no'} {kind}s"
-
-
-def _day(value: Any, zone: tzinfo | None) -> str:
-    if not isinstance(value, int | float) or abs(value) > 1e14:
-        return ""
-    moment = datetime.fromtimestamp(value / 1000, UTC).astimezone(zone)
-    return f"{moment.day} {moment:%b %Y}"
-
-
-def _word(status: Any) -> str:
-    return str(status).replace("_", " ") if status else ""
-
-
-# --- blocks
-
-
-def _cards(kind: str, items: Sequence[Item]) -> list[Block]:
-    ids = [item["id"] for item in items if isinstance(item.get("id"), str)]
-    return [{"type": "entity_ref", "entity": kind, "ids": ids}] if ids else []
-
-
-def _table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> Block:
-    return {"type": "table", "headers": list(headers), "rows": [list(row) for row in rows]}
-
-
-def _item_table(turn: Turn, kind: Kind, items: Sequence[Item]) -> Block:
-    zone = turn.now.tzinfo
-    match kind:
-        case "task":
-            headers = ["Task", "Status", "Priority", "Due", "Assignee"]
-            rows = [
-                [
-                    label(i),
-                    _word(i.get("status")),
-                    i.get("priority"),
-                    _day(i.get("dueDate"), zone),
-                    i.get("assignee"),
-                ]
-                for i in items
-            ]
-        case "project":
-            headers = ["Project", "Status"]
-            rows = [[label(i), _word(i.get("status"))] for i in items]
-        case "note":
-            headers = ["Note", "Written"]
-            rows = [[label(i), _day(i.get("createdAt"), zone)] for i in items]
-        case "checkpoint":
-            headers = ["Checkpoint", "Date", "Approved"]
-            rows = [[label(i), _day(i.get("date"), zone), bool(i.get("isApproved"))] for i in items]
-    return _table(headers, rows)
-
-
-def _timeline(items: Sequence[Item]) -> list[Block]:
-    dated = [
-        {"id": item["id"], "title": label(item), "date": date}
-        for item in items
-        if isinstance(date := item.get("date", item.get("dueDate")), int | float) and item.get("id")
-    ]
-    dated.sort(key=lambda entry: entry["date"])
-    return [{"type": "timeline", "checkpoints": dated}] if dated else []
-
-
-def _bars(
-    title: str, x: str, series: str, heading: str, values: Mapping[str, int | float]
-) -> Block:
-    return {
-        "type": "chart",
-        "chartType": "bar",
-        "title": title,
-        "data": [{x: name, series: value} for name, value in values.items()],
-        "config": {series: {"label": heading, "color": "var(--chart-1)"}},
-    }
-
-
-def _chart(turn: Turn, intent: Intent, items: Sequence[Item]) -> list[Block]:
-    """The chart that says most of these items: how late they are, else how many of each group."""
-    if not items:
-        return []
-    if intent.filters.overdue:
-        now = millis(turn.now)
-        late = {
-            f"{label(item)}": max(1, round((now - item["dueDate"]) / 86_400_000)) for item in items
-        }
-        return [_bars("Days overdue", "task", "days", "Days overdue", late)]
-    by, counts = _groups(turn, intent, items)
-    title = f"{intent.kind.capitalize()}s by {by}"
-    return [_bars(title, by, "count", f"{intent.kind.capitalize()}s", counts)]
-
-
-def _groups(turn: Turn, intent: Intent, items: Sequence[Item]) -> tuple[str, dict[str, int]]:
-    """What items are counted by (their status, if nothing else was asked), and the counts."""
-    asked = re.search(r"\b(?:by|per) (status|priority|assignee)\b", turn.message, re.I)
-    match intent.kind:
-        case "checkpoint":
-            by, words = "state", [_checkpoint_state(item) for item in items]
-        case "note":
-            zone = turn.now.tzinfo
-            by, words = "month", [_day(i.get("createdAt"), zone).partition(" ")[2] for i in items]
-        case _:
-            by = asked[1].lower() if asked else "status"
-            words = [_word(item.get(by)) for item in items]
-    return by, dict(Counter(word or "none" for word in words).most_common())
-
-
-def _checkpoint_state(item: Item) -> str:
-    if item.get("isApproved"):
-        return "approved"
-    return "suggested" if item.get("isAiSuggested") else "planned"
-
-
-def _line(turn: Turn, item: Item) -> str:
-    date = item.get("dueDate", item.get("date"))
-    details = [
-        _word(item.get("status")),
-        f"{item['priority']} priority" if item.get("priority") else "",
-        _day(date, turn.now.tzinfo),
-    ]
-    said = ", ".join(detail for detail in details if detail)
-    return f"- {label(item)}{f' ({said})' if said else ''}"
-
-
-# --- answers
 
 
 def talk(turn: Turn) -> Answer:
@@ -247,18 +109,18 @@ def written(turn: Turn, intent: Intent, results: Sequence[Result]) -> Answer:
     if len(items) == 1:
         lead = f"{done} the {intent.kind} “{label(items[0])}”."
     elif items:
-        lead = f"{done} {_plural(len(items), intent.kind)}."
+        lead = f"{done} {shapes.plural(len(items), intent.kind)}."
     else:
         title = "" if THIS.match(intent.title) else f" “{intent.title}”"
         lead = f"{done} the {intent.kind}{title}."
     if intent.act is Act.DELETE:
         return Answer(lead)
-    blocks = _timeline(items) if intent.act is Act.SUGGEST else []
+    blocks = shapes.timeline(items) if intent.act is Act.SUGGEST else []
     tail = "Say “approve all checkpoints” to keep them." if intent.act is Act.SUGGEST else ""
     return Answer(
         _addressed(turn, lead),
-        [_line(turn, item) for item in items],
-        [*blocks, *_cards(intent.kind, items)],
+        [shapes.line(turn, item) for item in items],
+        [*blocks, *shapes.cards(intent.kind, items)],
         "" if _terse(turn) else tail,
     )
 
@@ -267,22 +129,23 @@ def items(turn: Turn, intent: Intent, found: Sequence[Item], project: Item | Non
     """Returns the answer to a question for items."""
     lead = _addressed(turn, _summary(turn, intent, found, project))
     if intent.act is Act.COUNT:
-        by, counts = _groups(turn, intent, found)
+        by, counts = shapes.groups(turn, intent, found)
         blocks = [
-            *_chart(turn, intent, found),
-            _table([by.capitalize(), f"{intent.kind.capitalize()}s"], list(counts.items())),
+            *shapes.chart(turn, intent, found),
+            shapes.table([by.capitalize(), f"{intent.kind.capitalize()}s"], list(counts.items())),
         ]
         return Answer(
             lead, [f"- {word}: {n}" for word, n in counts.items()], blocks if found else ()
         )
-    lines = [_line(turn, item) for item in found[:50]]
+    lines = [shapes.line(turn, item) for item in found[:50]]
     match intent.shape:
         case "chart":
-            blocks = [*_chart(turn, intent, found), *_cards(intent.kind, found[:MAX_CARDS])]
+            chosen = shapes.cards(intent.kind, found[:MAX_CARDS])
+            blocks = [*shapes.chart(turn, intent, found), *chosen]
         case "table":
-            blocks = [_item_table(turn, intent.kind, found)] if found else []
+            blocks = [shapes.item_table(turn, intent.kind, found)] if found else []
         case "timeline":
-            blocks = _timeline(found)
+            blocks = shapes.timeline(found)
         case None:
             blocks = _usual(turn, intent, found)
     return Answer(lead, lines, blocks, _advice(turn, intent, found))
@@ -291,17 +154,17 @@ def items(turn: Turn, intent: Intent, found: Sequence[Item], project: Item | Non
 def _usual(turn: Turn, intent: Intent, found: Sequence[Item]) -> list[Block]:
     if not found:
         return []
-    timeline = _timeline(found) if intent.kind == "checkpoint" else []
+    timeline = shapes.timeline(found) if intent.kind == "checkpoint" else []
     if len(found) > MAX_CARDS:
-        return [*timeline, _item_table(turn, intent.kind, found)]
-    return [*timeline, *_cards(intent.kind, found)]
+        return [*timeline, shapes.item_table(turn, intent.kind, found)]
+    return [*timeline, *shapes.cards(intent.kind, found)]
 
 
 def _summary(turn: Turn, intent: Intent, found: Sequence[Item], project: Item | None) -> str:
     which = intent.filters
     words = [
         "overdue" if which.overdue else "",
-        _word(which.status),
+        shapes.word(which.status),
         f"{which.priority}-priority" if which.priority else "",
     ]
     adjectives = "".join(f"{word} " for word in words if word)
@@ -309,7 +172,7 @@ def _summary(turn: Turn, intent: Intent, found: Sequence[Item], project: Item | 
     when = f" due {which.due.words}" if which.due else ""
     who = f" of {which.assignee}'s" if which.assignee else ""
     about = f" about “{intent.title}”" if intent.title else ""
-    what = _plural(len(found), f"{adjectives}{intent.kind}")
+    what = shapes.plural(len(found), f"{adjectives}{intent.kind}")
     return f"You have {what}{who}{where}{about}{when}."
 
 
@@ -317,7 +180,7 @@ def _advice(turn: Turn, intent: Intent, found: Sequence[Item]) -> str:
     if _terse(turn) or not found or not intent.filters.overdue:
         return ""
     oldest = min(found, key=lambda item: item["dueDate"])
-    due = _day(oldest["dueDate"], turn.now.tzinfo)
+    due = shapes.day(oldest["dueDate"], turn.now.tzinfo)
     return f"The oldest is “{label(oldest)}”, due {due}."
 
 
@@ -330,8 +193,8 @@ def described(turn: Turn, kind: Kind, result: Result) -> Answer:
     item = result.items[0]
     content = str(item.get("content") or "")
     lead = f"This is the {kind} “{label(item)}”."
-    lines = [*([content] if content else []), _line(turn, item)]
-    return Answer(_addressed(turn, lead), lines, _cards(kind, [item]))
+    lines = [*([content] if content else []), shapes.line(turn, item)]
+    return Answer(_addressed(turn, lead), lines, shapes.cards(kind, [item]))
 
 
 def overview(turn: Turn, found: Mapping[str, Result]) -> Answer:
@@ -347,21 +210,22 @@ def overview(turn: Turn, found: Mapping[str, Result]) -> Answer:
         key=lambda c: c["date"],
     )
     lead = (
-        f"You have {_plural(len(tasks), 'task')}, {len(late) or 'none'} of them overdue, in "
-        f"{_plural(len(projects), 'project')}; {_plural(len(coming), 'checkpoint')} to come."
+        f"You have {shapes.plural(len(tasks), 'task')}, {len(late) or 'none'} of them overdue, in "
+        f"{shapes.plural(len(projects), 'project')}; "
+        f"{shapes.plural(len(coming), 'checkpoint')} to come."
     )
     by_status = Intent(Act.COUNT, "task")
-    blocks = [*_chart(turn, by_status, tasks)]
+    blocks = [*shapes.chart(turn, by_status, tasks)]
     if projects:
-        blocks.append(_table(["Project", "Status", "Tasks"], _project_rows(projects, tasks)))
-    blocks += [*_timeline(coming), *_cards("task", late[:MAX_CARDS])]
-    lines = [_line(turn, item) for item in (*late, *coming)]
+        blocks.append(shapes.table(["Project", "Status", "Tasks"], _project_rows(projects, tasks)))
+    blocks += [*shapes.timeline(coming), *shapes.cards("task", late[:MAX_CARDS])]
+    lines = [shapes.line(turn, item) for item in (*late, *coming)]
     return Answer(_addressed(turn, lead), lines, blocks)
 
 
 def _project_rows(projects: Sequence[Item], tasks: Sequence[Item]) -> list[list[Any]]:
     counts = Counter(task.get("projectId") for task in tasks)
-    return [[label(p), _word(p.get("status")), counts[p.get("id")]] for p in projects]
+    return [[label(p), shapes.word(p.get("status")), counts[p.get("id")]] for p in projects]
 
 
 def _addressed(turn: Turn, lead: str) -> str:

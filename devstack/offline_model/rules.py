@@ -12,9 +12,10 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from devstack.offline_model import answers
-from devstack.offline_model.answers import Answer, label
+from devstack.offline_model.answers import Answer
 from devstack.offline_model.dates import due_at, millis
 from devstack.offline_model.language import Filters, Intent, read
+from devstack.offline_model.shapes import is_overdue, label
 from devstack.offline_model.turn import Call, Item, Result, Turn
 from devstack.offline_model.words import Act, Kind
 
@@ -149,7 +150,7 @@ def matches(item: Item, filters: Filters, now: int) -> bool:
     """Whether an item passes: a device's tool may not know every filter. `now` in ms, UTC."""
     due = item.get("dueDate", item.get("date", item.get("createdAt")))
     dated = isinstance(due, int | float)
-    if filters.overdue and not answers.is_overdue(item, now):
+    if filters.overdue and not is_overdue(item, now):
         return False
     if filters.due and not (dated and filters.due.start <= due < filters.due.end):
         return False
