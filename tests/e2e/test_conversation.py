@@ -165,7 +165,8 @@ async def test_what_others_do_wrong_leaves_a_running_answer_alone(
     async with await Device.open(stack.origin) as other:
         await other.socket.send_str('{"type":"ping","nonce":"%s"}' % ("x" * 2 * 1024 * 1024))
         await asyncio.wait_for(other.reading(), 10)
-        assert other.socket.close_code == 1009
+        # 1009; where the server's reset overtakes its close frame the client sees 1006.
+        assert other.socket.close_code in (1009, 1006)
     stranger = Device(stack.origin, device.store)
     stranger.token = device.token[:-3] + "abc"
     assert await stranger.refused() == 401
