@@ -1,9 +1,9 @@
 """Frames ⇄ the text of the socket: one JSON object a frame, `type` and the fields
 of its message side by side (PROTOCOL §1–3).
 
-The frames that come by the thousand have a mapping written by hand, ten times as
-fast as the one by descriptors (edge/mapping.py) that does all others; tests hold
-the two against each other and against ProtoJSON.
+The frames that come by the thousand have a mapping written by hand: 1.4 µs for a
+`stream_text`, 1.7 by the plans of edge/mapping.py that do all others, 38 by ProtoJSON.
+Tests hold them against each other.
 """
 
 import json

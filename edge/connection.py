@@ -8,22 +8,21 @@ waits there, unnumbered, and nowhere else.
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final
 
 from aiohttp import WSMsgType, web
 
 from edge import codec
 from edge.auth import Identity, Tokens
-from edge.codec import UnknownType
 from edge.devices import Device, Devices
 from edge.events import Received, Say
 from edge.limits import check_hello
 from edge.mapping import InvalidFrame
+from edge.refusals import REFUSALS, ref_of, refusal
 from edge.settings import EdgeSettings
 from runtime import logs
 from runtime.errors import SwitchboardError
-from switchboard.v3.errors_pb2 import CloseCode, Error, ErrorCode, FrameRef
+from switchboard.v3.errors_pb2 import CloseCode, ErrorCode, FrameRef
 from switchboard.v3.frames_pb2 import ClientFrame, DeviceHello, ServerFrame
 
 log = logging.getLogger(__name__)
@@ -36,8 +35,6 @@ CLOSE_S: Final = 5.0
 
 FLUSH_S: Final = 1.0
 """How long what is decided may still be sent before a close, in seconds."""
-
-_IDS: Final = ("request_id", "call_id", "query_id", "mutation_id")
 
 Socket = web.WebSocketResponse[bool]
 
@@ -127,8 +124,8 @@ class Connection:
             if not frame.HasField("device_hello"):
                 raise InvalidFrame("type", "the first frame must be a device_hello")
             check_hello(frame.device_hello)
-        except _REFUSALS as error:
-            await self._send([_error(error, FrameRef(type="device_hello"))])
+        except REFUSALS as error:
+            await self._send([refusal(error, FrameRef(type="device_hello"))])
             self.stop(CloseCode.CLOSE_CODE_BAD_HELLO)
             return False
         return self._welcome(frame.device_hello)
@@ -197,8 +194,8 @@ class Connection:
                     self._again(device, frame)
                 else:
                     device.feed(Received(frame))
-            except _REFUSALS as error:
-                device.feed(Say(_error(error, _ref(message.data))))
+            except REFUSALS as error:
+                device.feed(Say(refusal(error, ref_of(message.data))))
 
     def _decode(self, message: Any) -> ClientFrame:
         if message.type is WSMsgType.BINARY:
@@ -263,32 +260,3 @@ async def _end(*tasks: asyncio.Task[Any] | None) -> None:
         task.cancel()
     if there:
         await asyncio.wait(there)
-
-
-_REFUSALS: Final = (InvalidFrame, UnknownType, SwitchboardError)
-
-
-def _error(error: Exception, ref: FrameRef) -> ServerFrame:
-    match error:
-        case SwitchboardError():
-            found = error.to_proto()
-        case UnknownType():
-            found = Error(code=ErrorCode.ERROR_CODE_UNKNOWN_TYPE, message="No frame has this type.")
-        case _:
-            found = Error(code=ErrorCode.ERROR_CODE_INVALID_FRAME, message=str(error))
-    found.ref.CopyFrom(ref)
-    return ServerFrame(error=found)
-
-
-def _ref(text: bytes) -> FrameRef:
-    """Names a frame that could not be taken, as far as it can be read."""
-    ref = FrameRef()
-    with suppress(InvalidFrame):
-        value = codec.parse(text)
-        if isinstance(kind := value.get("type"), str):
-            ref.type = kind[:64]
-        for name in _IDS:
-            if isinstance(id_ := value.get(name), str):
-                ref.id = id_[:128]
-                break
-    return ref

@@ -11,15 +11,14 @@ Rules, from PROTOCOL §4:
 `feed` decides; `take` hands out what a socket may send, a frame of each request in turn.
 """
 
-import heapq
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from enum import Enum, auto
-from itertools import count
 from typing import Final, assert_never
 
 from edge import calls
+from edge.alarms import Alarms, Due
 from edge.answer import Answer, State
+from edge.callbook import CallBook, never_asked
 from edge.calls import Call, CallState
 from edge.events import (
     Asked,
@@ -42,9 +41,10 @@ from edge.events import (
     Tick,
 )
 from edge.limits import PROTOCOL, Limits, check_mutation, check_request
-from edge.mapping import InvalidFrame
+from edge.outbox import Outbox
+from edge.refusals import REFUSALS, refusal_of
+from edge.start import start_of
 from runtime.errors import SwitchboardError
-from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.errors_pb2 import Error, ErrorCode
 from switchboard.v3.frames_pb2 import (
     Cancel,
@@ -64,21 +64,13 @@ from switchboard.v3.frames_pb2 import (
     StreamStart,
     ToolResult,
 )
-from switchboard.v3.router_pb2 import ConverseCancel, ConverseInput, ConverseOutput, ConverseStart
+from switchboard.v3.router_pb2 import ConverseCancel, ConverseInput, ConverseOutput
 
 FEATURES: Final = frozenset({"activity"})
 """What a hello may switch on."""
 
 REMEMBERED: Final = 512
 """So many of the device's own changes are known again when they are sent twice."""
-
-
-class _Due(Enum):
-    CALL = auto()  # a call's time is up
-    FORGET_CALL = auto()
-    CANCEL = auto()  # the router is late with the end of a cancelled request
-    AWAY = auto()  # the resume window of a request ends
-    FORGET = auto()  # an answer that ended is kept no longer
 
 
 class Session:
@@ -108,13 +100,10 @@ class Session:
         self._hello: DeviceHello | None = None  # of the socket of now
         self._draining = False
         self._answers: dict[str, Answer] = {}
-        self._calls: dict[str, Call] = {}
         self._seen: OrderedDict[str, None] = OrderedDict()
-        self._control: deque[tuple[ServerFrame, int]] = deque()
-        self._control_bytes = 0
-        self._turn: deque[Answer] = deque()
-        self._due: list[tuple[float, int, _Due, str]] = []
-        self._order = count()
+        self._alarms = Alarms()
+        self._calls = CallBook(self._alarms)
+        self._outbox = Outbox()
         self._effects: list[Effect] = []
 
     def __repr__(self) -> str:
@@ -131,12 +120,12 @@ class Session:
     @property
     def alarm(self) -> float | None:
         """When a Tick is due next."""
-        return self._due[0][0] if self._due else None
+        return self._alarms.next
 
     @property
     def ready(self) -> bool:
         """Whether `take` has something to hand out."""
-        return bool(self._control or self._turn)
+        return bool(self._outbox)
 
     @property
     def running(self) -> int:
@@ -151,7 +140,7 @@ class Session:
     @property
     def overflowing(self) -> bool:
         """Whether more waits for the socket than may wait."""
-        waiting = self._control_bytes + sum(a.waiting_bytes for a in self._answers.values())
+        waiting = self._outbox.control_bytes + sum(a.waiting_bytes for a in self._answers.values())
         return self.connected and waiting > self._limits.hard_bytes
 
     def has_room(self, request_id: str) -> bool:
@@ -171,7 +160,8 @@ class Session:
             case Produced(request_id, outputs):
                 self._produced(request_id, outputs, now)
             case Tick():
-                self._tick(now)
+                for due, key in self._alarms.ring(now):
+                    self._check(due, key, now)
             case Attached(hello):
                 self._detach(now)
                 self._attach(hello, now)
@@ -200,21 +190,10 @@ class Session:
     def take(self, now: float, budget: int) -> list[ServerFrame]:
         """What the socket may send now, about `budget` bytes of it, in order."""
         taken = []
-        while budget > 0 and self.ready:
-            if self._control:
-                frame, size = self._control.popleft()
-                self._control_bytes -= size
-            else:
-                answer = self._turn.popleft()
-                if not answer.ready:  # taken back or forgotten meanwhile
-                    continue
-                frame = answer.next()
-                if answer.ready:
-                    self._turn.append(answer)
-                self._set_deadline(frame, now)
-                size = frame.ByteSize()
+        while budget > 0 and (frame := self._outbox.next()) is not None:
+            self._calls.set_deadline(frame, now)
             taken.append(frame)
-            budget -= size
+            budget -= frame.ByteSize()
         return taken
 
     # Sockets that come and go.
@@ -252,28 +231,24 @@ class Session:
         return True
 
     def _run_clocks(self, answer: Answer, now: float) -> None:
-        self._wake(answer)
-        for call in self._open_calls(answer):
-            self._start(call, now)
+        self._outbox.wake(answer)
+        self._calls.start_all(answer.request_id, now)
 
     def _detach(self, now: float) -> None:
         self._hello = None
-        self._control.clear()
-        self._control_bytes = 0
-        self._turn.clear()
+        self._outbox.clear()
         until = now + self._limits.resume_window_s
         for answer in self._answers.values():
             if answer.attached:
                 answer.detach(until)
-                self._at(until, _Due.AWAY, answer.request_id)
-                for call in self._open_calls(answer):
-                    call.pause(now)
+                self._alarms.at(until, Due.AWAY, answer.request_id)
+                self._calls.pause_all(answer.request_id, now)
 
     def _abandon(self, answer: Answer, now: float) -> None:
         """The device will not hear of it any more; the request itself runs on."""
         answer.abandon()
-        for call in self._open_calls(answer):
-            self._give_up(call, "device_gone", now)
+        for call in self._calls.open(answer.request_id):
+            self._tell(call.request_id, self._calls.give_up(call, "device_gone", now))
         if not answer.running:
             self._forget(answer.request_id)
 
@@ -297,21 +272,8 @@ class Session:
                 case _:  # Ping
                     nonce = body.nonce if body.HasField("nonce") else None
                     self._say(ServerFrame(pong=Pong(nonce=nonce)))
-        except InvalidFrame as error:
-            problem = Error(code=ErrorCode.ERROR_CODE_INVALID_FRAME, message=str(error))
-            self._refuse(problem, kind or "", body)
-        except SwitchboardError as error:
-            self._refuse(error.to_proto(), kind or "", body)
-
-    def _refuse(self, error: Error, kind: str, body: object) -> None:
-        error.ref.type = kind
-        for name in ("request_id", "call_id", "query_id", "mutation_id"):
-            if value := getattr(body, name, ""):
-                error.ref.id = value
-                if name == "request_id":
-                    error.request_id = value
-                break
-        self._say(ServerFrame(error=error))
+        except REFUSALS as error:
+            self._say(refusal_of(error, kind or "", body))
 
     def _request(self, asked: HomeRequest | PopupRequest, now: float) -> None:
         check_request(asked, self._limits)
@@ -328,8 +290,8 @@ class Session:
         answer = self._accept(request_id, quiet=False, attached=True)
         if isinstance(asked, HomeRequest):
             answer.say(ServerFrame(stream_start=StreamStart(request_id=request_id)))
-            self._wake(answer)
-        self._effects.append(Open(request_id, self._start_of(asked, device_connected=True)))
+            self._outbox.wake(answer)
+        self._open(request_id, asked)
 
     def _asked(self, asked: HomeRequest, device_connected: bool, now: float) -> None:
         answer = self._accept(asked.request_id, quiet=True, attached=device_connected)
@@ -339,8 +301,17 @@ class Session:
             end = EndStatus.END_STATUS_FAILED
             self._end(answer, StreamEnd(status=end, error=problem.to_proto()), now)
             return
-        start = self._start_of(asked, device_connected=device_connected)
-        self._effects.append(Open(asked.request_id, start))
+        self._open(asked.request_id, asked)
+
+    def _open(self, request_id: str, asked: HomeRequest | PopupRequest) -> None:
+        start = start_of(
+            asked,
+            self._hello,
+            user_id=self.user_id,
+            device_id=self.device_id,
+            session_id=self.session_id,
+        )
+        self._effects.append(Open(request_id, start))
 
     def _accept(self, request_id: str, *, quiet: bool, attached: bool) -> Answer:
         answer = Answer(
@@ -362,36 +333,15 @@ class Session:
             )
         return None
 
-    def _start_of(
-        self, asked: HomeRequest | PopupRequest, *, device_connected: bool
-    ) -> ConverseStart:
-        hello = self._hello or DeviceHello()
-        home = isinstance(asked, HomeRequest)
-        start = ConverseStart(
-            user_id=self.user_id,
-            device_id=self.device_id,
-            session_id=asked.session_id or self.session_id,
-            surface=Surface.SURFACE_HOME if home else Surface.SURFACE_POPUP,
-            message=asked.message,
-            conversation_history=asked.conversation_history,
-            tools=hello.tools if hello.HasField("tools") else None,
-            timezone=hello.timezone if hello.HasField("timezone") else None,
-            device_connected=device_connected,
-            wants_activity="activity" in hello.features,
-        )
-        if isinstance(asked, PopupRequest):
-            start.scope.CopyFrom(asked.scope)
-        return start
-
     def _cancel(self, request_id: str, now: float) -> None:
         answer = self._answers.get(request_id)
         if answer is None or answer.state is not State.RUNNING:
             return
         answer.state = State.CANCELLING
         answer.withdraw_calls()
-        self._close_calls(answer, now)
+        self._calls.close_all(answer.request_id, now)
         self._tell(request_id, ConverseInput(cancel=ConverseCancel()))
-        self._at(now + self._limits.cancel_s, _Due.CANCEL, request_id)
+        self._alarms.at(now + self._limits.cancel_s, Due.CANCEL, request_id)
 
     def _mutation(self, mutation: Mutation) -> None:
         check_mutation(mutation)
@@ -405,17 +355,16 @@ class Session:
 
     def _result(self, result: ToolResult | DataResponse, now: float) -> None:
         query = isinstance(result, DataResponse)
-        call = self._calls.get(
-            result.query_id if isinstance(result, DataResponse) else result.call_id
-        )
-        if call is None or call.query is not query:
+        id_ = result.query_id if isinstance(result, DataResponse) else result.call_id
+        call = self._calls.find(id_, query=query)
+        if call is None:
             raise SwitchboardError(
                 ErrorCode.ERROR_CODE_TOOL_CALL_UNKNOWN, "This server never made that call."
             )
         if call.state is CallState.ANSWERED:
             return
         in_time = call.state is CallState.OPEN
-        self._close(call, CallState.ANSWERED, now)
+        self._calls.close(call, CallState.ANSWERED, now)
         if isinstance(result, ToolResult) and result.HasField("result"):
             self._changed(call, calls.changes(call, result.result))
         if not in_time:
@@ -475,20 +424,20 @@ class Session:
                     self._effects.append(Collected(answer.request_id, frame))
                 else:
                     answer.say(frame)
-                    self._wake(answer)
+                    self._outbox.wake(answer)
 
     def _ask(self, answer: Answer, frame: ServerFrame, call: Call, now: float) -> None:
         if answer.state is not State.RUNNING or call.id in self._calls:
             return
         call.request_id = answer.request_id
         if answer.abandoned:  # it never leaves, so nobody can answer it late
-            self._tell(call.request_id, call.failure("device_gone", _WHY["device_gone"]))
+            self._tell(call.request_id, never_asked(call))
             return
-        self._calls[call.id] = call
+        self._calls.add(call)
         answer.say(frame)
         if answer.attached:
-            self._start(call, now)
-            self._wake(answer)
+            self._calls.start(call, now)
+            self._outbox.wake(answer)
 
     def _broken(self, request_id: str, error: Error, now: float) -> None:
         answer = self._answers.get(request_id)
@@ -518,10 +467,10 @@ class Session:
         frame = ServerFrame(stream_end=end)
         if answer.quiet:
             self._effects.append(Collected(answer.request_id, frame))
-        self._close_calls(answer, now)
+        self._calls.close_all(answer.request_id, now)
         answer.say(frame)
-        self._wake(answer)
-        self._at(now + self._limits.resume_window_s, _Due.FORGET, answer.request_id)
+        self._outbox.wake(answer)
+        self._alarms.at(now + self._limits.resume_window_s, Due.FORGET, answer.request_id)
         if answer.abandoned:
             self._forget(answer.request_id)
         self._trim()
@@ -541,66 +490,30 @@ class Session:
         self._answers.pop(request_id).abandon()
         self._claimed.discard(request_id)
 
-    # Calls.
-
-    def _open_calls(self, answer: Answer) -> list[Call]:
-        return [
-            call
-            for call in self._calls.values()
-            if call.request_id == answer.request_id and call.state is CallState.OPEN
-        ]
-
-    def _start(self, call: Call, now: float) -> None:
-        call.start(now)
-        self._at(now + call.left, _Due.CALL, call.id)
-
-    def _close(self, call: Call, state: CallState, now: float) -> None:
-        call.pause(now)
-        if call.state is CallState.OPEN:
-            self._at(now + calls.LATE_S, _Due.FORGET_CALL, call.id)
-        call.state = state
-
-    def _close_calls(self, answer: Answer, now: float) -> None:
-        for call in self._open_calls(answer):
-            self._close(call, CallState.OVER, now)
-
-    def _give_up(self, call: Call, code: str, now: float) -> None:
-        """No result will be taken any more: the agent is told, and goes on."""
-        self._close(call, CallState.OVER, now)
-        self._tell(call.request_id, call.failure(code, _WHY[code]))
-
     # Time.
 
-    def _at(self, when: float, due: _Due, key: str) -> None:
-        heapq.heappush(self._due, (when, next(self._order), due, key))
-
-    def _tick(self, now: float) -> None:
-        while self._due and self._due[0][0] <= now:
-            _, _, due, key = heapq.heappop(self._due)
-            self._check(due, key, now)
-
-    def _check(self, due: _Due, key: str, now: float) -> None:
-        """An alarm is a hint: whether it still holds is seen here."""
-        answer, call = self._answers.get(key), self._calls.get(key)
+    def _check(self, due: Due, key: str, now: float) -> None:
+        answer = self._answers.get(key)
         match due:
-            case _Due.CALL:
-                if call and call.expires is not None and call.expires <= now:
-                    self._give_up(call, "tool_call_expired", now)
-            case _Due.FORGET_CALL:
-                self._calls.pop(key, None)
-            case _Due.CANCEL:
+            case Due.CALL:
+                if call := self._calls.expired(key, now):
+                    told = self._calls.give_up(call, "tool_call_expired", now)
+                    self._tell(call.request_id, told)
+            case Due.FORGET_CALL:
+                self._calls.forget(key)
+            case Due.CANCEL:
                 if answer:
                     self._end_here(answer, EndStatus.END_STATUS_CANCELLED, _CANCELLED, now)
-            case _Due.AWAY:
+            case Due.AWAY:
                 if answer and answer.away_until is not None and answer.away_until <= now:
                     self._abandon(answer, now)
-            case _Due.FORGET if answer:
+            case Due.FORGET if answer:
                 # A slow socket may still be owed some of it; of one that is away, AWAY decides.
                 if answer.ready:
-                    self._at(now + self._limits.resume_window_s, _Due.FORGET, key)
+                    self._alarms.at(now + self._limits.resume_window_s, Due.FORGET, key)
                 elif answer.away_until is None:
                     self._forget(key)
-            case _Due.FORGET:
+            case Due.FORGET:
                 pass
             case _:
                 assert_never(due)
@@ -612,27 +525,9 @@ class Session:
 
     def _say(self, frame: ServerFrame) -> None:
         if self.connected:
-            size = frame.ByteSize()
-            self._control.append((frame, size))
-            self._control_bytes += size
-
-    def _wake(self, answer: Answer) -> None:
-        if answer.ready and answer not in self._turn:
-            self._turn.append(answer)
-
-    def _set_deadline(self, frame: ServerFrame, now: float) -> None:
-        for kind, name in (("tool_call", "call_id"), ("data_request", "query_id")):
-            if frame.HasField(kind):  # type: ignore[arg-type] # one of its own names
-                body = getattr(frame, kind)
-                call = self._calls.get(getattr(body, name))
-                body.deadline_ms = call.left_ms(now) if call else 0
+            self._outbox.say(frame)
 
 
 _CANCELLED: Final = SwitchboardError(
     ErrorCode.ERROR_CODE_CANCELLED, "The request was cancelled."
 ).to_proto()
-
-_WHY: Final = {
-    "device_gone": "The device is not connected.",
-    "tool_call_expired": "The device did not answer in time.",
-}
