@@ -81,6 +81,13 @@ docs-check: $(VENV)/.dev ## fail when the generated tables are not fresh
 conformance: $(VENV)/.devstack ## try the protocol's promises on a server: URL=ws://127.0.0.1:8080
 	@$(BIN)/python -m client.conformance --url "$(or $(URL),ws://127.0.0.1:8080)"
 
+env: $(VENV)/.devstack ## keys, certificates and settings for docker compose: .env and secrets/
+	@$(BIN)/python -m deploy.env
+
+test-containers: $(VENV)/.dev ## build and run the containers, and converse while they come and go
+	@command -v docker >/dev/null || { echo "this needs Docker, running, with Compose"; exit 1; }
+	@CONTAINERS=1 $(BIN)/python -m pytest tests/containers -o timeout=600
+
 test-corpus: $(VENV)/.dev ## hold the parsers against outside inputs: CORPUS=folder
 	@CORPUS="$(CORPUS)" $(BIN)/python -m pytest -p no:cacheprovider tests/corpus
 
@@ -92,4 +99,4 @@ lock: $(VENV)/.dev ## renew the locks from pyproject.toml
 clean: ## remove what the targets made, but no data
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
 
-.PHONY: help run chat test check format proto proto-check proto-breaking docs docs-check test-corpus conformance lock clean
+.PHONY: help run chat env test test-containers check format proto proto-check proto-breaking docs docs-check test-corpus conformance lock clean

@@ -234,11 +234,12 @@ class Device:
             assert response.status == 201, await response.text()
             self.token = (await response.json())["access_token"]
 
-    async def connect(self) -> None:
+    async def connect(self, **hello: Any) -> None:
         self.socket = await self._session.ws_connect(
             f"{self.origin}/api/v1/ws/device", headers={"Authorization": f"Bearer {self.token}"}
         )
-        await self.send({"type": "device_hello", "device_id": self.device_id, "protocol": 3})
+        opening = {"type": "device_hello", "device_id": self.device_id, "protocol": 3}
+        await self.send(opening | hello)
         self.ready = await self.socket.receive_json(timeout=10)
         assert self.ready["type"] == "device_ready", self.ready
         self._reading = asyncio.create_task(self._read())
