@@ -47,6 +47,10 @@ _OPTIONS: Final = (
 )
 
 
+ALIVE: Final = "alive"
+"""A name in grpc.health.v1 that is SERVING for as long as the process answers at all."""
+
+
 class Server:
     """One listening gRPC server. `services`: the full names that it will serve."""
 
@@ -70,6 +74,8 @@ class Server:
     async def start(self, *, ready: bool = True) -> int:
         """Listens, and returns the port. With `ready` false health says NOT_SERVING until told."""
         await self.set_health("", ready)
+        # For liveness: a service that waits for another must not be restarted for that.
+        await self.set_health(ALIVE, True)
         source = tls.files(self._settings)
         credentials = tls.server_credentials(source) if source else None
         port = self._bind(self.grpc, self._settings.listen_addr, credentials)

@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 from aiohttp import web
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from runtime.healthcheck import main
 from runtime.server import Server
@@ -116,5 +117,9 @@ async def test_probes_without_a_certificate_have_a_listener_that_knows_health_al
         assert "Method not found" in (refused.value.details() or "")
         await server.set_health("", False)
         assert await check({"LISTEN_ADDR": address}) == 1
+        async with grpc.aio.insecure_channel(address) as channel:
+            ask = getattr(health_pb2_grpc.HealthStub(channel), "Check")  # noqa: B009 - the stubs leave it out
+            alive = await ask(health_pb2.HealthCheckRequest(service="alive"), timeout=5)
+        assert alive.status == health_pb2.HealthCheckResponse.SERVING
     finally:
         await server.stop()
