@@ -7,7 +7,7 @@ import asyncio
 from agent_svc.model import Model
 from agent_svc.service import AgentServicer
 from agent_svc.settings import AgentSettings
-from runtime import logs, metrics, model, tracing
+from runtime import model, observe
 from runtime.channels import dial
 from runtime.server import Server
 from runtime.settings import load
@@ -30,7 +30,5 @@ async def main(settings: AgentSettings) -> None:
 
 if __name__ == "__main__":
     settings = load(AgentSettings, "agent_svc")
-    logs.configure(settings, "agent_svc")
-    tracing.configure(settings, "agent_svc")
-    metrics.serve(settings)
+    observe.start(settings, "agent_svc")
     asyncio.run(main(settings))

@@ -20,7 +20,7 @@ import orjson
 
 from agent_svc import parts
 from runtime.errors import SwitchboardError
-from runtime.model import failure
+from runtime.model import calling, failure
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import Usage
 
@@ -104,11 +104,11 @@ class Model:
         return _Call(self._client, body | ({"tools": tools} if tools else {}), self._backoff_s)
 
 
-class _Retry(Exception):
+class _Retry(SwitchboardError):
     """The call failed before the first token, in a way that may pass."""
 
     def __init__(self, meant: SwitchboardError) -> None:
-        super().__init__()
+        super().__init__(meant.code, meant.message, meant.retry_after_ms)
         self.meant = meant
 
 
@@ -154,12 +154,13 @@ class _Call:
         self._answer, self._reported, self._under_way = parts.Answer(), None, True
         create = self._client.chat.completions.with_streaming_response.create
         try:
-            async with (
-                create(**self._body) as response,
-                aclosing(self._read(response.iter_bytes())) as events,
-            ):
-                async for event in events:
-                    yield event
+            with calling("chat", self._body["model"], messages=len(self._body["messages"])):
+                async with (
+                    create(**self._body) as response,
+                    aclosing(self._read(response.iter_bytes())) as events,
+                ):
+                    async for event in events:
+                        yield event
         except openai.APIError as error:
             self._under_way = False  # no answer was opened, and so nothing spent
             _log(error)

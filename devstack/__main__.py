@@ -4,14 +4,14 @@ import asyncio
 
 from devstack.settings import DevstackSettings
 from devstack.supervisor import run
-from runtime import logs
+from runtime import observe
 from runtime.settings import load
 
 
 def main() -> None:
     """Runs a stack until it is told to stop."""
     settings = load(DevstackSettings, "devstack")
-    logs.configure(settings, "devstack")
+    observe.start(settings, "devstack")
     raise SystemExit(asyncio.run(run(settings)))
 
 

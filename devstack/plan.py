@@ -62,9 +62,11 @@ class Plan:
         kept = {
             key: value
             for key, value in base.items()
-            if key.removesuffix("_FILE") not in hidden and key != "LISTEN_ADDR"
+            if key.removesuffix("_FILE") not in hidden and key not in ("LISTEN_ADDR", "ADMIN_ADDR")
         }
         kept.setdefault("DRAIN_S", _DRAIN_S)
+        if self.settings.admin_addr and name in SERVICES:
+            kept["ADMIN_ADDR"] = _beside(self.settings.admin_addr, 1 + SERVICES.index(name))
         kept |= {
             f"{service.upper()}_ADDR": self.addresses[service]
             for service in SERVICES
@@ -117,6 +119,12 @@ def make(settings: DevstackSettings, state: State) -> Plan:
     free = iter(_free_ports(len(given)))
     addresses = {name: address or f"127.0.0.1:{next(free)}" for name, address in given.items()}
     return Plan(settings, state, {**addresses, "edge": f"{host}:{edge_port}"})
+
+
+def _beside(address: str, offset: int) -> str:
+    """One of the ports after the stack's own: each service serves its own metrics."""
+    host, _, port = address.rpartition(":")
+    return f"{host}:{int(port) + offset if int(port) else 0}"
 
 
 def _claim(host: str, port: int) -> int:

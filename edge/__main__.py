@@ -8,7 +8,7 @@ from aiohttp import web
 
 from edge import app
 from edge.settings import EdgeSettings
-from runtime import logs, metrics, tracing
+from runtime import observe
 from runtime.settings import load
 
 log = logging.getLogger("edge")
@@ -43,9 +43,7 @@ async def serve(settings: EdgeSettings) -> int:
 def main() -> int:
     """Reads the settings and runs."""
     settings = load(EdgeSettings, "edge")
-    logs.configure(settings, "edge")
-    tracing.configure(settings, "edge")
-    metrics.serve(settings)
+    observe.start(settings, "edge")
     return asyncio.run(serve(settings))
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 from formatter_svc.service import FORMATTER, FormatterServicer
 from formatter_svc.settings import FormatterSettings
-from runtime import logs, metrics, tracing
+from runtime import observe
 from runtime.server import Server
 from runtime.settings import load
 from switchboard.v3.formatter_pb2_grpc import add_FormatterServiceServicer_to_server
@@ -21,7 +21,5 @@ async def main(settings: FormatterSettings) -> None:
 
 if __name__ == "__main__":
     chosen = load(FormatterSettings, "formatter_svc")
-    logs.configure(chosen, "formatter_svc")
-    tracing.configure(chosen, "formatter_svc")
-    metrics.serve(chosen)
+    observe.start(chosen, "formatter_svc")
     asyncio.run(main(chosen))

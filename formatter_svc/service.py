@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import grpc
 
+from formatter_svc import metrics
 from formatter_svc.frames import Formatter, formatter
 from runtime import logs
 from runtime.errors import SwitchboardError
@@ -62,6 +63,7 @@ class FormatterServicer(FormatterServiceServicer):
                     outputs = [*_framed(answer.give_up()), _end(answer)]
                     yield FormatResponse(request_id=first.request_id, outputs=outputs)
             finally:
+                metrics.skipped(answer.skipped)
                 reader.cancel()
 
 
@@ -108,6 +110,7 @@ def _other(answer: Formatter, given: FormatInput) -> list[ServerFrame]:
 
 
 def _framed(frames: list[ServerFrame]) -> list[FormatOutput]:
+    metrics.shown(frames)
     return [FormatOutput(frame=frame) for frame in frames]
 
 

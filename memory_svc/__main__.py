@@ -10,7 +10,7 @@ import logging
 import sys
 
 from memory_svc.settings import DatabaseSettings, MemorySettings
-from runtime import logs
+from runtime import logs, observe
 from runtime.settings import fail, load
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,9 @@ def main(command: str) -> None:
     if command not in _COMMANDS:
         fail(_PROGRAM, f"no command {command}; there are migrate, {', '.join(_COMMANDS)}")
     settings = load(MemorySettings, _PROGRAM)
-    logs.configure(settings, _PROGRAM)
+    # The other commands run beside the service, which has ADMIN_ADDR already.
+    show = observe.start if command == "serve" else logs.configure
+    show(settings, _PROGRAM)
     return asyncio.run(_COMMANDS[command](settings))
 
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, Final
 
+from memory_svc import metrics
 from memory_svc.account_service import AccountServicer
 from memory_svc.accounts import Accounts
 from memory_svc.browse import Browse
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 SERVICES: Final = ("switchboard.v3.MemoryService", "switchboard.v3.AccountService")
 _LOOK_S: Final = 1.0
 _SWEEP_S: Final = 30.0
+_MEASURE_S: Final = 5.0
 
 
 class App:
@@ -95,6 +97,7 @@ class App:
             self._sweep(),
             listen(self.db.url, self.keys.forget),
             self._reembed(),
+            self._measure(),
             *(self.worker.run() for _ in range(self.settings.memory_workers)),
         ):
             self._spawn(work)
@@ -151,6 +154,7 @@ class App:
         self._tasks.append(asyncio.create_task(work))
 
     async def _healthy(self, serving: bool) -> None:
+        metrics.DATABASE_UP.set(serving)
         for service in ("", *SERVICES):
             await self.server.set_health(service, serving)
 
@@ -164,6 +168,17 @@ class App:
                 log.warning("the database is %s", "back" if alive else "away")
                 serving = alive
                 await self._healthy(alive)
+
+    async def _measure(self) -> None:
+        """Looks at the jobs that wait now and then, where anybody asks."""
+        while self.settings.admin_addr:
+            with contextlib.suppress(SwitchboardError):
+                async with self.db.connection() as db:
+                    due, lag = await jobs.due(db)
+                for kind in ("settle", "reembed", "mine", "summarise"):
+                    metrics.JOBS_DUE.labels(kind).set(due.get(kind, 0))
+                metrics.JOBS_LAG.set(lag)
+            await asyncio.sleep(_MEASURE_S)
 
     async def _sweep(self) -> None:
         """Drops old keys, and finishes erasures that another process was cut short in."""

@@ -12,6 +12,7 @@ from openai import AsyncOpenAI
 
 from memory_svc.rotation import DIMENSIONS, Vector
 from runtime import budget
+from runtime.model import calling, spent
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,8 @@ class Embedder:
         if time.monotonic() < self._resting_until:
             raise EmbeddingError("the embedding provider is given a rest")
         try:
-            vectors = await self._ask(texts, budget.within(timeout))
+            with calling("embed", self.model, texts=len(texts)):
+                vectors = await self._ask(texts, budget.within(timeout))
         except (openai.OpenAIError, OSError, TimeoutError, ValueError, TypeError) as error:
             self._strike(error)
             raise EmbeddingError(type(error).__name__) from error
@@ -56,6 +58,8 @@ class Embedder:
             # An empty input is an error to some providers.
             inputs = [text[:MAX_CHARACTERS] or " " for text in texts]
             answer = await self._client.embeddings.create(model=self.model, input=inputs)
+        tokens = getattr(answer.usage, "prompt_tokens", None)  # some providers count nothing
+        spent("embed", tokens if isinstance(tokens, int) else 0, 0)
         if len(answer.data) != len(texts):
             raise ValueError("as many embeddings as texts were asked for")
         ordered = sorted(answer.data, key=lambda each: each.index)

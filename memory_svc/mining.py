@@ -21,6 +21,7 @@ from memory_svc.store import jobs as job_store
 from memory_svc.store import patterns as store
 from memory_svc.store.database import Connection
 from memory_svc.store.jobs import Claim
+from runtime.model import calling, spent
 
 MOST: Final = 1_000
 """Exchanges that are looked at; some hundred milliseconds of work, on a thread."""
@@ -143,12 +144,18 @@ class Summarise:
 
     async def _write(self, what: Detail) -> str:
         lines = facts.summary(what.message, what.entities, what.agent, what.tools)
-        async with asyncio.timeout(_SUMMARY_S):
-            answer = await self._client.chat.completions.create(
-                model=self._model,
-                messages=[{"role": "system", "content": _ASK}, {"role": "user", "content": lines}],
-                max_completion_tokens=200,
-            )
+        with calling("summarise", self._model):
+            async with asyncio.timeout(_SUMMARY_S):
+                answer = await self._client.chat.completions.create(
+                    model=self._model,
+                    messages=[
+                        {"role": "system", "content": _ASK},
+                        {"role": "user", "content": lines},
+                    ],
+                    max_completion_tokens=200,
+                )
+        if answer.usage:
+            spent("summarise", answer.usage.prompt_tokens or 0, answer.usage.completion_tokens or 0)
         text = (answer.choices[0].message.content or "") if answer.choices else ""
         return " ".join(text.split())[:600]
 

@@ -3,8 +3,10 @@
 # ruff: noqa: N802, D102 - the methods are named, and told about, by the contract
 
 from collections.abc import AsyncIterator
+from time import perf_counter
 from typing import Final
 
+from memory_svc import metrics
 from memory_svc.account_service import user_id
 from memory_svc.browse import Browse
 from memory_svc.context import Context
@@ -34,9 +36,11 @@ class MemoryServicer(MemoryServiceServicer):
     async def EnrichContext(
         self, request: pb.EnrichContextRequest, context: Call
     ) -> pb.EnrichContextResponse:
+        started = perf_counter()
         items, degraded = await self._context.enrich(
             user_id(request.user_id), request.message, request.token_budget, request.timezone
         )
+        metrics.recalled(items, degraded, perf_counter() - started)
         return pb.EnrichContextResponse(items=map(_item, items), degraded=degraded)
 
     async def StoreEpisode(
@@ -54,6 +58,7 @@ class MemoryServicer(MemoryServiceServicer):
             timezone=request.timezone,
         )
         episode, created = await self._remember.store(user_id(request.user_id), exchange)
+        metrics.EPISODES.labels("stored" if created else "known").inc()
         return pb.StoreEpisodeResponse(episode_id=str(episode), created=created)
 
     async def UpdateCore(

@@ -8,9 +8,10 @@ from typing import Final
 
 import asyncpg
 
+from memory_svc import metrics
 from memory_svc.store import jobs
 from memory_svc.store.database import Connection, Database
-from runtime import logs
+from runtime import logs, tracing
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 
@@ -57,7 +58,11 @@ class Worker:
             claim = await jobs.claim(db)
             if claim is None:
                 return False
-            with logs.bind(user_id=str(claim.user_id)):
+            with (
+                logs.bind(user_id=str(claim.user_id)),
+                tracing.span(f"job {claim.kind}"),
+                metrics.JOBS.labels(claim.kind).time(),
+            ):
                 again = await self._do(db, claim)
             if again is None:
                 await jobs.finish(db, claim)
@@ -82,4 +87,5 @@ class Worker:
 
     def _failed(self, claim: jobs.Claim, error: Exception) -> float | None:
         log.error("a job (%s) failed", claim.kind, exc_info=error)
+        metrics.JOB_FAILURES.labels(claim.kind).inc()
         return None if claim.attempts >= _GIVE_UP else min(600.0, 2.0**claim.attempts)

@@ -11,7 +11,7 @@ from router_svc.conductor import Limits, Services
 from router_svc.intent import Classifier
 from router_svc.service import Router
 from router_svc.settings import RouterSettings
-from runtime import logs, metrics, model, tracing
+from runtime import model, observe
 from runtime.channels import dial
 from runtime.server import Server
 from runtime.settings import load
@@ -87,7 +87,5 @@ async def main(settings: RouterSettings) -> None:
 
 if __name__ == "__main__":
     chosen = load(RouterSettings, "router_svc")
-    logs.configure(chosen, "router_svc")
-    tracing.configure(chosen, "router_svc")
-    metrics.serve(chosen)
+    observe.start(chosen, "router_svc")
     asyncio.run(main(chosen))

@@ -17,6 +17,7 @@ from router_svc.routing import (
     parse,
     prompt,
 )
+from runtime.model import calling, spent
 from switchboard.v3.frames_pb2 import Usage
 
 log = logging.getLogger(__name__)
@@ -36,9 +37,11 @@ class Classifier:
     async def classify_intent(self, question: Question) -> Verdict:
         """The agent for a message. Never raises for want of a model: it falls back."""
         try:
-            async with asyncio.timeout(self._timeout_s):
-                completion = await self._ask(question)
+            with calling("classify", self._model):
+                async with asyncio.timeout(self._timeout_s):
+                    completion = await self._ask(question)
             content, usage = _content(completion), _usage(completion, question)
+            spent("classify", usage.input_tokens, usage.output_tokens)
         except TimeoutError:
             return fallback(question, "model slow", estimate(question))
         except openai.APIStatusError as error:

@@ -26,6 +26,18 @@ RPCS_ACTIVE: Final = Gauge(
     "switchboard_rpcs_active", "Calls and streams that are being served.", ["method"]
 )
 
+MODEL_CALLS: Final = Histogram(
+    "switchboard_model_call_duration_seconds",
+    "How long calls of models took, to the answer's end, by what came of them.",
+    ["operation", "code"],
+    buckets=LATENCY_BUCKETS,
+)
+MODEL_TOKENS: Final = Counter(
+    "switchboard_model_tokens_total",
+    "Tokens that models were asked with (input) and said (output).",
+    ["operation", "direction"],
+)
+
 
 class Outcome:
     """What became of a call; OK unless told otherwise."""

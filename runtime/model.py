@@ -1,13 +1,17 @@
 """The way to the models: the openai package, with our settings and our errors."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
 from typing import Final
 
 import openai
 from openai import AsyncOpenAI, DefaultAioHttpClient
 from pydantic import Field, SecretStr
 
-from runtime.errors import SwitchboardError
+from runtime import metrics, tracing
+from runtime.errors import SwitchboardError, word
 from runtime.settings import Settings
 from switchboard.v3.errors_pb2 import ErrorCode
 
@@ -43,12 +47,37 @@ def client(settings: ModelSettings) -> AsyncOpenAI:
     )
 
 
+@contextmanager
+def calling(operation: str, model: str, **counts: int) -> Iterator[None]:
+    """Counts, times and traces one call of a model; `operation` says what for, such as chat."""
+    started, code = perf_counter(), "ok"
+    try:
+        with tracing.span(f"model {operation}", kind=tracing.CLIENT, model=model, **counts):
+            yield
+    except Exception as error:
+        code = word(failure(error).code)
+        raise
+    except BaseException:
+        code = "cancelled"
+        raise
+    finally:
+        metrics.MODEL_CALLS.labels(operation, code).observe(perf_counter() - started)
+
+
+def spent(operation: str, input_tokens: int, output_tokens: int) -> None:
+    """Counts the tokens of a call."""
+    metrics.MODEL_TOKENS.labels(operation, "input").inc(max(0, input_tokens))
+    metrics.MODEL_TOKENS.labels(operation, "output").inc(max(0, output_tokens))
+
+
 _UNAVAILABLE: Final = "The model cannot be reached right now."
 
 
 def failure(error: Exception) -> SwitchboardError:
     """What a failed model call means to the user. The provider's own words stay out of it."""
     match error:
+        case SwitchboardError():
+            return error
         case openai.RateLimitError():
             return SwitchboardError(
                 ErrorCode.ERROR_CODE_MODEL_RATE_LIMITED,

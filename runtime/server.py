@@ -204,10 +204,14 @@ def _with(handler: Any, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
 def _observed(method: str, context: Context) -> Iterator[metrics.Outcome]:
     budget.start(context.time_remaining())
     with (
-        tracing.serving(method, context.invocation_metadata()),
+        tracing.serving(method, context.invocation_metadata()) as span,
         metrics.rpc(method) as outcome,
     ):
-        yield outcome
+        try:
+            yield outcome
+        finally:
+            if outcome.status != "OK":
+                tracing.failed(span, outcome.status)
 
 
 def _unary(method: str, inner: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -2,14 +2,17 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import asyncpg
 import numpy as np
 from pgvector import Vector
 
+from runtime import tracing
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 
@@ -141,6 +144,8 @@ class Database:
 
 
 async def _set_up(connection: Connection) -> None:
+    if tracing.on():
+        connection.add_query_logger(_traced)
     # Binary: a vector that travels as text is parsed again for every row of a scan.
     await connection.set_type_codec(
         "vector",
@@ -149,3 +154,19 @@ async def _set_up(connection: Connection) -> None:
         decoder=lambda data: np.asarray(Vector.from_binary(data).to_numpy(), np.float32),
         format="binary",
     )
+
+
+# asyncpg tells of a statement on the loop, in the context of who ran it: the span finds its trace.
+def _traced(record: Any) -> None:
+    tracing.past(_named(record.query), record.elapsed, ok=record.exception is None)
+
+
+@lru_cache(512)
+def _named(query: str) -> str:
+    """A statement as verb and table, such as `SELECT memory_jobs`: no value stands in it."""
+    verb = query.split(maxsplit=1)[0].strip(";").upper() if query.strip() else "EMPTY"
+    found = _TABLE.search(query)
+    return f"{verb} {found[1]}" if found else verb
+
+
+_TABLE: Final = re.compile(r"\b(?:FROM|INTO|UPDATE)\s+([a-z_]+)\b(?!\s*\()")

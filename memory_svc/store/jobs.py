@@ -72,3 +72,12 @@ async def add(db: Connection, user_id: UUID, kind: str, seconds: float = 0) -> N
             WHERE user_id = $1 AND kind = $2 AND run_at > clock_timestamp())""",
         *(user_id, kind, float(seconds)),
     )
+
+
+async def due(db: Connection) -> tuple[dict[str, int], float]:
+    """How many jobs of each kind are due, and for how long the oldest has been, in seconds."""
+    rows = await db.fetch(
+        """SELECT kind, count(*), extract(epoch FROM clock_timestamp() - min(run_at))::float8
+        FROM memory_jobs WHERE run_at <= clock_timestamp() GROUP BY kind"""
+    )
+    return {row[0]: row[1] for row in rows}, max((row[2] for row in rows), default=0.0)

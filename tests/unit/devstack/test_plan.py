@@ -9,7 +9,7 @@ import pytest
 
 from devstack import plan
 from devstack.plan import Plan
-from devstack.settings import DevstackSettings
+from devstack.settings import SERVICES, DevstackSettings
 from devstack.state import Refused, State, open_state
 
 SECRETS = {
@@ -49,6 +49,22 @@ def test_a_taken_port_is_named(state: State) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(Refused, match=rf"port {port} of 127.0.0.1 is taken .* set EDGE_PORT"):
             made(state, edge_port=port)
+
+
+def test_metrics_of_each_service_are_on_the_ports_after_the_stacks_own(state: State) -> None:
+    chosen = made(state, admin_addr="127.0.0.1:9100")
+    seen = {
+        name: chosen.environment(name, {"ADMIN_ADDR": "127.0.0.1:9100"}, None).get("ADMIN_ADDR")
+        for name in (*SERVICES, "model")
+    }
+    assert seen == {
+        "memory": "127.0.0.1:9101",
+        "agent": "127.0.0.1:9102",
+        "formatter": "127.0.0.1:9103",
+        "router": "127.0.0.1:9104",
+        "edge": "127.0.0.1:9105",
+        "model": None,
+    }
 
 
 def test_each_process_sees_its_own_secrets_only(state: State) -> None:
