@@ -41,6 +41,7 @@ _COMMAND: Final = regex.compile(
     r"prepare|break|split|merge|archive|generate|compute|calculate|visuali[sz]e|describe)\b",
     regex.IGNORECASE,
 )
+_PLEASE: Final = regex.compile(r"\bplease\b", regex.IGNORECASE)
 _TOLD: Final = regex.compile(
     r"(?:please )?(?:remember|note|keep in mind|don'?t forget|fyi|for your information)"
     r"(?: that)?[:,]? ",
@@ -138,7 +139,10 @@ def _clauses(message: str) -> list[str]:
 def _states(sentence: str) -> bool:
     if sentence.rstrip("\"'”’) ").endswith(("?", "？")):
         return False
-    if _QUESTION.match(sentence) or (_COMMAND.match(sentence) and not slot(sentence)):
+    if _QUESTION.match(sentence):
+        return False
+    asks = _PLEASE.search(sentence) or _COMMAND.match(sentence)
+    if asks and not slot(sentence):
         return False
     return bool(set(words.terms(sentence)) - _POLITE)
 

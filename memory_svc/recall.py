@@ -5,7 +5,7 @@ from typing import Final
 
 from memory_svc import words
 from memory_svc.crypto import Keys
-from memory_svc.tiers import Item
+from memory_svc.tiers import Item, Tier
 
 MEANS: Final = 0.25
 """A cosine from which on a text is called related in meaning."""
@@ -46,17 +46,18 @@ def tokens(text: str) -> int:
 def choose(core: Sequence[Item], others: Iterable[Item], budget: int) -> list[Item]:
     """Preferences, then the best of the others that the budget has room for.
 
-    What another chosen item says already in the same words is left out.
+    What another chosen item of its tier says already in the same words is left out.
     """
     chosen = list(core)
     left = budget - sum(tokens(f"{item.key} {item.text}") for item in core)
-    said: list[str] = []
+    said: list[tuple[Tier, str]] = []
     for item in sorted(others, key=lambda item: -item.score):
         text = words.normal(item.text)
         cost = tokens(item.text)
-        if item.score < _LEAST or cost > left or any(text in each for each in said):
+        known = any(tier == item.tier and text in other for tier, other in said)
+        if item.score < _LEAST or cost > left or known:
             continue
         chosen.append(item)
-        said.append(text)
+        said.append((item.tier, text))
         left -= cost
     return chosen

@@ -42,16 +42,20 @@ class Row:
         return Place(self.tier.table, self.id, _COLUMN[self.tier], self.revision)
 
 
-# One row shape for the four tables.
+# One row shape for the four tables: tier, id, ciphertext, revision, time, key, session,
+# entity's kind and id, superseded, confidence, evidence, status.
 _CORE: Final = """SELECT 1 AS tier, id, value_encrypted, revision, updated_at AS at, key,
     NULL::text, NULL::text, NULL::text, NULL::timestamptz, NULL::float8, NULL::uuid[], NULL::text
     FROM memory_core"""
-_ASSOCIATIVE: Final = """SELECT 2 AS tier, id, content_encrypted, revision, updated_at AS at, NULL,
-    NULL, entity_type, entity_id, superseded_at, NULL, NULL, NULL FROM memory_associative"""
-_EPISODIC: Final = """SELECT 3 AS tier, id, summary_encrypted, revision, created_at AS at, NULL,
-    session_id, NULL, NULL, NULL, NULL, NULL, NULL FROM memory_episodic"""
-_PROACTIVE: Final = """SELECT 4 AS tier, id, pattern_encrypted, revision, updated_at AS at, NULL,
-    NULL, NULL, NULL, NULL, confidence, evidence_ids, status FROM memory_proactive"""
+_ASSOCIATIVE: Final = """SELECT 2 AS tier, id, content_encrypted, revision, updated_at AS at,
+    NULL::text, NULL::text, entity_type, entity_id, superseded_at, NULL::float8, NULL::uuid[],
+    NULL::text FROM memory_associative"""
+_EPISODIC: Final = """SELECT 3 AS tier, id, summary_encrypted, revision, created_at AS at,
+    NULL::text, session_id, NULL::text, NULL::text, NULL::timestamptz, NULL::float8, NULL::uuid[],
+    NULL::text FROM memory_episodic"""
+_PROACTIVE: Final = """SELECT 4 AS tier, id, pattern_encrypted, revision, updated_at AS at,
+    NULL::text, NULL::text, NULL::text, NULL::text, NULL::timestamptz, confidence, evidence_ids,
+    status FROM memory_proactive"""
 
 _TABLES: Final = tuple(
     f"SELECT * FROM ({part} WHERE user_id = $1) AS t{number}"  # noqa: S608 - constants of this file
@@ -72,7 +76,7 @@ _BESIDE: Final = f"""
 UNION ALL (SELECT * FROM ({_EPISODIC} WHERE user_id = $1
     ORDER BY created_at DESC, id DESC LIMIT $2) AS episodes)
 UNION ALL ({_PROACTIVE} WHERE user_id = $1 AND status <> 'dismissed'
-    AND confidence >= CASE status WHEN 'approved' THEN $3 / 2 ELSE $3 END
+    AND confidence >= CASE status WHEN 'approved' THEN $3::float8 / 2 ELSE $3::float8 END
     ORDER BY confidence DESC LIMIT 10)
 """  # noqa: S608 - constants of this file
 

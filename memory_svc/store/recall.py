@@ -100,7 +100,7 @@ WITH size AS (
 )
 SELECT id, summary_encrypted, session_id, revision, created_at, bm25 / whole
 FROM words JOIN memory_episodic USING (id), asked
-WHERE user_id = $1 ORDER BY bm25 DESC, id LIMIT $3
+WHERE user_id = $1 ORDER BY bm25 DESC, created_at DESC, id LIMIT $3
 """
 
 

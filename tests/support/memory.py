@@ -13,13 +13,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import grpc
 from cryptography.fernet import Fernet
 
 from memory_svc.app import App
 from memory_svc.settings import MemorySettings
+from switchboard.v3 import memory_pb2 as pb
 from switchboard.v3.accounts_pb2 import RegisterRequest, Session
 from switchboard.v3.accounts_pb2_grpc import AccountServiceStub
 from switchboard.v3.memory_pb2_grpc import MemoryServiceStub
@@ -41,6 +42,9 @@ def settings(database_url: str, folder: Path, **more: Any) -> MemorySettings:
         "erasure_ledger": folder / "erasures",
         # Nobody listens there: no model unless a test gives one.
         "openai_base_url": "http://127.0.0.1:9/v1",
+        # Tests say when jobs are done.
+        "memory_workers": 0,
+        "pattern_delay_s": 0,
     }
     return MemorySettings.model_validate(given | more)
 
@@ -64,6 +68,36 @@ class Running:
     async def user(self) -> UUID:
         """A new user's id."""
         return UUID((await self.register()).user_id)
+
+    async def say(self, user: UUID, message: str, **more: Any) -> pb.StoreEpisodeResponse:
+        """Stores an exchange in which the user said `message`."""
+        given = {"session_id": "s1", "request_id": str(uuid4()), "agent_name": "general_agent"}
+        return await self.stub.StoreEpisode(
+            pb.StoreEpisodeRequest(user_id=str(user), message=message, **(given | more))
+        )
+
+    async def enrich(self, user: UUID, message: str, **more: Any) -> pb.EnrichContextResponse:
+        """What goes with a message."""
+        request = pb.EnrichContextRequest(user_id=str(user), message=message, **more)
+        return await self.stub.EnrichContext(request)
+
+    async def settled(self) -> None:
+        """Does all jobs that are due, here and now."""
+        while await self.app.worker.step():
+            pass
+
+    async def fetch(self, query: str, *values: object) -> list[Any]:
+        """Rows straight out of the database."""
+        async with self.app.db.connection() as db:
+            return list(await db.fetch(query, *values))
+
+    async def facts(self, user: UUID) -> list[str]:
+        """The facts in force, oldest first, opened."""
+        listed = await self.stub.List(
+            pb.ListRequest(user_id=str(user), tier=pb.MEMORY_TIER_ASSOCIATIVE, limit=200)
+        )
+        items = [item for item in listed.items if not item.HasField("superseded_at")]
+        return [item.text for item in reversed(items)]
 
 
 @asynccontextmanager

