@@ -22,13 +22,14 @@ from typing import Any, Final, Protocol
 
 import orjson
 
+from agent_svc import metrics
 from agent_svc.agents import Budgets
 from agent_svc.catalogue import CATALOGUE, REMEMBER
 from agent_svc.model import Cost, Message, ModelCall
 from agent_svc.parts import Text, ToolCallReady
 from agent_svc.tools import BadArguments, Tool, failed, told
-from runtime import tracing
 from runtime.errors import SwitchboardError
+from runtime.model import spent
 from switchboard.v3.agent_pb2 import DeviceToolCall, RunActivity, RunOutput, RunText, ToolRecord
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import ActivityState, ToolCall, ToolResult
@@ -120,20 +121,24 @@ class Loop:
         self._call = self._around.model.call(list(self._messages), tools)
         text: list[str] = []
         calls: list[_Called] = []
+        began, silent = time.monotonic(), True
         try:
-            with tracing.span("model"):
-                async with self._own_time(), aclosing(self._call.said()) as events:
-                    async for event in events:
-                        match event:
-                            case Text(piece):
-                                await self._say(piece, first=not text)
-                                text.append(piece)
-                                self._watch_tokens()
-                            case ToolCallReady():
-                                calls.append(_Called(event, self._id(event.provider_id)))
+            async with self._own_time(), aclosing(self._call.said()) as events:
+                async for event in events:
+                    if silent:
+                        silent = False
+                        metrics.FIRST_OUTPUT_SECONDS.observe(time.monotonic() - began)
+                    match event:
+                        case Text(piece):
+                            await self._say(piece, first=not text)
+                            text.append(piece)
+                            self._watch_tokens()
+                        case ToolCallReady():
+                            calls.append(_Called(event, self._id(event.provider_id)))
         finally:
-            self._spent.add(self._call.cost())
-            self._call = None
+            cost, self._call = self._call.cost(), None
+            self._spent.add(cost)
+            spent("chat", cost.input_tokens, cost.output_tokens)
         self._messages.append(_assistant("".join(text), calls))
         return calls
 
@@ -173,14 +178,14 @@ class Loop:
         """What the model is told of one call: its result, or why there is none."""
         name = called.ready.name
         if place >= MAX_CALLS_PER_ROUND:
-            return failed("too_many_calls", f"At most {MAX_CALLS_PER_ROUND} calls at once.")
+            return _refused("too_many_calls", f"At most {MAX_CALLS_PER_ROUND} calls at once.")
         if name not in offered:
-            return failed("unknown_tool", "There is no such tool here.")
+            return _refused("unknown_tool", "There is no such tool here.")
         tool = CATALOGUE[name]
         try:
             arguments = tool.checked(called.ready.arguments)
         except BadArguments as bad:
-            return failed("invalid_arguments", str(bad))
+            return _refused("invalid_arguments", str(bad))
         await self._activity(ActivityState.ACTIVITY_STATE_CALLING_TOOL, name)
         if tool.runs_on_server:
             async with self._own_time():
@@ -196,9 +201,11 @@ class Loop:
             deadline_ms=tool.deadline_ms,
             requires_approval=tool.requires_approval,
         )
-        result = await self._around.execute_on_client(
-            DeviceToolCall(call=call, entity=tool.kind, effect=tool.effect)
-        )
+        with metrics.tool(tool.name, call.call_id) as waiting:
+            result = await self._around.execute_on_client(
+                DeviceToolCall(call=call, entity=tool.kind, effect=tool.effect)
+            )
+            waiting.answered(result)
         self.tool_results.append(
             ToolRecord(
                 call_id=call.call_id, name=call.name, arguments=call.arguments, result=result
@@ -256,6 +263,12 @@ def _echoed(arguments: str) -> str:
     except orjson.JSONDecodeError:
         valid = False
     return arguments if valid else "{}"
+
+
+def _refused(reason: str, message: str) -> str:
+    """Tells the model why its call went nowhere."""
+    metrics.TOOLS_REFUSED.labels(reason).inc()
+    return failed(reason, message)
 
 
 def _limit() -> SwitchboardError:

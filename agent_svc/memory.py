@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 import orjson
 
+from agent_svc import metrics
 from agent_svc.catalogue import REMEMBER, SEARCH_MEMORY
 from agent_svc.loop import ServerTool
 from agent_svc.prompt import remembered
@@ -34,8 +35,8 @@ class MemoryTools:
     def by_name(self) -> dict[str, ServerTool]:
         """The tools, as the loop calls them."""
         return {
-            REMEMBER.name: _guarded(self.remember_preference),
-            SEARCH_MEMORY.name: _guarded(self.search_memory),
+            REMEMBER.name: _guarded(REMEMBER.name, self.remember_preference),
+            SEARCH_MEMORY.name: _guarded(SEARCH_MEMORY.name, self.search_memory),
         }
 
     async def remember_preference(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -57,14 +58,16 @@ class MemoryTools:
         return {"items": [remembered(item) for item in found.items]}
 
 
-def _guarded(tool: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]) -> ServerTool:
+def _guarded(name: str, tool: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]) -> ServerTool:
     """An answer can do without memory: a failure is told to the model, and the run goes on."""
 
     async def run(arguments: dict[str, Any]) -> str:
-        try:
-            return orjson.dumps(await tool(arguments)).decode()
-        except grpc.aio.AioRpcError as error:
-            log.warning("memory did not answer: %s", error.code().name)
-            return failed("memory_unavailable", "Memory does not answer right now.")
+        with metrics.tool(name) as called:
+            try:
+                return orjson.dumps(await tool(arguments)).decode()
+            except grpc.aio.AioRpcError as error:
+                called.outcome = "error"
+                log.warning("memory did not answer: %s", error.code().name)
+                return failed("memory_unavailable", "Memory does not answer right now.")
 
     return run

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
+from agent_svc import metrics
 from agent_svc.agents import AGENTS, Agent, Budgets
 from agent_svc.catalogue import CATALOGUE
 from agent_svc.loop import CallsModel, Loop, Surroundings
@@ -112,6 +113,7 @@ class _Run:
     ) -> None:
         self._out: BoundedStream[RunOutput] = BoundedStream(MAX_QUEUED)
         self._request_id = request_id
+        self._agent = agent.name
         self._stopped = False
         self._waiting: dict[str, asyncio.Future[ToolResult]] = {}
         self._loop = Loop(
@@ -144,7 +146,9 @@ class _Run:
 
     def _finish(self, run: asyncio.Task[None]) -> None:
         """However the run ended, even before its first step, `end` is the last output."""
-        self._out.put_now(RunOutput(end=self._end(_why(run))))
+        end = self._end(_why(run))
+        metrics.ended(self._agent, end)
+        self._out.put_now(RunOutput(end=end))
         self._out.close()
 
     def _end(self, error: SwitchboardError | None) -> RunEnd:

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 
+from edge import metrics
 from edge.events import Broken, Produced
+from runtime import tracing
 from runtime.errors import SwitchboardError, from_rpc
 from runtime.stream import BoundedStream
 from switchboard.v3.errors_pb2 import ErrorCode
+from switchboard.v3.frames_pb2 import StreamEnd
 from switchboard.v3.router_pb2 import (
     ConverseInput,
     ConverseRequest,
@@ -47,6 +50,7 @@ class Bridge:
         request_id: str,
         start: ConverseStart,
         *,
+        surface: str,
         deadline_s: float,
         on_event: Callable[[Produced | Broken], None],
         has_room: Callable[[], bool],
@@ -60,6 +64,8 @@ class Bridge:
         self._inputs.put_now(ConverseInput(start=start))
         self._room = asyncio.Event()
         self._ended = False
+        self._counted = metrics.Request(surface)
+        self._span = tracing.NONE
         self.task = asyncio.create_task(self._run())
 
     def tell(self, said: ConverseInput) -> None:
@@ -71,21 +77,34 @@ class Bridge:
         """Something left for the device: there may be room again."""
         self._room.set()
 
-    def finish(self) -> None:
+    def finish(self, end: StreamEnd) -> None:
         """The router said its last: the stream may run out."""
-        self._ended = True
+        self._over(end)
         self._inputs.close()
         asyncio.get_running_loop().call_later(RUN_OUT_S, self.task.cancel)
 
-    def drop(self) -> None:
+    def drop(self, end: StreamEnd) -> None:
         """Breaks the stream off; nothing more is heard of it."""
-        self._ended = True
+        self._over(end)
         self._inputs.close()
         self.task.cancel()
 
+    def _over(self, end: StreamEnd) -> None:
+        self._ended = True
+        self._counted.ended(end)
+        status, code = metrics.ending(end)
+        self._span.set_attributes({"status": status, "code": code, "agent": end.agent})
+        if status == "failed":
+            tracing.failed(self._span, code)
+
     async def _run(self) -> None:
+        name = f"{self._counted.surface} request"
+        with tracing.span(name, kind=tracing.SERVER, request_id=self._request_id) as self._span:
+            await self._converse()
+
+    async def _converse(self) -> None:
         # The router ends a request at its own deadline; this one is for a router that hangs.
-        call = self._router.Converse(timeout=self._deadline_s)
+        call = self._router.Converse(timeout=self._deadline_s, metadata=tracing.carried())
         writer = asyncio.create_task(self._write(call))
         try:
             error = await self._read(call)
@@ -100,6 +119,7 @@ class Bridge:
     async def _read(self, call: Converse) -> SwitchboardError:
         try:
             while isinstance(response := await call.read(), ConverseResponse):
+                self._counted.heard(response.outputs)
                 self._on_event(Produced(self._request_id, response.outputs))
                 while not self._has_room():
                     self._room.clear()

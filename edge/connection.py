@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiohttp import WSMsgType, web
 
-from edge import codec
+from edge import codec, metrics
 from edge.auth import Identity, Tokens
 from edge.devices import Device, Devices
 from edge.events import Received, Say
@@ -98,6 +98,7 @@ class Connection:
 
     async def serve(self) -> None:
         """Everything, until the socket is closed."""
+        metrics.SOCKETS.inc()
         try:
             if await self._open() and self._device and self._identity:
                 await self._talk(self._device, self._identity.user_id)
@@ -106,6 +107,8 @@ class Connection:
                 self._expiry.cancel()
             if self._device is not None:
                 self._device.detach(self)
+            metrics.SOCKETS.dec()
+            metrics.closed(self._code, self._ws.close_code)
             await self._close()
 
     # The hello.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, assert_never
 from uuid import uuid4
 
+from edge import metrics
 from edge.bridge import Bridge
 from edge.events import (
     Asked,
@@ -27,6 +28,8 @@ from edge.events import (
     Input,
     Open,
     Produced,
+    Refused,
+    Resumed,
     Say,
     Tell,
     Tick,
@@ -35,6 +38,7 @@ from edge.limits import Limits
 from edge.session import Session
 from runtime import logs
 from runtime.errors import SwitchboardError
+from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.errors_pb2 import CloseCode, ErrorCode
 from switchboard.v3.frames_pb2 import DeviceHello, DeviceReady, HomeRequest, Mutation, ServerFrame
 from switchboard.v3.router_pb2 import ConverseStart
@@ -146,18 +150,27 @@ class Device:
             case Tell(request_id, said):
                 if bridge := self._bridges.get(request_id):
                     bridge.tell(said)
-            case Finish(request_id):
+            case Finish(request_id, end):
                 if bridge := self._bridges.get(request_id):
-                    bridge.finish()
-            case Drop(request_id):
+                    bridge.finish(end)
+            case Drop(request_id, end):
                 if bridge := self._bridges.get(request_id):
-                    bridge.drop()
+                    bridge.drop(end)
+            case Refused(surface, end):
+                metrics.refused(self._surface(surface, end.request_id), end)
+            case Resumed(resumed, lost):
+                metrics.RESUMES.labels("resumed").inc(resumed)
+                metrics.RESUMES.labels("lost").inc(lost)
             case FanOut(mutation):
+                metrics.mutation(mutation)
                 self.user.fan_out(mutation, self)
             case Collected(request_id, frame):
                 self._collected(request_id, frame)
             case _:
                 assert_never(effect)
+
+    def _surface(self, surface: Surface.ValueType, request_id: str) -> str:
+        return "rest" if request_id in self._collectors else metrics.surface_of(surface)
 
     def _open(self, request_id: str, start: ConverseStart) -> None:
         with logs.bind(user_id=start.user_id, device_id=start.device_id, request_id=request_id):
@@ -165,6 +178,7 @@ class Device:
                 self._around.router,
                 request_id,
                 start,
+                surface=self._surface(start.surface, request_id),
                 deadline_s=self._around.deadline_s,
                 on_event=self._heard,
                 has_room=lambda: self.session.has_room(request_id),

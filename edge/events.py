@@ -1,10 +1,18 @@
 """What goes into a device's session and what comes out of it (edge/session.py)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.errors_pb2 import Error
-from switchboard.v3.frames_pb2 import ClientFrame, DeviceHello, HomeRequest, Mutation, ServerFrame
+from switchboard.v3.frames_pb2 import (
+    ClientFrame,
+    DeviceHello,
+    HomeRequest,
+    Mutation,
+    ServerFrame,
+    StreamEnd,
+)
 from switchboard.v3.router_pb2 import ConverseInput, ConverseOutput, ConverseStart
 
 # Inputs.
@@ -105,16 +113,34 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The router ended the request: let its stream run out."""
+    """The router ended the request: let its stream run out. `end`: for who counts."""
 
     request_id: str
+    end: StreamEnd = field(default_factory=StreamEnd, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """The request ended without the router: break its stream off."""
+    """The request ended without the router: break its stream off. `end`: for who counts."""
 
     request_id: str
+    end: StreamEnd = field(default_factory=StreamEnd, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request was answered with its end at once: nothing is done, but counted."""
+
+    surface: Surface.ValueType
+    end: StreamEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A device came back and named requests: so many go on, so many are lost."""
+
+    resumed: int
+    lost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,4 +158,4 @@ class Collected:
     frame: ServerFrame
 
 
-Effect = Open | Tell | Finish | Drop | FanOut | Collected
+Effect = Open | Tell | Finish | Drop | Refused | Resumed | FanOut | Collected

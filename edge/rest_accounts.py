@@ -11,6 +11,7 @@ from aiohttp import web
 from edge.auth import Identity
 from edge.events import Stopped
 from edge.web import CALL_S, EDGE, Edge, body, identity, reply, text_of
+from runtime import tracing
 from runtime.errors import SwitchboardError
 from switchboard.v3.accounts_pb2 import (
     AccountServiceDeleteRequest,
@@ -30,7 +31,7 @@ async def register(request: web.Request) -> web.Response:
     """Makes an account: 201, signed in."""
     edge, sent = request.app[EDGE], await body(request)
     asked = RegisterRequest(email=text_of(sent, "email"), password=text_of(sent, "password"))
-    response = await edge.accounts.Register(asked, timeout=CALL_S)
+    response = await edge.accounts.Register(asked, timeout=CALL_S, metadata=tracing.carried())
     return reply(_signed_in(edge, response.session), 201)
 
 
@@ -39,7 +40,7 @@ async def login(request: web.Request) -> web.Response:
     """Signs in."""
     edge, sent = request.app[EDGE], await body(request)
     asked = AuthenticateRequest(email=text_of(sent, "email"), password=text_of(sent, "password"))
-    response = await edge.accounts.Authenticate(asked, timeout=CALL_S)
+    response = await edge.accounts.Authenticate(asked, timeout=CALL_S, metadata=tracing.carried())
     return reply(_signed_in(edge, response.session))
 
 
@@ -48,7 +49,7 @@ async def refresh(request: web.Request) -> web.Response:
     """Changes a refresh token for new tokens."""
     edge, sent = request.app[EDGE], await body(request)
     asked = RefreshRequest(refresh_token=text_of(sent, "refresh_token"))
-    response = await edge.accounts.Refresh(asked, timeout=CALL_S)
+    response = await edge.accounts.Refresh(asked, timeout=CALL_S, metadata=tracing.carried())
     return reply(_signed_in(edge, response.session))
 
 
@@ -57,7 +58,7 @@ async def logout(request: web.Request) -> web.Response:
     """Revokes the family of a refresh token, and closes its sockets."""
     edge, sent = request.app[EDGE], await body(request)
     asked = RevokeRequest(refresh_token=text_of(sent, "refresh_token"))
-    revoked = await edge.accounts.Revoke(asked, timeout=CALL_S)
+    revoked = await edge.accounts.Revoke(asked, timeout=CALL_S, metadata=tracing.carried())
     if revoked.family_id:
         edge.tokens.revoke(revoked.family_id)
         for device in edge.devices.of(revoked.user_id):
@@ -72,7 +73,7 @@ async def delete(request: web.Request) -> web.Response:
     edge, who = request.app[EDGE], identity(request)
     sent = await body(request)
     asked = AccountServiceDeleteRequest(user_id=who.user_id, password=text_of(sent, "password"))
-    await edge.accounts.Delete(asked, timeout=CALL_S)
+    await edge.accounts.Delete(asked, timeout=CALL_S, metadata=tracing.carried())
     _expel(edge, who)
     return web.Response(status=204)
 

@@ -12,6 +12,7 @@ from edge import codec
 from edge.limits import check_request
 from edge.mapping import to_json
 from edge.web import CALL_S, EDGE, body, identity, reply
+from runtime import tracing
 from runtime.errors import SwitchboardError
 from switchboard.v3.frames_pb2 import ClientFrame, EndStatus, ServerFrame, StreamEnd
 from switchboard.v3.router_pb2 import RouterServiceListToolsRequest
@@ -70,7 +71,9 @@ async def tools(request: web.Request) -> web.Response:
     """The catalogue of tools."""
     edge = request.app[EDGE]
     identity(request)
-    found = await edge.router.ListTools(RouterServiceListToolsRequest(), timeout=CALL_S)
+    found = await edge.router.ListTools(
+        RouterServiceListToolsRequest(), timeout=CALL_S, metadata=tracing.carried()
+    )
     return reply(
         {
             "tools": [

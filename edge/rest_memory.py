@@ -7,6 +7,7 @@ from aiohttp import web
 
 from edge.mapping import InvalidFrame
 from edge.web import CALL_S, EDGE, body, identity, reply, text_of
+from runtime import tracing
 from switchboard.v3.memory_pb2 import (
     DeleteCoreRequest,
     DeleteRequest,
@@ -36,7 +37,9 @@ EXPORT_S: Final = 300.0
 async def preferences(request: web.Request) -> web.Response:
     """The user's preferences, in order of key."""
     asked = GetCoreRequest(user_id=identity(request).user_id)
-    found = await request.app[EDGE].memory.GetCore(asked, timeout=CALL_S)
+    found = await request.app[EDGE].memory.GetCore(
+        asked, timeout=CALL_S, metadata=tracing.carried()
+    )
     return reply({"items": [_item(item) for item in found.items]})
 
 
@@ -49,7 +52,9 @@ async def set_preference(request: web.Request) -> web.Response:
         key=request.match_info["key"],
         value=text_of(await body(request), "value"),
     )
-    response = await request.app[EDGE].memory.UpdateCore(asked, timeout=CALL_S)
+    response = await request.app[EDGE].memory.UpdateCore(
+        asked, timeout=CALL_S, metadata=tracing.carried()
+    )
     return reply(_item(response.item))
 
 
@@ -57,7 +62,7 @@ async def set_preference(request: web.Request) -> web.Response:
 async def delete_preference(request: web.Request) -> web.Response:
     """Removes a preference."""
     asked = DeleteCoreRequest(user_id=identity(request).user_id, key=request.match_info["key"])
-    await request.app[EDGE].memory.DeleteCore(asked, timeout=CALL_S)
+    await request.app[EDGE].memory.DeleteCore(asked, timeout=CALL_S, metadata=tracing.carried())
     return web.Response(status=204)
 
 
@@ -69,12 +74,12 @@ async def remembered(request: web.Request) -> web.Response:
     limit, memory = _limit(query.get("limit", "0")), request.app[EDGE].memory
     if text := query.get("query"):
         asked = SearchRequest(user_id=user_id, query=text, tier=tier, limit=limit)
-        found = await memory.Search(asked, timeout=CALL_S)
+        found = await memory.Search(asked, timeout=CALL_S, metadata=tracing.carried())
         return reply(
             {"items": [_item(item) for item in found.items], "degraded": list(found.degraded)}
         )
     page = ListRequest(user_id=user_id, tier=tier, limit=limit, cursor=query.get("cursor", ""))
-    listed = await memory.List(page, timeout=CALL_S)
+    listed = await memory.List(page, timeout=CALL_S, metadata=tracing.carried())
     return reply(
         {"items": [_item(item) for item in listed.items], "next_cursor": listed.next_cursor or None}
     )
@@ -84,7 +89,7 @@ async def remembered(request: web.Request) -> web.Response:
 async def export(request: web.Request) -> web.StreamResponse:
     """All of it, one JSON object a line."""
     asked = ExportRequest(user_id=identity(request).user_id)
-    call = request.app[EDGE].memory.Export(asked, timeout=EXPORT_S)
+    call = request.app[EDGE].memory.Export(asked, timeout=EXPORT_S, metadata=tracing.carried())
     lines = [orjson.dumps(_item(response.item)) + b"\n" async for response in call]
     return web.Response(
         body=b"".join(lines),
@@ -101,7 +106,7 @@ async def forget(request: web.Request) -> web.Response:
         tier=_tier(request.match_info["tier"]),
         id=request.match_info["id"],
     )
-    await request.app[EDGE].memory.Delete(asked, timeout=CALL_S)
+    await request.app[EDGE].memory.Delete(asked, timeout=CALL_S, metadata=tracing.carried())
     return web.Response(status=204)
 
 

@@ -35,6 +35,8 @@ from edge.events import (
     Open,
     Produced,
     Received,
+    Refused,
+    Resumed,
     Say,
     Stopped,
     Tell,
@@ -45,6 +47,7 @@ from edge.outbox import Outbox
 from edge.refusals import REFUSALS, refusal_of
 from edge.start import start_of
 from runtime.errors import SwitchboardError
+from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.errors_pb2 import Error, ErrorCode
 from switchboard.v3.frames_pb2 import (
     Cancel,
@@ -213,6 +216,8 @@ class Session:
             lost=lost,
             protocol=PROTOCOL,
         )
+        if resumed or lost:
+            self._effects.append(Resumed(len(resumed), len(lost)))
         ready.MergeFrom(self._ready)
         self._say(ServerFrame(device_ready=ready))
         for answer in self._answers.values():
@@ -286,6 +291,7 @@ class Session:
             end = StreamEnd(request_id=request_id, seq=1, status=EndStatus.END_STATUS_FAILED)
             end.error.CopyFrom(problem.to_proto())
             self._say(ServerFrame(stream_end=end))
+            self._effects.append(Refused(_surface(asked), end))
             return
         answer = self._accept(request_id, quiet=False, attached=True)
         if isinstance(asked, HomeRequest):
@@ -298,8 +304,9 @@ class Session:
         if not device_connected:
             answer.abandon()
         if problem := self._no_room_for_request(others=1):
-            end = EndStatus.END_STATUS_FAILED
-            self._end(answer, StreamEnd(status=end, error=problem.to_proto()), now)
+            end = StreamEnd(status=EndStatus.END_STATUS_FAILED, error=problem.to_proto())
+            self._effects.append(Refused(_surface(asked), end))
+            self._end(answer, end, now)
             return
         self._open(asked.request_id, asked)
 
@@ -411,7 +418,7 @@ class Session:
     def _frame(self, answer: Answer, frame: ServerFrame, now: float) -> None:
         match frame.WhichOneof("frame"):
             case "stream_end":
-                self._effects.append(Finish(answer.request_id))
+                self._effects.append(Finish(answer.request_id, frame.stream_end))
                 self._end(answer, frame.stream_end, now)
             case "data_request":
                 frame.data_request.request_id = answer.request_id
@@ -454,8 +461,9 @@ class Session:
         self, answer: Answer, status: EndStatus.ValueType, error: Error, now: float
     ) -> None:
         if answer.running:
-            self._effects.append(Drop(answer.request_id))
-            self._end(answer, StreamEnd(status=status, error=error), now)
+            end = StreamEnd(status=status, error=error)
+            self._effects.append(Drop(answer.request_id, end))
+            self._end(answer, end, now)
 
     def _end(self, answer: Answer, end: StreamEnd, now: float) -> None:
         answer.withdraw_calls()
@@ -526,6 +534,10 @@ class Session:
     def _say(self, frame: ServerFrame) -> None:
         if self.connected:
             self._outbox.say(frame)
+
+
+def _surface(asked: HomeRequest | PopupRequest) -> Surface.ValueType:
+    return Surface.SURFACE_HOME if isinstance(asked, HomeRequest) else Surface.SURFACE_POPUP
 
 
 _CANCELLED: Final = SwitchboardError(

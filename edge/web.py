@@ -6,20 +6,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 import orjson
 from aiohttp import web
 
-from edge import codec
+from edge import codec, metrics
 from edge.auth import Identity, Tokens, bearer, unauthenticated
 from edge.devices import Devices
 from edge.mapping import InvalidFrame
 from edge.origins import Origins
 from edge.settings import EdgeSettings
-from runtime import errors
+from runtime import errors, tracing
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 
@@ -35,6 +37,9 @@ CALL_S: Final = 10.0
 
 BODY_S: Final = 30.0
 """How long a body may take to arrive, in seconds."""
+
+_GONE: Final = 499
+"""The status of a call whose caller did not wait, as it is counted."""
 
 _CORS: Final = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
@@ -126,11 +131,25 @@ async def middleware(request: web.Request, handler: Handler) -> web.StreamRespon
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         response: web.StreamResponse = web.Response(status=204, headers=_CORS)
     else:
-        response = await _answer(request, handler)
+        response = await _observed(request, handler)
     if origin is not None and not response.prepared:
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Vary"] = "Origin"
     return response
+
+
+async def _observed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    began, status = perf_counter(), _GONE
+    # Probes come every few seconds and are no traces.
+    of_note = request.path.startswith("/api/")
+    name = f"{request.method} {metrics.route_of(request)}"
+    try:
+        with tracing.span(name, kind=tracing.SERVER) if of_note else nullcontext():
+            response = await _answer(request, handler)
+            status = response.status
+        return response
+    finally:
+        metrics.answered(request, status, began)
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:

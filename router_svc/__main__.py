@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 
-from router_svc import health
+from router_svc import health, metrics
 from router_svc.backlog import Backlog
 from router_svc.conductor import Limits, Services
 from router_svc.intent import Classifier
@@ -41,6 +41,7 @@ async def serving(settings: RouterSettings) -> AsyncIterator[tuple[Server, int]]
         backlog = Backlog(
             memory_stub, timeout_s=settings.store_timeout_s, limit=settings.store_backlog
         )
+        metrics.BACKLOG.set_function(lambda: len(backlog))
         classifier = Classifier(
             client,
             settings.router_model,

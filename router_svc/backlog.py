@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 
+from router_svc import metrics
 from runtime import errors, tracing
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import MemoryStatus
@@ -36,6 +37,7 @@ _FAULTS: Final = 5
 @dataclass(slots=True)
 class _Waiting:
     episode: StoreEpisodeRequest
+    carried: tracing.Metadata
     faults: int = 0
 
 
@@ -63,19 +65,23 @@ class Backlog:
         except grpc.aio.AioRpcError as error:
             if _is_final(error):
                 log.warning("memory refused an exchange: %s", _why(error))
+                metrics.EPISODES.labels("refused").inc()
                 return MemoryStatus.MEMORY_STATUS_OFF
             return self.later(episode)
         except asyncio.CancelledError:
             self.later(episode)
             raise
+        metrics.EPISODES.labels("stored").inc()
         return MemoryStatus.MEMORY_STATUS_STORED
 
     def later(self, episode: StoreEpisodeRequest) -> MemoryStatus.ValueType:
         """Leaves an exchange to the background; off where too many wait already."""
         if len(self._waiting) >= self._limit:
             log.warning("an exchange is not kept: %d wait for memory already", self._limit)
+            metrics.EPISODES.labels("dropped").inc()
             return MemoryStatus.MEMORY_STATUS_OFF
-        self._waiting.append(_Waiting(episode))
+        self._waiting.append(_Waiting(episode, tracing.carried()))
+        metrics.EPISODES.labels("deferred").inc()
         self._arrived.set()
         self._empty.clear()
         return MemoryStatus.MEMORY_STATUS_DEFERRED
@@ -105,11 +111,16 @@ class Backlog:
         """Whether the first in the queue is done with: kept, or given up."""
         waiting = self._waiting[0]
         try:
-            await self._memory.StoreEpisode(waiting.episode, timeout=_ATTEMPT_S)
+            await self._memory.StoreEpisode(
+                waiting.episode, timeout=_ATTEMPT_S, metadata=waiting.carried
+            )
         except grpc.aio.AioRpcError as error:
             if not self._gives_up(waiting, error):
                 return False
             log.warning("memory refused an exchange: %s", _why(error))
+            metrics.EPISODES.labels("refused").inc()
+        else:
+            metrics.EPISODES.labels("late").inc()
         self._waiting.popleft()
         if not self._waiting:
             self._arrived.clear()

@@ -11,10 +11,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Final, assert_never
 
 import grpc
 
+from router_svc import metrics
 from router_svc.backlog import Backlog
 from router_svc.events import (
     AgentActivity,
@@ -165,6 +167,7 @@ class Conductor:
     def _do(self, command: Command) -> None:
         match command:
             case Emit(output):
+                metrics.ended(output.frame)
                 self.outputs.put_now(output)
             case SendFormatter(given):
                 if self._formatter is not None:
@@ -253,12 +256,14 @@ class Conductor:
         with tracing.span("classify_intent"):
             verdict = await self._services.classifier.classify_intent(self._question)
         log.info("routed to %s (%s)", verdict.agent, verdict.reason)
+        metrics.routed(verdict)
         self._feed(Routed(verdict))
 
     async def _recall(self) -> None:
         request = EnrichContextRequest(user_id=self._start.user_id, message=self._start.message)
         if self._start.HasField("timezone"):
             request.timezone = self._start.timezone
+        started = perf_counter()
         try:
             context = await self._services.memory.EnrichContext(
                 request,
@@ -267,8 +272,10 @@ class Conductor:
             )
         except grpc.aio.AioRpcError as error:
             log.warning("memory is left out: %s", error.code().name.lower())
+            metrics.RECALL_SECONDS.labels("left_out").observe(perf_counter() - started)
             self._feed(Recalled(None))
         else:
+            metrics.RECALL_SECONDS.labels("recalled").observe(perf_counter() - started)
             self._feed(Recalled(tuple(context.items)))
 
     def _store(self, episode: StoreEpisodeRequest, *, wait: bool) -> None:

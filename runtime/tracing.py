@@ -26,6 +26,13 @@ CLIENT: Final = SpanKind.CLIENT
 """The kind of a span that waits for somebody outside: a model, a database, a device."""
 
 
+SERVER: Final = SpanKind.SERVER
+"""The kind of a span that serves a call from outside the process."""
+
+NONE: Final[Span] = trace.INVALID_SPAN
+"""A span that is none: what is set on it goes nowhere."""
+
+
 def configure(settings: Settings, service: str) -> None:
     """Sends this process's spans to the collector that the settings name, if any."""
     global _on  # noqa: PLW0603 - set once, at start
@@ -48,7 +55,7 @@ def span(
 ) -> Iterator[Span]:
     """A step of the current trace. Attributes hold ids and counts, never text."""
     if not _on:
-        yield trace.INVALID_SPAN
+        yield NONE
         return
     # What an exception says may be a user's or a provider's: only its kind is kept.
     with _tracer.start_as_current_span(
@@ -79,13 +86,13 @@ def _kind(error: Exception) -> str:
 def serving(name: str, metadata: Iterable[tuple[str, str | bytes]] | None) -> Iterator[Span]:
     """The span of a call that is served; goes on with the caller's trace."""
     if not _on:
-        yield trace.INVALID_SPAN
+        yield NONE
         return
     carrier = {key: value for key, value in metadata or () if isinstance(value, str)}
     token = context.attach(propagate.extract(carrier))
     try:
         with _tracer.start_as_current_span(
-            name, kind=SpanKind.SERVER, record_exception=False, set_status_on_exception=False
+            name, kind=SERVER, record_exception=False, set_status_on_exception=False
         ) as made:
             yield made
     finally:
