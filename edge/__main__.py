@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import signal
+from ipaddress import ip_address
 
 from aiohttp import web
 
-from edge import app
+from edge import app, tls
 from edge.settings import EdgeSettings
 from runtime import observe
 from runtime.settings import load
@@ -16,10 +17,21 @@ log = logging.getLogger("edge")
 
 async def serve(settings: EdgeSettings) -> int:
     """Listens, serves, drains. Returns the exit status."""
+    try:
+        context = tls.context(settings)
+    except OSError as error:
+        log.error("EDGE_TLS_CERT_FILE and EDGE_TLS_KEY_FILE cannot be used: %s", _why(error))
+        return 2
     application = app.make(settings)
-    runner = web.AppRunner(application, handle_signals=False, access_log=None, shutdown_timeout=3)
+    runner = web.AppRunner(
+        application,
+        handle_signals=False,
+        access_log=None,
+        shutdown_timeout=3,
+        keepalive_timeout=settings.http_idle_s,
+    )
     await runner.setup()
-    site = web.TCPSite(runner, settings.edge_host, settings.edge_port)
+    site = web.TCPSite(runner, settings.edge_host, settings.edge_port, ssl_context=context)
     try:
         await site.start()
     except OSError:
@@ -32,12 +44,25 @@ async def serve(settings: EdgeSettings) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     port = runner.addresses[0][1]
     log.info("edge listens on %s port %d", settings.edge_host, port)
+    if context is None and not _is_loopback(settings.edge_host):
+        log.warning("edge speaks in the clear beyond this machine: a proxy must add TLS")
     await stopping.wait()
     log.info("edge is draining")
     await site.stop()
     await app.drain(application)
     await runner.cleanup()
     return 0
+
+
+def _why(error: OSError) -> str:
+    return getattr(error, "reason", None) or type(error).__name__
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def main() -> int:

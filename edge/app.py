@@ -11,13 +11,16 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from edge import rest_accounts, rest_chat, rest_memory
+from edge.addresses import Proxies
 from edge.auth import Tokens, bearer
-from edge.connection import Connection, websocket
+from edge.connection import Connection
 from edge.devices import Devices, Surroundings
 from edge.events import Draining, Stopped
 from edge.origins import Origins
+from edge.rates import Buckets, Rate
 from edge.settings import SERVER_VERSION, EdgeSettings
-from edge.web import EDGE, Edge, middleware, reply
+from edge.web import EDGE, Edge, address, middleware, reply
+from edge.websocket import WebSocket
 from runtime.channels import dial
 from runtime.errors import SwitchboardError
 from switchboard.v3.accounts_pb2_grpc import AccountServiceStub
@@ -60,6 +63,7 @@ def make(settings: EdgeSettings) -> web.Application:
         ready=ready,
         # The router keeps the deadline; a little more, so that its own word comes first.
         deadline_s=settings.request_deadline_s + 30,
+        requests=Buckets(Rate.per_minute(settings.requests_per_minute)),
     )
     app = web.Application(middlewares=[middleware], client_max_size=settings.limits.max_frame_bytes)
     app[EDGE] = Edge(
@@ -67,6 +71,9 @@ def make(settings: EdgeSettings) -> web.Application:
         tokens=Tokens(settings.signing_keys, settings.access_token_s),
         origins=Origins(settings.allowed_origins),
         devices=Devices(around, settings.max_sockets_per_user),
+        proxies=Proxies(settings.trusted_proxies, settings.forwarded_header),
+        hellos=Buckets(Rate.per_minute(settings.hellos_per_minute)),
+        sign_ins=Buckets(Rate.per_minute(settings.sign_ins_per_minute)),
         router=router,
         accounts=AccountServiceStub(memory_channel),
         memory=MemoryServiceStub(memory_channel),
@@ -86,9 +93,10 @@ def make(settings: EdgeSettings) -> web.Application:
 async def device_socket(request: web.Request) -> web.StreamResponse:
     """The device's socket (PROTOCOL §1)."""
     edge = request.app[EDGE]
+    edge.hellos.spend(address(request), asyncio.get_running_loop().time())
     token = bearer(request.headers.get("Authorization"))
     who = None if token is None else edge.tokens.check(token)
-    ws = websocket(edge.settings)
+    ws = WebSocket(edge.settings)
     await ws.prepare(request)
     if not edge.origins.allow(request.headers.get("Origin"), request.host):
         await ws.close(code=CloseCode.CLOSE_CODE_ORIGIN_NOT_ALLOWED)

@@ -8,9 +8,11 @@ waits there, unnumbered, and nowhere else.
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType
+from aiohttp.http import WSMessageTextBytes
 
 from edge import codec, metrics
 from edge.auth import Identity, Tokens
@@ -18,8 +20,10 @@ from edge.devices import Device, Devices
 from edge.events import Received, Say
 from edge.limits import check_hello
 from edge.mapping import InvalidFrame
+from edge.rates import Bucket, Rate, too_fast
 from edge.refusals import REFUSALS, ref_of, refusal
 from edge.settings import EdgeSettings
+from edge.websocket import CLOSE_S, WebSocket
 from runtime import logs
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import CloseCode, ErrorCode, FrameRef
@@ -30,25 +34,19 @@ log = logging.getLogger(__name__)
 BATCH_BYTES: Final = 64 * 1024
 """About so much is handed to the transport at once: what a stall is measured on."""
 
-CLOSE_S: Final = 5.0
-"""How long a peer may take to answer a close."""
-
 FLUSH_S: Final = 1.0
 """How long what is decided may still be sent before a close, in seconds."""
 
-Socket = web.WebSocketResponse[bool]
+Message = WSMessage | WSMessageTextBytes
 
+FRAME_BYTES: Final = 16 * 1024
+"""A frame counts as one for each so many bytes of it."""
 
-def websocket(settings: EdgeSettings) -> Socket:
-    """The socket, not opened yet. Text comes as bytes: orjson checks its UTF-8 itself."""
-    return web.WebSocketResponse(
-        timeout=CLOSE_S,
-        heartbeat=settings.heartbeat_s,
-        compress=False,
-        # aiohttp's bound is the first size that is too much.
-        max_msg_size=settings.limits.max_frame_bytes + 1,
-        decode_text=False,
-    )
+FRAME_BURST_S: Final = 10
+"""The frames of so many seconds may come at once."""
+
+PATIENCE: Final = Rate(burst=100, per_s=1)
+"""So many frames that come too fast are answered by an error; then the socket is closed."""
 
 
 class Connection:
@@ -56,7 +54,7 @@ class Connection:
 
     def __init__(
         self,
-        ws: Socket,
+        ws: WebSocket,
         *,
         settings: EdgeSettings,
         tokens: Tokens,
@@ -77,6 +75,10 @@ class Connection:
         self._stopped = asyncio.Event()
         self._expiry: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        frames = settings.frames_per_second
+        self._frames = Bucket(Rate(frames * FRAME_BURST_S, frames), self._loop.time())
+        self._patience = Bucket(PATIENCE, self._loop.time())
 
     def __repr__(self) -> str:
         return f"Connection({self._hello.device_id!r}, close={self._code}, {self._device!r})"
@@ -116,7 +118,7 @@ class Connection:
     async def _open(self) -> bool:
         try:
             async with asyncio.timeout(self._settings.hello_timeout_s):
-                message = await self._ws.receive()
+                message = await self._receive()
         except TimeoutError:
             self.stop(CloseCode.CLOSE_CODE_HELLO_TIMEOUT)
             return False
@@ -161,9 +163,7 @@ class Connection:
         if self._expiry is not None:
             self._expiry.cancel()
         left = self._tokens.left(identity) + self._settings.token_grace_s
-        self._expiry = asyncio.get_running_loop().call_later(
-            left, self.stop, CloseCode.CLOSE_CODE_UNAUTHENTICATED
-        )
+        self._expiry = self._loop.call_later(left, self.stop, CloseCode.CLOSE_CODE_UNAUTHENTICATED)
 
     # The talk.
 
@@ -187,11 +187,12 @@ class Connection:
 
     async def _read(self, device: Device) -> None:
         while True:
-            message = await self._ws.receive()
+            message = await self._receive()
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 return
             device.touch()
             try:
+                self._spend(len(message.data))
                 frame = self._decode(message)
                 if frame.HasField("device_hello"):
                     self._again(device, frame)
@@ -199,6 +200,28 @@ class Connection:
                     device.feed(Received(frame))
             except REFUSALS as error:
                 device.feed(Say(refusal(error, ref_of(message.data))))
+
+    async def _receive(self) -> Message:
+        """The next message, or what stands for the socket's end."""
+        while True:
+            message = await self._ws.receive()
+            if message.type not in (WSMsgType.PING, WSMsgType.PONG):
+                return message
+            # A ping too many is not answered.
+            with suppress(SwitchboardError):
+                self._spend(len(message.data))
+                if message.type is WSMsgType.PING:
+                    await self._ws.pong(message.data)
+            if self._code is not None:
+                return WSMessage(WSMsgType.CLOSING, None, None)
+
+    def _spend(self, size: int) -> None:
+        """Counts a frame. Raises SwitchboardError (rate_limited); in the end, closes."""
+        now = self._loop.time()
+        if wait := self._frames.take(now, 1 + size // FRAME_BYTES):
+            if self._patience.take(now):
+                self.stop(CloseCode.CLOSE_CODE_RATE_LIMITED)
+            raise too_fast(wait)
 
     def _decode(self, message: Any) -> ClientFrame:
         if message.type is WSMsgType.BINARY:
@@ -219,13 +242,12 @@ class Connection:
         device.feed(Received(frame))
 
     async def _write(self, device: Device) -> None:
-        loop = asyncio.get_running_loop()
         try:
             while True:
                 await self._output.wait()
                 frames = device.take(BATCH_BYTES) if device.socket is self else []
                 if frames:
-                    stall = loop.call_later(
+                    stall = self._loop.call_later(
                         self._settings.stall_s, self.stop, CloseCode.CLOSE_CODE_SLOW_CONSUMER
                     )
                     await self._send(frames)

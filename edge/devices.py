@@ -35,6 +35,7 @@ from edge.events import (
     Tick,
 )
 from edge.limits import Limits
+from edge.rates import Buckets
 from edge.session import Session
 from runtime import logs
 from runtime.errors import SwitchboardError
@@ -74,6 +75,7 @@ class Surroundings:
     limits: Limits
     ready: DeviceReady
     deadline_s: float
+    requests: Buckets
 
 
 class Device:
@@ -101,6 +103,7 @@ class Device:
             limits=around.limits,
             ready=around.ready,
             claimed=user.claimed,
+            pace=lambda now: around.requests.take(user.user_id, now),
             new_id=lambda: str(uuid4()),
         )
 
@@ -286,6 +289,10 @@ class Devices:
             device = self._new(user, hello.device_id, hello.device_id)
         device.attach(socket, hello)
         return device
+
+    def spend(self, user_id: str) -> None:
+        """Counts a request beside the sockets. Raises SwitchboardError (rate_limited)."""
+        self._around.requests.spend(user_id, asyncio.get_running_loop().time())
 
     def for_chat(self, user_id: str) -> Device:
         """The user's most recently active device; with none connected, a stand-in."""

@@ -4,13 +4,14 @@ memory_svc knows passwords and refresh tokens; the edge signs the access tokens,
 closes the sockets of who logs out.
 """
 
+import asyncio
 from typing import Any, Final
 
 from aiohttp import web
 
 from edge.auth import Identity
 from edge.events import Stopped
-from edge.web import CALL_S, EDGE, Edge, body, identity, reply, text_of
+from edge.web import CALL_S, EDGE, Edge, address, body, identity, reply, text_of
 from runtime import tracing
 from runtime.errors import SwitchboardError
 from switchboard.v3.accounts_pb2 import (
@@ -29,7 +30,7 @@ routes: Final = web.RouteTableDef()
 @routes.post("/api/v1/auth/register")
 async def register(request: web.Request) -> web.Response:
     """Makes an account: 201, signed in."""
-    edge, sent = request.app[EDGE], await body(request)
+    edge, sent = _counted(request), await body(request)
     asked = RegisterRequest(email=text_of(sent, "email"), password=text_of(sent, "password"))
     response = await edge.accounts.Register(asked, timeout=CALL_S, metadata=tracing.carried())
     return reply(_signed_in(edge, response.session), 201)
@@ -38,7 +39,7 @@ async def register(request: web.Request) -> web.Response:
 @routes.post("/api/v1/auth/login")
 async def login(request: web.Request) -> web.Response:
     """Signs in."""
-    edge, sent = request.app[EDGE], await body(request)
+    edge, sent = _counted(request), await body(request)
     asked = AuthenticateRequest(email=text_of(sent, "email"), password=text_of(sent, "password"))
     response = await edge.accounts.Authenticate(asked, timeout=CALL_S, metadata=tracing.carried())
     return reply(_signed_in(edge, response.session))
@@ -47,7 +48,7 @@ async def login(request: web.Request) -> web.Response:
 @routes.post("/api/v1/auth/refresh")
 async def refresh(request: web.Request) -> web.Response:
     """Changes a refresh token for new tokens."""
-    edge, sent = request.app[EDGE], await body(request)
+    edge, sent = _counted(request), await body(request)
     asked = RefreshRequest(refresh_token=text_of(sent, "refresh_token"))
     response = await edge.accounts.Refresh(asked, timeout=CALL_S, metadata=tracing.carried())
     return reply(_signed_in(edge, response.session))
@@ -76,6 +77,13 @@ async def delete(request: web.Request) -> web.Response:
     await edge.accounts.Delete(asked, timeout=CALL_S, metadata=tracing.carried())
     _expel(edge, who)
     return web.Response(status=204)
+
+
+def _counted(request: web.Request) -> Edge:
+    """The edge, for one more try of this address to sign in: each costs a password's hash."""
+    edge = request.app[EDGE]
+    edge.sign_ins.spend(address(request), asyncio.get_running_loop().time())
+    return edge
 
 
 def _expel(edge: Edge, who: Identity) -> None:

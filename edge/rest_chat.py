@@ -46,6 +46,7 @@ async def chat(request: web.Request) -> web.Response:
     sent = {**await body(request), "type": "home_request", "request_id": str(uuid4())}
     asked = codec.frame_of(sent, ClientFrame).home_request
     check_request(asked, edge.settings.limits)
+    edge.devices.spend(who.user_id)
     turn = _Turn(asyncio.get_running_loop().create_future())
     edge.devices.for_chat(who.user_id).ask(asked, turn.collect)
     end = await turn.end

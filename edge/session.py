@@ -44,6 +44,7 @@ from edge.events import (
 )
 from edge.limits import PROTOCOL, Limits, check_mutation, check_request
 from edge.outbox import Outbox
+from edge.rates import too_fast
 from edge.refusals import REFUSALS, refusal_of
 from edge.start import start_of
 from runtime.errors import SwitchboardError
@@ -80,7 +81,8 @@ class Session:
     """What one device asked, and what it is to be told.
 
     `claimed`: request ids of the user that are running or kept, shared by the user's
-    sessions. `ready`: what this server says of itself in `device_ready`.
+    sessions. `ready`: what this server says of itself in `device_ready`. `pace`: counts a
+    request of the user; returns 0, or how many seconds it comes too soon.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Session:
         ready: DeviceReady,
         claimed: set[str],
         new_id: Callable[[], str],
+        pace: Callable[[float], float] = lambda _: 0.0,
     ) -> None:
         self.user_id = user_id
         self.device_id = device_id
@@ -100,6 +103,7 @@ class Session:
         self._ready = ready
         self._claimed = claimed
         self._new_id = new_id
+        self._pace = pace
         self._hello: DeviceHello | None = None  # of the socket of now
         self._draining = False
         self._answers: dict[str, Answer] = {}
@@ -287,6 +291,8 @@ class Session:
             raise SwitchboardError(
                 ErrorCode.ERROR_CODE_DUPLICATE_REQUEST, "This request was made before."
             )
+        if wait := self._pace(now):
+            raise too_fast(wait)
         if problem := self._no_room_for_request():
             end = StreamEnd(request_id=request_id, seq=1, status=EndStatus.END_STATUS_FAILED)
             end.error.CopyFrom(problem.to_proto())

@@ -1,9 +1,10 @@
 """What the edge may be told by its environment."""
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
+from ipaddress import ip_network
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
 
 from edge.limits import Limits
 from runtime.settings import Address, CommaList, Settings
@@ -62,12 +63,71 @@ class EdgeSettings(Settings):
     max_sockets_per_user: int = Field(
         32, gt=0, description="How many sockets a user may have at once."
     )
+    requests_per_minute: float = Field(
+        600,
+        ge=0,
+        description="How many requests a user may make in a minute, over all sockets and REST;"
+        " as many at once. 0: no limit.",
+    )
+    hellos_per_minute: float = Field(
+        1200,
+        ge=0,
+        description="How many sockets an address may open in a minute; as many at once."
+        " 0: no limit.",
+    )
+    sign_ins_per_minute: float = Field(
+        120,
+        ge=0,
+        description="How often an address may register, log in or refresh in a minute; as many"
+        " at once. 0: no limit.",
+    )
+    frames_per_second: float = Field(
+        100,
+        gt=0,
+        description="How many frames of up to 16 KiB a socket may send in a second, larger ones"
+        " counting for more; ten times as many at once.",
+    )
+    trusted_proxies: CommaList = Field(
+        (),
+        description="Networks of the proxies in front, such as 10.0.0.0/8: only theirs is the word"
+        " on where a call comes from.",
+    )
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = Field(
+        "x-forwarded-for",
+        description="The header in which they say so, x-forwarded-for or forwarded; they must"
+        " not pass on a client's own.",
+    )
+    http_idle_s: float = Field(
+        75,
+        gt=0,
+        description="How long a connection may take to send its next request's headers, in"
+        " seconds; longer than a proxy in front keeps one idle.",
+    )
+    edge_tls_cert_file: FilePath | None = Field(
+        None,
+        description="The certificate (chain, PEM) that clients see; with EDGE_TLS_KEY_FILE: HTTPS"
+        " and wss. Renewed files are taken without a restart.",
+    )
+    edge_tls_key_file: FilePath | None = Field(None, description="That certificate's key (PEM).")
     request_deadline_s: float = Field(
         900, gt=0, description="How long a request may take in all, in seconds."
     )
     drain_s: float = Field(
         10, ge=0, description="How long running requests may go on after SIGTERM, in seconds."
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ip_network(network)
+        return networks
+
+    @model_validator(mode="after")
+    def _whole_edge_tls(self) -> Self:
+        if (self.edge_tls_cert_file is None) != (self.edge_tls_key_file is None):
+            raise ValueError("EDGE_TLS_CERT_FILE and EDGE_TLS_KEY_FILE: set both or none")
+        return self
 
     @field_validator("auth_signing_keys")
     @classmethod

@@ -16,10 +16,12 @@ import orjson
 from aiohttp import web
 
 from edge import codec, metrics
+from edge.addresses import Proxies, holder
 from edge.auth import Identity, Tokens, bearer, unauthenticated
 from edge.devices import Devices
 from edge.mapping import InvalidFrame
 from edge.origins import Origins
+from edge.rates import Buckets
 from edge.settings import EdgeSettings
 from runtime import errors, tracing
 from runtime.errors import SwitchboardError
@@ -56,6 +58,9 @@ class Edge:
     tokens: Tokens
     origins: Origins
     devices: Devices
+    proxies: Proxies
+    hellos: Buckets
+    sign_ins: Buckets
     router: RouterServiceAsyncStub
     accounts: AccountServiceAsyncStub
     memory: MemoryServiceAsyncStub
@@ -96,6 +101,17 @@ def identity(request: web.Request) -> Identity:
     if token is None:
         raise unauthenticated()
     return request.app[EDGE].tokens.check(token)
+
+
+def address(request: web.Request) -> str:
+    """Who is counted for this call where users are not: its client's address."""
+    proxies = request.app[EDGE].proxies
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    return holder(
+        proxies.client(
+            peer[0] if isinstance(peer, tuple) else "", request.headers.getall(proxies.header, [])
+        )
+    )
 
 
 async def body(request: web.Request) -> dict[str, Any]:
