@@ -20,6 +20,7 @@ from deploy import env
 
 SERVICES: Final = ("edge", "router_svc", "agent_svc", "memory_svc", "formatter_svc")
 UP_S: Final = 180.0
+LOG: Final = Path("build") / "containers.log"
 
 
 def run(*command: str, seconds: float = 300, **more: Any) -> str:
@@ -140,11 +141,11 @@ class Compose:
         established = {each[2] for each in fields if each[3] == "01"}
         return sum(int(address.partition(":")[2], 16) == port for address in established)
 
-    def logs(self) -> str:
-        return self("logs", "--no-color", "--timestamps")
-
     def down(self) -> None:
-        """Takes everything away, the data too."""
+        """Takes everything away, the data too; what was said is kept in build/containers.log."""
+        if said := self("logs", "--no-color", "--timestamps").partition("\n")[2]:
+            LOG.parent.mkdir(exist_ok=True)
+            LOG.write_text(said)
         self("down", "--volumes", "--remove-orphans", "--timeout=20")
 
     def left_over(self) -> Sequence[str]:

@@ -25,7 +25,4 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
         stack.up()
         yield stack
     finally:
-        log = Path("build") / "containers.log"
-        log.parent.mkdir(exist_ok=True)
-        log.write_text(stack.logs())
         stack.down()

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.containers.compose import Compose
-from tests.support.device import Device
+from tests.support.device import Device, remembered
 
 
 async def test_the_terminal_client_registers_and_converses(stack: Compose, tmp_path: Path) -> None:
@@ -37,6 +37,4 @@ async def test_a_device_gets_text_a_chart_and_its_own_tasks(stack: Compose) -> N
 
 async def test_what_is_said_is_remembered_by_the_database(stack: Compose) -> None:
     async with await Device.open(stack.origin) as device:
-        answer = await device.ask("create a task to water the plants", 60)
-        assert answer.end["status"] == "completed"
-        assert answer.end["memory"] == "stored"
+        await asyncio.wait_for(remembered(device), 60)

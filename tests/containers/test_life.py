@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from tests.containers.compose import Compose, aside, run
-from tests.support.device import Answer, Device
+from tests.support.device import Answer, Device, remembered
 
 QUESTION = "what is overdue?"
 BACK_S = 60.0
@@ -36,6 +36,7 @@ async def works_again(device: Device) -> float:
             return time.monotonic() - start
         assert excusable(answer), answer.end
         assert time.monotonic() - start < BACK_S, answer.end
+        await asyncio.sleep(0.25)
 
 
 async def under_way(device: Device) -> Answer:
@@ -114,38 +115,54 @@ async def test_the_database_restarts_under_a_conversation(stack: Compose) -> Non
         await give_result(device, answer)
         assert fine(await answer.ended(60)), answer.end
         await aside(stack.well, "postgres", "memory_svc")
-
-        async def remembered() -> None:
-            while (await device.ask(QUESTION, 60)).end["memory"] != "stored":
-                pass
-
-        await asyncio.wait_for(remembered(), BACK_S)
+        await asyncio.wait_for(remembered(device), BACK_S)
     async with await Device.open(stack.origin) as another:
         assert fine(await another.ask(QUESTION, 60))
 
 
 class Conversation:
-    """Asks one question after another, and connects again when the edge sends it away."""
+    """Asks one question after another, as a client that follows PROTOCOL §4.
+
+    Where the edge sends it away it comes back, and asks again what had not begun.
+    """
 
     def __init__(self, device: Device) -> None:
         self.device = device
         self.answers: list[Answer] = []
+        self.not_begun: list[Answer] = []
 
     async def go_on(self) -> None:
         while True:
-            if self.device.socket.closed:
+            if self.device.socket.closed or self._sent_away():
                 await self.device.reading()
-                assert self.device.socket.close_code in (1001, 4503)
                 await reconnect(self.device)
-            await self.one()
+            await self._one()
 
-    async def one(self) -> None:
+    def _sent_away(self) -> bool:
+        return any(frame["type"] == "goaway" for frame in self.device.others)
+
+    async def _one(self) -> None:
+        self.device.others.clear()
         try:
             answer = await self.device.home(QUESTION)
-        except ConnectionError:  # the socket closed under the question: nobody has heard it
+        except ConnectionError:  # the socket closed before the question left
             return
         self.answers.append(answer)
-        await answer.ended(60)
+        waiting = [asyncio.create_task(wait) for wait in (answer.ended(60), self.device.reading())]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()
+        if not answer.of("stream_end"):
+            await reconnect(self.device, answer)
+            assert self.device.ready["lost"] == [answer.request_id]
+        lost = not answer.of("stream_end")
+        if lost or (self._sent_away() and not fine(answer) and excusable(answer)):
+            # Refused or lost as the edge went away: it must not have begun.
+            assert not answer.tools, answer.frames
+            self.answers.remove(answer)
+            self.not_begun.append(answer)
 
     async def until_idle(self, going_on: asyncio.Task[None]) -> None:
         """Waits for two more answers, then for a moment between two questions."""
