@@ -6,8 +6,10 @@ something *is* has a slot, (entity, attribute); a newer fact of the same slot su
 The forms that give a slot are few on purpose: a wrong supersession hides what is true.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 import regex
@@ -191,9 +193,10 @@ def usable(entity: Entity) -> bool:
 def _facts(entity: Entity) -> list[Fact]:
     name = f"{entity.kind.capitalize()} {shown(entity)}"
     certain = [
-        (key, value)
+        (key, _plain(key, value))
         for key, value in sorted(entity.attributes.items())
-        if value and not _INSTRUCTS.search(f"{key} {value}")
+        # Ids of other things say nothing to anybody.
+        if value and not key.endswith("Id") and not _INSTRUCTS.search(f"{key} {value}")
     ]
     slot_of = f"{entity.kind}:{entity.id}"
     if not certain:
@@ -202,6 +205,13 @@ def _facts(entity: Entity) -> list[Fact]:
         Fact(_cut(f"{name}: {key} is {value}"), f"{slot_of}|{key}", entity)
         for key, value in certain[:8]
     ]
+
+
+def _plain(key: str, value: str) -> str:
+    """A value as people read it: times are milliseconds in the store of the device."""
+    if key.lower().endswith(("date", "at")) and re.fullmatch(r"[0-9]{11,13}(?:\.0)?", value):
+        return datetime.fromtimestamp(float(value) / 1000, UTC).date().isoformat()
+    return value
 
 
 def shown(entity: Entity) -> str:

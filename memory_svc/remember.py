@@ -72,7 +72,8 @@ class Remember:
         Returns the episode's id, and whether it is new. Raises NOT_FOUND for a user unknown
         or erased, and INVALID_FRAME for ids that are none.
         """
-        _check_id("session", exchange.session_id)
+        if exchange.session_id:
+            _check_id("session", exchange.session_id)
         _check_id("request", exchange.request_id)
         keys = await self._keys.get(user_id)
         if len(exchange.message) + len(exchange.response) > _LONG:
