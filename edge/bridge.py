@@ -66,6 +66,7 @@ class Bridge:
         self._ended = False
         self._counted = metrics.Request(surface)
         self._span = tracing.NONE
+        self._outcome = "unheard"
         self.task = asyncio.create_task(self._run())
 
     def tell(self, said: ConverseInput) -> None:
@@ -96,11 +97,15 @@ class Bridge:
         self._span.set_attributes({"status": status, "code": code, "agent": end.agent})
         if status == "failed":
             tracing.failed(self._span, code)
+        self._outcome = status if status == "completed" else f"{status} ({code})"
 
     async def _run(self) -> None:
         name = f"{self._counted.surface} request"
         with tracing.span(name, kind=tracing.SERVER, request_id=self._request_id) as self._span:
-            await self._converse()
+            try:
+                await self._converse()
+            finally:
+                log.info("a %s ended: %s", name, self._outcome)
 
     async def _converse(self) -> None:
         # The router ends a request at its own deadline; this one is for a router that hangs.

@@ -169,4 +169,4 @@ def _named(query: str) -> str:
     return f"{verb} {found[1]}" if found else verb
 
 
-_TABLE: Final = re.compile(r"\b(?:FROM|INTO|UPDATE)\s+([a-z_]+)\b(?!\s*\()")
+_TABLE: Final = re.compile(r"\b(?:FROM|INTO|UPDATE)\s+([a-z_]+)\b(?!\()")
