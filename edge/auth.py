@@ -87,15 +87,16 @@ class Tokens:
         return identity.expires_at - self._clock()
 
     def revoke(self, id_: str) -> None:
-        """Refuses the tokens of this family, or of this user, from now on."""
+        """Refuses the tokens that this family, or this user, was given until now."""
         now = self._clock()
         self._revoked = {known: until for known, until in self._revoked.items() if until > now}
         self._revoked[id_] = now + self.lifetime_s
 
     def _is_revoked(self, identity: Identity) -> bool:
-        now = self._clock()
+        # A token of a later sign-in holds for longer than those that were revoked.
         return any(
-            self._revoked.get(id_, 0.0) > now for id_ in (identity.user_id, identity.family_id)
+            self._revoked.get(id_, 0.0) >= identity.expires_at
+            for id_ in (identity.user_id, identity.family_id)
         )
 
 

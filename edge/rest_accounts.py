@@ -70,12 +70,17 @@ async def logout(request: web.Request) -> web.Response:
 
 @routes.delete("/api/v1/account")
 async def delete(request: web.Request) -> web.Response:
-    """Erases the user, and ends all that still runs for them."""
-    edge, who = request.app[EDGE], identity(request)
-    sent = await body(request)
-    asked = AccountServiceDeleteRequest(user_id=who.user_id, password=text_of(sent, "password"))
+    """Ends all that runs for the user, then erases them; with a wrong password, nothing."""
+    who = identity(request)
+    edge, sent = _counted(request), await body(request)
+    asked = AccountServiceDeleteRequest(
+        user_id=who.user_id, password=text_of(sent, "password"), check_only=True
+    )
     await edge.accounts.Delete(asked, timeout=CALL_S, metadata=tracing.carried())
     _expel(edge, who)
+    asked.check_only = False
+    await edge.accounts.Delete(asked, timeout=CALL_S, metadata=tracing.carried())
+    _expel(edge, who)  # who signed in again meanwhile
     return web.Response(status=204)
 
 

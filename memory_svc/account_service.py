@@ -49,7 +49,9 @@ class AccountServicer(AccountServiceServicer):
     async def Delete(
         self, request: pb.AccountServiceDeleteRequest, context: Context
     ) -> pb.AccountServiceDeleteResponse:
-        await self._accounts.delete(user_id(request.user_id), request.password)
+        await self._accounts.delete(
+            user_id(request.user_id), request.password, check_only=request.check_only
+        )
         return pb.AccountServiceDeleteResponse()
 
 

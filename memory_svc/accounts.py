@@ -142,14 +142,15 @@ class Accounts:
             await sessions.revoke(db, token.family_id)
         return Session(token.user_id, token.family_id, "")
 
-    async def delete(self, user_id: UUID, password: str) -> None:
+    async def delete(self, user_id: UUID, password: str, *, check_only: bool = False) -> None:
         """Erases the account. Raises UNAUTHENTICATED where the password is wrong."""
         async with self._db.connection() as db:
             login = await users.by_id(db, user_id)
         right = await self._passwords.check(login.password_hash if login else None, password)
         if not right:
             raise _unauthenticated("The password is wrong.")
-        await self._erase(user_id)
+        if not check_only:
+            await self._erase(user_id)
 
     async def _open(self, db: Connection, user_id: UUID) -> Session:
         session = Session(user_id, uuid4(), secrets.token_urlsafe(32))

@@ -181,6 +181,19 @@ async def test_deleting_asks_for_the_password_again(service: Running) -> None:
     await renew(service, session.refresh_token)
 
 
+async def test_whether_an_account_may_be_deleted_can_be_asked_first(service: Running) -> None:
+    session = await register(service)
+    ask = pb.AccountServiceDeleteRequest(
+        user_id=session.user_id, password=PASSWORD, check_only=True
+    )
+    await service.accounts.Delete(ask)
+    await renew(service, session.refresh_token)
+    ask.password = "wrong password"
+    assert (await refused(service.accounts.Delete(ask))).code == (
+        ErrorCode.ERROR_CODE_UNAUTHENTICATED
+    )
+
+
 async def test_a_deleted_account_is_gone_and_its_address_free(service: Running) -> None:
     session = await register(service)
     await service.accounts.Delete(

@@ -9,7 +9,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
-from edge import app
+from edge import app, tls
 from edge.settings import EdgeSettings
 from edge.web import EDGE, Edge
 from tests.support.scripted_router import Behind
@@ -142,12 +142,18 @@ async def edge_stack(**settings: Any) -> AsyncIterator[EdgeStack]:
             "drain_s": 2,
             **settings,
         }
-        application = app.make(EdgeSettings.model_validate(values))
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
+        chosen = EdgeSettings.model_validate(values)
+        application, context = app.make(chosen), tls.context(chosen)
+        runner = web.AppRunner(
+            application,
+            access_log=None,
+            shutdown_timeout=1,
+            keepalive_timeout=chosen.http_idle_s,
+        )
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port = runner.addresses[0][1]
-        stack = EdgeStack(f"http://127.0.0.1:{port}", application[EDGE], application, behind)
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        scheme, port = "https" if context else "http", runner.addresses[0][1]
+        stack = EdgeStack(f"{scheme}://127.0.0.1:{port}", application[EDGE], application, behind)
         try:
             yield stack
         finally:

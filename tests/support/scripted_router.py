@@ -262,6 +262,7 @@ class ScriptedAccounts(accounts_pb2_grpc.AccountServiceServicer):
     def __init__(self) -> None:
         self.users: dict[str, tuple[str, str]] = {}
         self.families: dict[str, str] = {}
+        self.asked: list[accounts.AccountServiceDeleteRequest] = []
 
     async def Register(self, request: Any, context: Any) -> accounts.RegisterResponse:
         if request.email in self.users:
@@ -291,7 +292,9 @@ class ScriptedAccounts(accounts_pb2_grpc.AccountServiceServicer):
             if user_id == request.user_id:
                 if password != request.password:
                     raise SwitchboardError(ErrorCode.ERROR_CODE_FORBIDDEN, "Wrong password.")
-                del self.users[email]
+                self.asked.append(request)
+                if not request.check_only:
+                    del self.users[email]
         return accounts.AccountServiceDeleteResponse()
 
     def _session(self, user_id: str, family: str | None = None) -> accounts.Session:

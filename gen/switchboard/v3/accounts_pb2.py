@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dswitchboard/v3/accounts.proto\x12\x0eswitchboard.v3\"D\n\x07Session\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\"2\n\x0fRegisterRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"<\n\x10RegisterResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"6\n\x13\x41uthenticateRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"@\n\x14\x41uthenticateResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"\'\n\x0eRefreshRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\";\n\x0fRefreshResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"&\n\rRevokeRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"4\n\x0eRevokeResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\"@\n\x1b\x41\x63\x63ountServiceDeleteRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"\x1e\n\x1c\x41\x63\x63ountServiceDeleteResponse2\xb4\x03\n\x0e\x41\x63\x63ountService\x12M\n\x08Register\x12\x1f.switchboard.v3.RegisterRequest\x1a .switchboard.v3.RegisterResponse\x12Y\n\x0c\x41uthenticate\x12#.switchboard.v3.AuthenticateRequest\x1a$.switchboard.v3.AuthenticateResponse\x12J\n\x07Refresh\x12\x1e.switchboard.v3.RefreshRequest\x1a\x1f.switchboard.v3.RefreshResponse\x12G\n\x06Revoke\x12\x1d.switchboard.v3.RevokeRequest\x1a\x1e.switchboard.v3.RevokeResponse\x12\x63\n\x06\x44\x65lete\x12+.switchboard.v3.AccountServiceDeleteRequest\x1a,.switchboard.v3.AccountServiceDeleteResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dswitchboard/v3/accounts.proto\x12\x0eswitchboard.v3\"D\n\x07Session\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\"2\n\x0fRegisterRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"<\n\x10RegisterResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"6\n\x13\x41uthenticateRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"@\n\x14\x41uthenticateResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"\'\n\x0eRefreshRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\";\n\x0fRefreshResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"&\n\rRevokeRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"4\n\x0eRevokeResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\"T\n\x1b\x41\x63\x63ountServiceDeleteRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x12\n\ncheck_only\x18\x03 \x01(\x08\"\x1e\n\x1c\x41\x63\x63ountServiceDeleteResponse2\xb4\x03\n\x0e\x41\x63\x63ountService\x12M\n\x08Register\x12\x1f.switchboard.v3.RegisterRequest\x1a .switchboard.v3.RegisterResponse\x12Y\n\x0c\x41uthenticate\x12#.switchboard.v3.AuthenticateRequest\x1a$.switchboard.v3.AuthenticateResponse\x12J\n\x07Refresh\x12\x1e.switchboard.v3.RefreshRequest\x1a\x1f.switchboard.v3.RefreshResponse\x12G\n\x06Revoke\x12\x1d.switchboard.v3.RevokeRequest\x1a\x1e.switchboard.v3.RevokeResponse\x12\x63\n\x06\x44\x65lete\x12+.switchboard.v3.AccountServiceDeleteRequest\x1a,.switchboard.v3.AccountServiceDeleteResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,9 +50,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKERESPONSE']._serialized_start=497
   _globals['_REVOKERESPONSE']._serialized_end=549
   _globals['_ACCOUNTSERVICEDELETEREQUEST']._serialized_start=551
-  _globals['_ACCOUNTSERVICEDELETEREQUEST']._serialized_end=615
-  _globals['_ACCOUNTSERVICEDELETERESPONSE']._serialized_start=617
-  _globals['_ACCOUNTSERVICEDELETERESPONSE']._serialized_end=647
-  _globals['_ACCOUNTSERVICE']._serialized_start=650
-  _globals['_ACCOUNTSERVICE']._serialized_end=1086
+  _globals['_ACCOUNTSERVICEDELETEREQUEST']._serialized_end=635
+  _globals['_ACCOUNTSERVICEDELETERESPONSE']._serialized_start=637
+  _globals['_ACCOUNTSERVICEDELETERESPONSE']._serialized_end=667
+  _globals['_ACCOUNTSERVICE']._serialized_start=670
+  _globals['_ACCOUNTSERVICE']._serialized_end=1106
 # @@protoc_insertion_point(module_scope)

@@ -248,19 +248,23 @@ class AccountServiceDeleteRequest(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
+    CHECK_ONLY_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The user."""
     password: _builtins.str
     """The password, asked again."""
+    check_only: _builtins.bool
+    """Erase nothing yet: the caller has something to end first, and asks whether it may."""
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
         password: _builtins.str = ...,
+        check_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["password", b"password", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check_only", b"check_only", "password", b"password", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -268,7 +272,7 @@ Global___AccountServiceDeleteRequest: _TypeAlias = AccountServiceDeleteRequest  
 
 @_typing.final
 class AccountServiceDeleteResponse(_message.Message):
-    """The account is erased."""
+    """The account is erased, or may be."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -86,6 +86,14 @@ def test_revoked(revoked: str) -> None:
     assert tokens.check(other).user_id == "u2"
 
 
+def test_a_later_sign_in_is_not_revoked() -> None:
+    clock = Clock()
+    tokens = Tokens([NEW], 900, clock)
+    tokens.revoke("u")
+    clock.now += 1
+    assert tokens.check(tokens.issue("u", "f2")).user_id == "u"
+
+
 def test_bearer() -> None:
     assert bearer(None) is None
     assert bearer("Bearer abc") == bearer("bearer  abc ") == "abc"

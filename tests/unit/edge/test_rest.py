@@ -80,9 +80,14 @@ async def test_a_deleted_account_s_requests_and_sockets_end(stack: EdgeStack) ->
     wrong = {"password": "guess"}
     status, _ = await stack.call("DELETE", "/api/v1/account", json=wrong, headers=bearer(session))
     assert status == 403
+    await socket.send("ping")
+    await socket.expect("pong")
     status, _ = await stack.call("DELETE", "/api/v1/account", json=SAM, headers=bearer(session))
     assert status == 204
+    end = await socket.expect("stream_end", status="failed")
+    assert end["error"]["code"] == "cancelled"
     assert await socket.closed() == 4401
+    assert [asked.check_only for asked in stack.behind.accounts.asked] == [True, False]
     async with asyncio.timeout(5):
         await (await stack.behind.router.turn()).lost.wait()
     status, _ = await stack.call("GET", "/api/v1/tools", headers=bearer(session))
