@@ -1,0 +1,313 @@
+"""The Helm chart: what it makes of the default, minimal and large values."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from typing import Any, Final
+
+import kubernetes_validate
+import pytest
+from helm_python.chart import lint
+from helm_python.errors import HelmError
+
+from agent_svc.settings import AgentSettings
+from edge.settings import EdgeSettings
+from formatter_svc.settings import FormatterSettings
+from memory_svc.settings import DatabaseSettings, MemorySettings
+from router_svc.settings import RouterSettings
+from runtime.settings import Settings
+from tests.support.chart import CHART, Object, container, of, render, settings, values
+
+KEYS: Final = {
+    "databaseUrl": "postgresql://u:p@db:5432/switchboard",
+    "masterKeys": "k" * 43 + "=",
+    "authSigningKeys": "s" * 40,
+}
+SETS: Final[dict[str, Object]] = {
+    "default": values(""),
+    "minimal": values("minimal") | {"secrets": {"create": True, **KEYS}},
+    "large": values("large"),
+}
+SETTINGS: Final[dict[str, type[Settings]]] = {
+    "edge": EdgeSettings,
+    "router": RouterSettings,
+    "agent": AgentSettings,
+    "memory": MemorySettings,
+    "formatter": FormatterSettings,
+    "migrate": DatabaseSettings,
+}
+# ARCHITECTURE: who calls whom.
+CALLERS: Final = {
+    "router": {"edge"},
+    "agent": {"router"},
+    "memory": {"edge", "router", "agent"},
+    "formatter": {"router"},
+}
+PORTS: Final = {"edge": 8080, "router": 50051, "agent": 50052, "memory": 50053, "formatter": 50054}
+
+
+rendered = functools.cache(lambda name: render(SETS[name]))
+
+
+@pytest.fixture(params=SETS)
+def objects(request: pytest.FixtureRequest) -> list[Object]:
+    found: list[Object] = copy.deepcopy(rendered(request.param))
+    return found
+
+
+def component(each: Object) -> str:
+    return str(each["metadata"]["labels"]["app.kubernetes.io/component"])
+
+
+def workloads(objects: list[Object]) -> dict[str, Object]:
+    found = [each for each in objects if each["kind"] in ("Deployment", "Job")]
+    return {component(each): each for each in found}
+
+
+def policies(objects: list[Object]) -> dict[str, Object]:
+    found = of(objects, "NetworkPolicy").values()
+    component = "app.kubernetes.io/component"
+    return {
+        each["metadata"]["labels"][component]: each["spec"]
+        for each in found
+        if component in each["metadata"]["labels"]
+    }
+
+
+def peers(rules: list[Object] | None, port: int) -> set[str]:
+    """The components that rules name for a port."""
+    return {
+        peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+        for rule in rules or []
+        if any(each["port"] == port for each in rule["ports"])
+        for peer in rule.get("from") or rule.get("to") or []
+    }
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_helm_finds_nothing_wrong(name: str) -> None:
+    report = lint(str(CHART), SETS[name], strict=True)
+    grave = [each for each in report["messages"] if each["severity"] > 1]
+    assert not report["errors"] and not grave
+
+
+@pytest.mark.parametrize("version", ["1.27", "1.37"])
+def test_kubernetes_takes_every_object(
+    objects: list[Object], version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Megabytes of schemas are read for every object otherwise.
+    utils = kubernetes_validate.utils
+    monkeypatch.setattr(utils, "schema_contents", functools.cache(utils.schema_contents))
+    for each in objects:
+        if not each["apiVersion"].startswith("cert-manager.io/"):
+            kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_names_are_unique_and_in_the_namespace_of_the_release(objects: list[Object]) -> None:
+    names = [(each["kind"], each["metadata"]["name"]) for each in objects]
+    assert len(names) == len(set(names))
+    assert {each["metadata"]["namespace"] for each in objects} == {"prod"}
+
+
+def test_every_service_is_deployed_with_settings_that_it_has(objects: list[Object]) -> None:
+    found = workloads(objects)
+    assert set(found) == set(SETTINGS)
+    for name, workload in found.items():
+        known = {field.upper() for field in SETTINGS[name].model_fields}
+        known |= {f"{field}_FILE" for field in known}
+        assert set(settings(workload)) <= known, name
+
+
+def test_pods_meet_the_restricted_standard(objects: list[Object]) -> None:
+    for name, workload in workloads(objects).items():
+        pod = workload["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"], name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+        held = container(workload)["securityContext"]
+        assert held["allowPrivilegeEscalation"] is False
+        assert held["readOnlyRootFilesystem"] is True
+        assert held["capabilities"] == {"drop": ["ALL"]}
+        allowed = {"emptyDir", "secret", "persistentVolumeClaim"}
+        assert all(set(each) - {"name"} <= allowed for each in pod["volumes"])
+        assert "memory" in container(workload)["resources"]["limits"]
+
+
+def test_a_secret_is_seen_only_by_who_needs_it(objects: list[Object]) -> None:
+    seen = {
+        name: {
+            item["key"]
+            for volume in workload["spec"]["template"]["spec"]["volumes"]
+            for item in volume.get("secret", {}).get("items", [])
+        }
+        - {"nats-url"}
+        for name, workload in workloads(objects).items()
+    }
+    assert seen == {
+        "edge": {"auth-signing-keys"},
+        "router": {"openai-api-key"},
+        "agent": {"openai-api-key"},
+        "memory": {"database-url", "master-keys", "openai-api-key"},
+        "formatter": set(),
+        "migrate": {"database-url"},
+    }
+
+
+def test_probes_are_native_and_liveness_waits_for_nobody(objects: list[Object]) -> None:
+    for name, workload in workloads(objects).items():
+        if name == "migrate":
+            continue
+        found = container(workload)
+        alive, ready = found["livenessProbe"], found["readinessProbe"]
+        if name == "edge":
+            assert (
+                alive["httpGet"]["path"] == found["startupProbe"]["httpGet"]["path"] == "/healthz"
+            )
+            assert ready["httpGet"]["path"] == "/readyz"
+        else:
+            port = int(settings(workload)["HEALTH_ADDR"].rpartition(":")[2])
+            assert (
+                alive["grpc"] == found["startupProbe"]["grpc"] == {"port": port, "service": "alive"}
+            )
+            assert ready["grpc"] == {"port": port}
+
+
+def test_each_service_is_found_under_the_name_that_others_dial(objects: list[Object]) -> None:
+    services = of(objects, "Service")
+    for name, workload in workloads(objects).items():
+        for key, value in settings(workload).items():
+            if not value.startswith("dns:///"):
+                continue
+            host, _, port = value.removeprefix("dns:///").rpartition(":")
+            dialled = services[host]["spec"]
+            assert dialled["clusterIP"] == "None"
+            assert (
+                dialled["selector"]["app.kubernetes.io/component"]
+                == key.removesuffix("_ADDR").lower()
+            )
+            assert [each["port"] for each in dialled["ports"]] == [int(port)], name
+    for each in services.values():
+        target = container(workloads(objects)[component(each)])
+        named = {port["name"] for port in target["ports"]}
+        assert {port["targetPort"] for port in each["spec"]["ports"]} <= named
+
+
+def test_network_policies_draw_the_arrows_of_the_architecture(objects: list[Object]) -> None:
+    found = policies(objects)
+    for name, callers in CALLERS.items():
+        assert peers(found[name]["ingress"], PORTS[name]) == callers
+        for caller in PORTS:
+            out = peers(found[caller].get("egress"), PORTS[name])
+            assert out == ({name} if caller in callers else set()), (caller, name)
+    (default,) = [
+        each["spec"]
+        for each in of(objects, "NetworkPolicy").values()
+        if "app.kubernetes.io/component" not in each["spec"]["podSelector"]["matchLabels"]
+    ]
+    assert default["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in default
+    assert [port["port"] for rule in default["egress"] for port in rule["ports"]] == [53, 53]
+    database = [name for name, spec in found.items() if _reaches(spec, 5432)]
+    assert sorted(database) == ["memory", "migrate"]
+    assert sorted(name for name, spec in found.items() if _reaches(spec, 443)) == [
+        *("agent", "memory", "router")
+    ]
+
+
+def _reaches(spec: Object, port: int) -> bool:
+    rules = spec.get("egress") or []
+    return any(each["port"] == port for rule in rules for each in rule["ports"])
+
+
+def test_callers_are_named_by_their_certificates(objects: list[Object]) -> None:
+    certificates = of(objects, "Certificate")
+    for name, workload in workloads(objects).items():
+        given = settings(workload)
+        if "TLS_CERT_FILE" not in given or name not in CALLERS:
+            continue
+        callers = set(given["TLS_CALLERS"].split(","))
+        assert callers == {f"chat-switchboard-{caller}" for caller in CALLERS[name]}
+        for caller in callers:
+            assert caller in certificates[caller]["spec"]["dnsNames"]
+
+
+def test_certificates_are_kept_where_pods_look_for_them(objects: list[Object]) -> None:
+    made = {each["spec"]["secretName"] for each in of(objects, "Certificate").values()}
+    looked_for = {
+        volume["secret"]["secretName"]
+        for workload in workloads(objects).values()
+        for volume in workload["spec"]["template"]["spec"]["volumes"]
+        if volume["name"] == "tls"
+    }
+    assert looked_for <= made
+    issuers = set(of(objects, "Issuer"))
+    for each in of(objects, "Certificate").values():
+        issuer = each["spec"]["issuerRef"]
+        assert issuer["kind"] == "ClusterIssuer" or issuer["name"] in issuers
+
+
+def test_the_database_is_brought_up_to_date_before_anything_new_runs(
+    objects: list[Object],
+) -> None:
+    (job,) = of(objects, "Job").values()
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    # What the job needs is there before it, at a first install too.
+    weight = int(job["metadata"]["annotations"]["helm.sh/hook-weight"])
+    needed = [
+        *of(objects, "Secret").values(),
+        of(objects, "NetworkPolicy")["chat-switchboard-migrate"],
+    ]
+    for each in needed:
+        assert int(each["metadata"]["annotations"]["helm.sh/hook-weight"]) < weight
+    assert "serviceAccountName" not in job["spec"]["template"]["spec"]
+
+
+def test_one_pod_may_always_go_and_never_the_last_two(objects: list[Object]) -> None:
+    guarded = {component(each) for each in of(objects, "PodDisruptionBudget").values()}
+    scaled = {
+        component(each): each["spec"] for each in of(objects, "HorizontalPodAutoscaler").values()
+    }
+    for name, workload in workloads(objects).items():
+        if name == "migrate":
+            continue
+        spec = workload["spec"]
+        assert ("replicas" in spec) != (name in scaled)
+        least = spec.get("replicas") or scaled[name]["minReplicas"]
+        assert (name in guarded) == (least > 1)
+
+
+def test_a_websocket_may_be_quiet_behind_the_ingress() -> None:
+    (ingress,) = of(render(SETS["large"]), "Ingress").values()
+    (rule,) = ingress["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    assert path["backend"]["service"] == {"name": "chat-switchboard-edge", "port": {"name": "http"}}
+    for which in ("read", "send"):
+        name = f"nginx.ingress.kubernetes.io/proxy-{which}-timeout"
+        assert int(ingress["metadata"]["annotations"][name]) >= 3600
+    assert ingress["spec"]["tls"][0]["hosts"] == ["switchboard.example.com"]
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"replicaz": 3}, "replicaz"),
+        ({"edge": {"replicas": "two"}}, "replicas"),
+        ({"tls": {"source": "none"}}, "source"),
+        ({"env": {"lower": "x"}}, "lower"),
+        ({"models": {"baseUrl": "models.example.com"}}, "baseUrl"),
+        ({"secrets": {"existingSecret": ""}}, "existingSecret"),
+        ({"secrets": {"create": True}}, "secrets.databaseUrl"),
+        ({"memory": {"ledger": {"accessMode": "ReadWriteOnce"}}}, "memory.replicas"),
+    ],
+)
+def test_wrong_values_are_refused_by_name(given: dict[str, Any], why: str) -> None:
+    with pytest.raises(HelmError, match=why):
+        render(given)
+
+
+def test_two_releases_share_a_namespace() -> None:
+    one = {(each["kind"], each["metadata"]["name"]) for each in render({}, "one")}
+    two = {(each["kind"], each["metadata"]["name"]) for each in render({}, "two")}
+    assert not one & two
