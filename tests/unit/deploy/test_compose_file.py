@@ -1,0 +1,83 @@
+"""docker-compose.yml, read and not run: `make test-containers` runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from agent_svc.settings import AgentSettings
+from deploy import certs
+from devstack.offline_model.__main__ import OfflineModelSettings
+from edge.settings import EdgeSettings
+from formatter_svc.settings import FormatterSettings
+from memory_svc.settings import DatabaseSettings, MemorySettings
+from router_svc.settings import RouterSettings
+from runtime.settings import Settings
+
+FILE: Final[dict[str, Any]] = yaml.safe_load(Path("docker-compose.yml").read_text())
+SERVICES: Final[dict[str, Any]] = FILE["services"]
+SETTINGS: Final[dict[str, type[Settings]]] = {
+    "edge": EdgeSettings,
+    "router_svc": RouterSettings,
+    "agent_svc": AgentSettings,
+    "memory_svc": MemorySettings,
+    "formatter_svc": FormatterSettings,
+    "migrate": DatabaseSettings,
+    "offline_model": OfflineModelSettings,
+}
+CALLERS: Final = {
+    "router_svc": {"edge"},
+    "agent_svc": {"router_svc"},
+    "memory_svc": {"edge", "router_svc", "agent_svc"},
+    "formatter_svc": {"router_svc"},
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_service_is_given_settings_that_it_has(name: str) -> None:
+    known = {field.upper() for field in SETTINGS[name].model_fields}
+    given = set(SERVICES[name].get("environment", {}))
+    assert given <= known | {f"{field}_FILE" for field in known}
+
+
+def test_every_target_of_the_dockerfile_is_used() -> None:
+    lines = Path("Dockerfile").read_text().splitlines()
+    targets = {line.split()[-1] for line in lines if line.startswith("FROM base AS ")}
+    assert targets == {SERVICES[name]["build"]["target"] for name in SETTINGS}
+
+
+def test_services_accept_the_callers_of_the_architecture_and_no_others() -> None:
+    for name, callers in CALLERS.items():
+        assert set(SERVICES[name]["environment"]["TLS_CALLERS"].split(",")) == callers
+    assert set(certs.SERVICES) == {"edge", *CALLERS}
+
+
+def test_only_the_edge_is_published_and_to_this_machine_alone_by_default() -> None:
+    published = {name: each["ports"] for name, each in SERVICES.items() if "ports" in each}
+    assert published == {"edge": ["${EDGE_BIND:-127.0.0.1}:${EDGE_PORT:-8080}:8080"]}
+
+
+def test_the_database_is_reached_by_those_alone_who_need_it() -> None:
+    assert [name for name, each in SERVICES.items() if "data" in each["networks"]] == [
+        *("memory_svc", "migrate", "postgres")
+    ]
+    assert all(FILE["networks"][name]["internal"] for name in ("services", "data", "bus"))
+
+
+def test_no_secret_stands_in_an_environment() -> None:
+    for name, each in SERVICES.items():
+        for key in each.get("environment", {}):
+            assert key.endswith("_FILE") or not {"KEY", "KEYS", "PASSWORD"} & set(key.split("_")), (
+                name
+            )
+        assert all(secret in FILE["secrets"] for secret in each.get("secrets", []))
+
+
+def test_everything_is_bounded_and_comes_back() -> None:
+    for name, each in SERVICES.items():
+        assert each["mem_limit"], name
+        assert each["restart"] == ("no" if name == "migrate" else "unless-stopped")
+        assert "container_name" not in each, "replicas need names of their own"
