@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import grpc
@@ -17,8 +18,10 @@ from edge.connection import Connection
 from edge.devices import Devices, Surroundings
 from edge.events import Draining, Stopped
 from edge.origins import Origins
+from edge.others import Others
 from edge.rates import Buckets, Rate
 from edge.settings import SERVER_VERSION, EdgeSettings
+from edge.several import Several
 from edge.web import EDGE, Edge, address, middleware, reply
 from edge.websocket import WebSocket
 from runtime.channels import dial
@@ -57,6 +60,7 @@ def make(settings: EdgeSettings) -> web.Application:
     )
     router = RouterServiceStub(router_channel)
     ready = DeviceReady(server_version=SERVER_VERSION, heartbeat_s=round(settings.heartbeat_s))
+    several = Several(settings) if settings.nats_url else None
     around = Surroundings(
         router=router,
         limits=settings.limits,
@@ -64,6 +68,7 @@ def make(settings: EdgeSettings) -> web.Application:
         # The router keeps the deadline; a little more, so that its own word comes first.
         deadline_s=settings.request_deadline_s + 30,
         requests=Buckets(Rate.per_minute(settings.requests_per_minute)),
+        others=several.others if several else Others(),
     )
     app = web.Application(middlewares=[middleware], client_max_size=settings.limits.max_frame_bytes)
     app[EDGE] = Edge(
@@ -86,8 +91,19 @@ def make(settings: EdgeSettings) -> web.Application:
     app.router.add_get("/readyz", readyz)
     for module in (rest_accounts, rest_chat, rest_memory):
         app.add_routes(module.routes)
+    if several:
+        app.cleanup_ctx.append(_beside(several))
     app.on_cleanup.append(_hang_up)
     return app
+
+
+def _beside(several: Several) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def run(app: web.Application) -> AsyncIterator[None]:
+        await several.start(app[EDGE].devices, app[EDGE].tokens)
+        yield
+        await several.stop()
+
+    return run
 
 
 async def device_socket(request: web.Request) -> web.StreamResponse:

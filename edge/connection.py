@@ -21,7 +21,7 @@ from edge.events import Received, Say
 from edge.limits import check_hello
 from edge.mapping import InvalidFrame
 from edge.rates import Bucket, Rate, too_fast
-from edge.refusals import REFUSALS, ref_of, refusal
+from edge.refusals import REFUSALS, duplicate, ref_of, refusal, refusal_of
 from edge.settings import EdgeSettings
 from edge.websocket import CLOSE_S, WebSocket
 from runtime import logs
@@ -133,9 +133,9 @@ class Connection:
             await self._send([refusal(error, FrameRef(type="device_hello"))])
             self.stop(CloseCode.CLOSE_CODE_BAD_HELLO)
             return False
-        return self._welcome(frame.device_hello)
+        return await self._welcome(frame.device_hello)
 
-    def _welcome(self, hello: DeviceHello) -> bool:
+    async def _welcome(self, hello: DeviceHello) -> bool:
         try:
             identity = self._checked(hello)
         except SwitchboardError:
@@ -143,7 +143,8 @@ class Connection:
             return False
         self._identity, self._hello = identity, hello
         self._watch_expiry(identity)
-        self._device = self._devices.attach(identity.user_id, self, hello)
+        relays = await self._devices.elsewhere(identity.user_id, hello)
+        self._device = self._devices.attach(identity.user_id, self, hello, relays)
         if self._device is None:
             self.stop(CloseCode.CLOSE_CODE_RATE_LIMITED)
             return False
@@ -196,10 +197,21 @@ class Connection:
                 frame = self._decode(message)
                 if frame.HasField("device_hello"):
                     self._again(device, frame)
-                else:
+                elif not await self._is_taken(device, frame):
                     device.feed(Received(frame))
             except REFUSALS as error:
                 device.feed(Say(refusal(error, ref_of(message.data))))
+
+    async def _is_taken(self, device: Device, frame: ClientFrame) -> bool:
+        """Whether this asks for a request that another edge runs. Raises SwitchboardError."""
+        kind = frame.WhichOneof("frame") or ""
+        if kind not in ("home_request", "popup_request"):
+            return False
+        request_id = getattr(frame, kind).request_id
+        if request_id and await self._devices.taken(device.user.user_id, request_id):
+            device.feed(Say(refusal_of(duplicate(), kind, getattr(frame, kind))))
+            return True
+        return False
 
     async def _receive(self) -> Message:
         """The next message, or what stands for the socket's end."""

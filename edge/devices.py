@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableSet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, assert_never
+from typing import TYPE_CHECKING, Final, Protocol, assert_never
 from uuid import uuid4
 
 from edge import metrics
 from edge.bridge import Bridge
 from edge.events import (
+    Answered,
     Asked,
     Attached,
     Broken,
@@ -26,22 +27,41 @@ from edge.events import (
     FanOut,
     Finish,
     Input,
+    Leave,
+    Linked,
     Open,
+    Pass,
+    Passed,
     Produced,
+    Received,
     Refused,
+    RelayLost,
     Resumed,
     Say,
+    Seek,
     Tell,
     Tick,
+    Unlink,
+    Unlinked,
 )
 from edge.limits import Limits
+from edge.others import Others
 from edge.rates import Buckets
+from edge.refusals import refusal_of, unknown_call
+from edge.relay import Relay
 from edge.session import Session
 from runtime import logs
 from runtime.errors import SwitchboardError
 from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.errors_pb2 import CloseCode, ErrorCode
-from switchboard.v3.frames_pb2 import DeviceHello, DeviceReady, HomeRequest, Mutation, ServerFrame
+from switchboard.v3.frames_pb2 import (
+    ClientFrame,
+    DeviceHello,
+    DeviceReady,
+    HomeRequest,
+    Mutation,
+    ServerFrame,
+)
 from switchboard.v3.router_pb2 import ConverseStart
 
 if TYPE_CHECKING:
@@ -67,6 +87,22 @@ class Socket(Protocol):
         ...
 
 
+class Reader(Protocol):
+    """What a device needs of the link by which another edge reads one of its requests."""
+
+    def wake(self) -> None:
+        """There is something to send."""
+        ...
+
+    def take_over(self) -> None:
+        """The device reads elsewhere from now on."""
+        ...
+
+
+SOUGHT: Final = 16
+"""For so many results at once the edge that called is looked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What every device of this edge works with."""
@@ -76,6 +112,7 @@ class Surroundings:
     ready: DeviceReady
     deadline_s: float
     requests: Buckets
+    others: Others
 
 
 class Device:
@@ -96,6 +133,9 @@ class Device:
         self._loop = asyncio.get_running_loop()
         self._bridges: dict[str, Bridge] = {}
         self._collectors: dict[str, Callable[[ServerFrame], None]] = {}
+        self._readers: dict[str, Reader] = {}
+        self._relays: dict[str, Relay] = {}
+        self._sought: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self.session = Session(
             user_id=user.user_id,
@@ -105,6 +145,7 @@ class Device:
             claimed=user.claimed,
             pace=lambda now: around.requests.take(user.user_id, now),
             new_id=lambda: str(uuid4()),
+            alone=around.others.alone,
         )
 
     def __repr__(self) -> str:
@@ -116,26 +157,65 @@ class Device:
             self._perform(effect)
         self._look()
 
-    def take(self, budget: int) -> list[ServerFrame]:
-        """What the socket may send now, about `budget` bytes of it."""
-        frames = self.session.take(self._loop.time(), budget)
-        for bridge in self._bridges.values():
-            bridge.look()
+    def aside(self, event: Received) -> list[ServerFrame]:
+        """The same for a frame that came by way of another edge; returns the errors about it."""
+        effects = self.session.feed(event, self._loop.time())
+        for effect in effects:
+            self._perform(effect)
+        self._look()
+        return [effect.frame for effect in effects if isinstance(effect, Answered)]
+
+    def take(self, budget: int, link: str | None = None) -> list[ServerFrame]:
+        """What the socket, or a request's link, may send now, about `budget` bytes of it."""
+        frames = self.session.take(self._loop.time(), budget, link)
+        self._look_for_room()
         return frames
 
-    def attach(self, socket: Socket, hello: DeviceHello) -> None:
-        """A socket takes over; an older one is closed."""
+    def attach(self, socket: Socket, hello: DeviceHello, relays: Mapping[str, Relay]) -> None:
+        """A socket takes over; an older one is closed. `relays`: of what runs elsewhere."""
         if self.socket is not None:
             self.socket.stop(CloseCode.CLOSE_CODE_SUPERSEDED)
         self.socket = socket
         self.touch()
-        self.feed(Attached(hello))
+        self.feed(Attached(hello, relays.keys()))
+        for request_id, relay in relays.items():
+            self._relay(request_id, relay)
+
+    def leave(self) -> None:
+        """The device is connected to another edge: a socket here is superseded."""
+        if self.socket is not None:
+            self.socket.stop(CloseCode.CLOSE_CODE_SUPERSEDED)
+            self.detach(self.socket)
+
+    def link(self, request_id: str, seq: int, features: Collection[str], reader: Reader) -> bool:
+        """Another edge reads a request from now on; False: it cannot be given whole."""
+        self.leave()
+        if older := self._readers.pop(request_id, None):
+            older.take_over()
+            self.feed(Unlinked(request_id))
+        self.feed(Linked(request_id, seq, features))
+        if not self.session.linked(request_id):
+            return False
+        self._readers[request_id] = reader
+        reader.wake()
+        return True
+
+    def unlink(self, request_id: str, reader: Reader) -> None:
+        """This reader is gone; one that took over before stays."""
+        if self._readers.get(request_id) is reader:
+            del self._readers[request_id]
+            self.feed(Unlinked(request_id))
 
     def detach(self, socket: Socket) -> None:
         """This socket is gone; one that took over before stays."""
         if self.socket is socket:
             self.socket = None
             self.feed(Detached())
+
+    @property
+    def idle_s(self) -> float:
+        """How long ago the device did something, in seconds."""
+        return self._loop.time() - self.last_active
 
     def touch(self) -> None:
         """The device did something just now."""
@@ -166,11 +246,59 @@ class Device:
                 metrics.RESUMES.labels("lost").inc(lost)
             case FanOut(mutation):
                 metrics.mutation(mutation)
-                self.user.fan_out(mutation, self)
+                self.user.tell(mutation)
+                self._around.others.changed(self.user.user_id, mutation)
             case Collected(request_id, frame):
                 self._collected(request_id, frame)
+            case Unlink(request_id):
+                if reader := self._readers.pop(request_id, None):
+                    reader.take_over()
+            case Pass(request_id, said):
+                if relay := self._relays.get(request_id):
+                    relay.tell(said)
+            case Leave(request_id):
+                if relay := self._relays.pop(request_id, None):
+                    relay.leave()
+            case Seek(said):
+                self._seek(said)
+            case Answered():
+                pass  # `aside` returns it
             case _:
                 assert_never(effect)
+
+    def _relay(self, request_id: str, relay: Relay) -> None:
+        def over(_: object) -> None:
+            if self._relays.get(request_id) is relay:
+                del self._relays[request_id]
+
+        def heard(event: Passed | RelayLost) -> None:
+            if self._relays.get(request_id) is relay:
+                self.feed(event)
+
+        self._relays[request_id] = relay
+        task = relay.run(heard, lambda: self.session.has_room(request_id))
+        task.add_done_callback(over)
+
+    def _seek(self, result: ClientFrame) -> None:
+        """Finds the edge that made the call, beside what else goes on."""
+        if len(self._sought) < SOUGHT:
+            task = asyncio.create_task(self._deliver(result))
+            self._sought.add(task)
+            task.add_done_callback(self._sought.discard)
+        else:
+            self._unknown(result)
+
+    async def _deliver(self, result: ClientFrame) -> None:
+        device_id = self.session.device_id
+        errors = await self._around.others.deliver(self.user.user_id, device_id, result)
+        if errors is None:
+            self._unknown(result)
+        for error in errors or ():
+            self.feed(Say(error))
+
+    def _unknown(self, result: ClientFrame) -> None:
+        kind = result.WhichOneof("frame") or ""
+        self.feed(Say(refusal_of(unknown_call(), kind, getattr(result, kind))))
 
     def _surface(self, surface: Surface.ValueType, request_id: str) -> str:
         return "rest" if request_id in self._collectors else metrics.surface_of(surface)
@@ -217,11 +345,19 @@ class Device:
                 self.socket.stop(CloseCode.CLOSE_CODE_SLOW_CONSUMER)
             elif self.session.ready:
                 self.socket.wake()
-        for bridge in self._bridges.values():
-            bridge.look()
+        for request_id, reader in self._readers.items():
+            if self.session.link_ready(request_id):
+                reader.wake()
+        self._look_for_room()
         self._set_alarm()
         if self.session.idle and not self._bridges:
             self._on_idle(self)
+
+    def _look_for_room(self) -> None:
+        for bridge in self._bridges.values():
+            bridge.look()
+        for relay in self._relays.values():
+            relay.look()
 
     def _set_alarm(self) -> None:
         due = self.session.alarm
@@ -243,13 +379,13 @@ class User:
     """One user's devices, by device id, and the request ids that are taken."""
 
     user_id: str
+    claimed: MutableSet[str]
     devices: dict[str, Device] = field(default_factory=dict)
-    claimed: set[str] = field(default_factory=set)
 
-    def fan_out(self, mutation: Mutation, origin: Device) -> None:
-        """Tells every other connected device; there is no echo."""
+    def tell(self, mutation: Mutation) -> None:
+        """Tells every connected device but the one that it came from."""
         for device in list(self.devices.values()):
-            if device is not origin:
+            if device.session.device_id != mutation.origin.device_id:
                 told = ServerFrame()
                 told.mutation.CopyFrom(mutation)
                 device.feed(Say(told))
@@ -258,6 +394,35 @@ class User:
         """The devices that have a socket, the most recently active first."""
         there = [device for device in self.devices.values() if device.socket is not None]
         return sorted(there, key=lambda device: device.last_active, reverse=True)
+
+
+class Claims(MutableSet[str]):
+    """The request ids of a user that are running or kept here; the other edges know, too."""
+
+    def __init__(self, user_id: str, others: Others) -> None:
+        self._user_id = user_id
+        self._others = others
+        self._ids: set[str] = set()
+
+    def __contains__(self, request_id: object) -> bool:
+        return request_id in self._ids
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, value: str) -> None:
+        """It runs here."""
+        self._ids.add(value)
+        self._others.claimed(self._user_id, value)
+
+    def discard(self, value: str) -> None:
+        """It is forgotten."""
+        if value in self._ids:
+            self._ids.discard(value)
+            self._others.released(self._user_id, value)
 
 
 class Devices:
@@ -274,25 +439,86 @@ class Devices:
         )
 
     @property
+    def others(self) -> Others:
+        """The other edges."""
+        return self._around.others
+
+    @property
     def running(self) -> int:
         """How many requests have not ended, over all."""
         return sum(device.session.running for device in self)
 
-    def attach(self, user_id: str, socket: Socket, hello: DeviceHello) -> Device | None:
+    async def elsewhere(self, user_id: str, hello: DeviceHello) -> Mapping[str, Relay]:
+        """Relays for what the hello would resume and another edge has: run them, or leave."""
+        device = self.find(user_id, hello.device_id)
+        known = [
+            request_id
+            for request_id in hello.resume.requests
+            if device is not None and device.session.owns(request_id)
+        ]
+        return await self._around.others.resume(user_id, hello, known)
+
+    async def taken(self, user_id: str, request_id: str) -> bool:
+        """Whether another edge runs or keeps this request."""
+        user = self._users.get(user_id)
+        if user is not None and request_id in user.claimed:
+            return False  # here it is: the session knows
+        return await self._around.others.has(user_id, request_id)
+
+    def attach(
+        self, user_id: str, socket: Socket, hello: DeviceHello, relays: Mapping[str, Relay]
+    ) -> Device | None:
         """The device that now speaks through `socket`; None where the user has too many."""
         user = self._user(user_id)
         device = user.devices.get(hello.device_id)
         others = [known for known in user.connected() if known is not device]
         if len(others) >= self._max_sockets:
+            for relay in relays.values():
+                relay.leave()
             return None
         if device is None:
             device = self._new(user, hello.device_id, hello.device_id)
-        device.attach(socket, hello)
+        device.attach(socket, hello, relays)
+        self._around.others.arrived(user_id, hello.device_id)
         return device
+
+    def find(self, user_id: str, device_id: str) -> Device | None:
+        """A device that this edge knows."""
+        user = self._users.get(user_id)
+        return user.devices.get(device_id) if user else None
+
+    def supersede(self, user_id: str, device_id: str) -> None:
+        """The device said hello to another edge."""
+        if device := self.find(user_id, device_id):
+            device.leave()
+
+    def tell(self, user_id: str, mutation: Mutation) -> None:
+        """A change that was made by way of another edge."""
+        if user := self._users.get(user_id):
+            user.tell(mutation)
+
+    def idle_s(self, user_id: str) -> float | None:
+        """How long ago the most recently active device was, in seconds; None: none is connected."""
+        user = self._users.get(user_id)
+        there = user.connected() if user else []
+        return there[0].idle_s if there else None
 
     def spend(self, user_id: str) -> None:
         """Counts a request beside the sockets. Raises SwitchboardError (rate_limited)."""
         self._around.requests.spend(user_id, asyncio.get_running_loop().time())
+
+    async def chat(
+        self, user_id: str, request: HomeRequest, collect: Callable[[ServerFrame], None]
+    ) -> None:
+        """Runs a request of REST with the user's most recently active device, wherever it is.
+
+        Raises AioRpcError where the edge that has it is lost meanwhile.
+        """
+        frames = await self._around.others.chat(user_id, request, self.idle_s(user_id))
+        if frames is None:
+            self.for_chat(user_id).ask(request, collect)
+        for frame in frames or ():
+            collect(frame)
 
     def for_chat(self, user_id: str) -> Device:
         """The user's most recently active device; with none connected, a stand-in."""
@@ -307,7 +533,11 @@ class Devices:
         return list(user.devices.values()) if user else []
 
     def _user(self, user_id: str) -> User:
-        return self._users.setdefault(user_id, User(user_id))
+        if user_id not in self._users:
+            others = self._around.others
+            self._users[user_id] = User(user_id, Claims(user_id, others))
+            others.joined(user_id)
+        return self._users[user_id]
 
     def _new(self, user: User, key: str, device_id: str) -> Device:
         def forget(device: Device) -> None:
@@ -315,6 +545,7 @@ class Devices:
                 del user.devices[key]
             if not user.devices and self._users.get(user.user_id) is user:
                 del self._users[user.user_id]
+                self._around.others.left(user.user_id)
 
         device = Device(user, device_id, self._around, forget)
         user.devices[key] = device

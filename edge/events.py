@@ -1,6 +1,6 @@
 """What goes into a device's session and what comes out of it (edge/session.py)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from switchboard.v3.agent_pb2 import Surface
@@ -20,9 +20,13 @@ from switchboard.v3.router_pb2 import ConverseInput, ConverseOutput, ConverseSta
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A socket of the device said its hello; an older socket has nothing to say any more."""
+    """A socket of the device said its hello; an older socket has nothing to say any more.
+
+    `relayed`: those of the requests it names that another edge runs, and passes on here.
+    """
 
     hello: DeviceHello
+    relayed: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +36,10 @@ class Detached:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The device sent a frame."""
+    """The device sent a frame. `aside`: by way of another edge, which is told the errors."""
 
     frame: ClientFrame
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,54 @@ class Tick:
     """Time went by: what is due happens."""
 
 
-Input = Attached | Detached | Received | Asked | Produced | Broken | Say | Draining | Stopped | Tick
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """The device reads this request by way of another edge, from the frame after `seq` on."""
+
+    request_id: str
+    seq: int
+    features: Collection[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unlinked:
+    """That edge reads no longer; the request runs on."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """The edge that runs this request passed these on, numbered."""
+
+    request_id: str
+    frames: Sequence[ServerFrame]
+
+
+@dataclass(frozen=True, slots=True)
+class RelayLost:
+    """The edge that runs this request was lost, and the request with it."""
+
+    request_id: str
+    error: Error
+
+
+Input = (
+    Attached
+    | Detached
+    | Received
+    | Asked
+    | Produced
+    | Broken
+    | Say
+    | Draining
+    | Stopped
+    | Tick
+    | Linked
+    | Unlinked
+    | Passed
+    | RelayLost
+)
 
 # Effects.
 
@@ -158,4 +210,54 @@ class Collected:
     frame: ServerFrame
 
 
-Effect = Open | Tell | Finish | Drop | Refused | Resumed | FanOut | Collected
+@dataclass(frozen=True, slots=True)
+class Unlink:
+    """The device reads this request here again: tell the edge that read it."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Pass on to the edge that runs this request what the device said of it."""
+
+    request_id: str
+    frame: ClientFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The device does not read this request here any more: leave the edge that runs it."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """A result of no call that was made here: find the edge that made it."""
+
+    frame: ClientFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An error about a frame that came by way of another edge, for that edge."""
+
+    frame: ServerFrame
+
+
+Effect = (
+    Open
+    | Tell
+    | Finish
+    | Drop
+    | Refused
+    | Resumed
+    | FanOut
+    | Collected
+    | Unlink
+    | Pass
+    | Leave
+    | Seek
+    | Answered
+)

@@ -2,9 +2,22 @@
 in turn, so that none delays another (PROTOCOL §4.3)."""
 
 from collections import deque
+from typing import Protocol
 
-from edge.answer import Answer
 from switchboard.v3.frames_pb2 import ServerFrame
+
+
+class Source(Protocol):
+    """One request's frames, in order."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether a frame could leave now."""
+        ...
+
+    def next(self) -> ServerFrame:
+        """The next frame to leave, numbered; only while `ready`."""
+        ...
 
 
 class Outbox:
@@ -12,7 +25,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self._control: deque[tuple[ServerFrame, int]] = deque()
-        self._turn: deque[Answer] = deque()
+        self._turn: deque[Source] = deque()
         self.control_bytes = 0
 
     def __bool__(self) -> bool:
@@ -24,7 +37,7 @@ class Outbox:
         self._control.append((frame, size))
         self.control_bytes += size
 
-    def wake(self, answer: Answer) -> None:
+    def wake(self, answer: Source) -> None:
         """This answer may have something to send."""
         if answer.ready and answer not in self._turn:
             self._turn.append(answer)

@@ -16,6 +16,18 @@ REFUSALS: Final = (InvalidFrame, UnknownType, SwitchboardError)
 _IDS: Final = ("request_id", "call_id", "query_id", "mutation_id")
 
 
+def unknown_call() -> SwitchboardError:
+    """A result that belongs to nothing."""
+    return SwitchboardError(
+        ErrorCode.ERROR_CODE_TOOL_CALL_UNKNOWN, "This server never made that call."
+    )
+
+
+def duplicate() -> SwitchboardError:
+    """A request that runs, or is kept."""
+    return SwitchboardError(ErrorCode.ERROR_CODE_DUPLICATE_REQUEST, "This request was made before.")
+
+
 def refusal(error: Exception, ref: FrameRef) -> ServerFrame:
     """The error frame for one of REFUSALS."""
     match error:

@@ -9,11 +9,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from edge.auth import Identity
-from edge.events import Stopped
+from edge.signing_out import sign_out
 from edge.web import CALL_S, EDGE, Edge, address, body, identity, reply, text_of
 from runtime import tracing
-from runtime.errors import SwitchboardError
 from switchboard.v3.accounts_pb2 import (
     AccountServiceDeleteRequest,
     AuthenticateRequest,
@@ -22,7 +20,6 @@ from switchboard.v3.accounts_pb2 import (
     RevokeRequest,
     Session,
 )
-from switchboard.v3.errors_pb2 import CloseCode, ErrorCode
 
 routes: Final = web.RouteTableDef()
 
@@ -61,10 +58,7 @@ async def logout(request: web.Request) -> web.Response:
     asked = RevokeRequest(refresh_token=text_of(sent, "refresh_token"))
     revoked = await edge.accounts.Revoke(asked, timeout=CALL_S, metadata=tracing.carried())
     if revoked.family_id:
-        edge.tokens.revoke(revoked.family_id)
-        for device in edge.devices.of(revoked.user_id):
-            if device.socket is not None and device.socket.family_id == revoked.family_id:
-                device.socket.stop(CloseCode.CLOSE_CODE_UNAUTHENTICATED)
+        _sign_out(edge, revoked.user_id, revoked.family_id)
     return web.Response(status=204)
 
 
@@ -77,10 +71,10 @@ async def delete(request: web.Request) -> web.Response:
         user_id=who.user_id, password=text_of(sent, "password"), check_only=True
     )
     await edge.accounts.Delete(asked, timeout=CALL_S, metadata=tracing.carried())
-    _expel(edge, who)
+    _sign_out(edge, who.user_id)
     asked.check_only = False
     await edge.accounts.Delete(asked, timeout=CALL_S, metadata=tracing.carried())
-    _expel(edge, who)  # who signed in again meanwhile
+    _sign_out(edge, who.user_id)  # who signed in again meanwhile
     return web.Response(status=204)
 
 
@@ -91,13 +85,10 @@ def _counted(request: web.Request) -> Edge:
     return edge
 
 
-def _expel(edge: Edge, who: Identity) -> None:
-    edge.tokens.revoke(who.user_id)
-    gone = SwitchboardError(ErrorCode.ERROR_CODE_CANCELLED, "The account was deleted.").to_proto()
-    for device in edge.devices.of(who.user_id):
-        device.feed(Stopped(gone))
-        if device.socket is not None:
-            device.socket.stop(CloseCode.CLOSE_CODE_UNAUTHENTICATED)
+def _sign_out(edge: Edge, user_id: str, family_id: str | None = None) -> None:
+    """Here and at every other edge."""
+    sign_out(edge.tokens, edge.devices, user_id, family_id)
+    edge.devices.others.revoked(user_id, family_id)
 
 
 def _signed_in(edge: Edge, session: Session) -> dict[str, Any]:

@@ -48,7 +48,7 @@ async def chat(request: web.Request) -> web.Response:
     check_request(asked, edge.settings.limits)
     edge.devices.spend(who.user_id)
     turn = _Turn(asyncio.get_running_loop().create_future())
-    edge.devices.for_chat(who.user_id).ask(asked, turn.collect)
+    await edge.devices.chat(who.user_id, asked, turn.collect)
     end = await turn.end
     if end.status != EndStatus.END_STATUS_COMPLETED:
         error = end.error

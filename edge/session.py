@@ -8,11 +8,14 @@ Rules, from PROTOCOL §4:
   until the resume window ends, then nobody is expected any more;
 - a result is taken once, and after its call is over only the change it tells of is.
 
+The device may be connected to another edge: then a link reads its requests here, each for
+itself. Or a request of its runs at another edge, and is relayed here (edge/relayed.py).
+
 `feed` decides; `take` hands out what a socket may send, a frame of each request in turn.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, MutableSet
 from typing import Final, assert_never
 
 from edge import calls
@@ -21,6 +24,7 @@ from edge.answer import Answer, State
 from edge.callbook import CallBook, never_asked
 from edge.calls import Call, CallState
 from edge.events import (
+    Answered,
     Asked,
     Attached,
     Broken,
@@ -32,20 +36,29 @@ from edge.events import (
     FanOut,
     Finish,
     Input,
+    Leave,
+    Linked,
     Open,
+    Pass,
+    Passed,
     Produced,
     Received,
     Refused,
+    RelayLost,
     Resumed,
     Say,
+    Seek,
     Stopped,
     Tell,
     Tick,
+    Unlink,
+    Unlinked,
 )
 from edge.limits import PROTOCOL, Limits, check_mutation, check_request
 from edge.outbox import Outbox
 from edge.rates import too_fast
-from edge.refusals import REFUSALS, refusal_of
+from edge.refusals import REFUSALS, duplicate, refusal_of, unknown_call
+from edge.relayed import Link, Relayed
 from edge.start import start_of
 from runtime.errors import SwitchboardError
 from switchboard.v3.agent_pb2 import Surface
@@ -82,7 +95,8 @@ class Session:
 
     `claimed`: request ids of the user that are running or kept, shared by the user's
     sessions. `ready`: what this server says of itself in `device_ready`. `pace`: counts a
-    request of the user; returns 0, or how many seconds it comes too soon.
+    request of the user; returns 0, or how many seconds it comes too soon. `alone`: there
+    are no other edges.
     """
 
     def __init__(
@@ -92,9 +106,10 @@ class Session:
         device_id: str,
         limits: Limits,
         ready: DeviceReady,
-        claimed: set[str],
+        claimed: MutableSet[str],
         new_id: Callable[[], str],
         pace: Callable[[float], float] = lambda _: 0.0,
+        alone: bool = True,
     ) -> None:
         self.user_id = user_id
         self.device_id = device_id
@@ -104,6 +119,7 @@ class Session:
         self._claimed = claimed
         self._new_id = new_id
         self._pace = pace
+        self._alone = alone
         self._hello: DeviceHello | None = None  # of the socket of now
         self._draining = False
         self._answers: dict[str, Answer] = {}
@@ -111,6 +127,8 @@ class Session:
         self._alarms = Alarms()
         self._calls = CallBook(self._alarms)
         self._outbox = Outbox()
+        self._links: dict[str, Link] = {}  # who reads elsewhere, while no socket reads here
+        self._relays: dict[str, Relayed] = {}  # what runs elsewhere and is read here
         self._effects: list[Effect] = []
 
     def __repr__(self) -> str:
@@ -134,6 +152,27 @@ class Session:
         """Whether `take` has something to hand out."""
         return bool(self._outbox)
 
+    def link_ready(self, request_id: str) -> bool:
+        """The same for the link of a request."""
+        return bool(self._links[request_id].outbox) if request_id in self._links else False
+
+    def linked(self, request_id: str) -> bool:
+        """Whether a link reads this request."""
+        return request_id in self._links
+
+    def owns(self, request_id: str) -> bool:
+        """Whether this request is the device's, and runs or is kept here."""
+        return request_id in self._answers
+
+    def called(self, call_id: str) -> bool:
+        """Whether this call or query was made here, and is remembered."""
+        return call_id in self._calls
+
+    @property
+    def owing(self) -> bool:
+        """Whether something waits that no socket and no link has had yet."""
+        return any(answer.waiting_bytes for answer in self._answers.values())
+
     @property
     def running(self) -> int:
         """How many requests have not ended."""
@@ -142,16 +181,20 @@ class Session:
     @property
     def idle(self) -> bool:
         """Whether nothing would be lost if this session were forgotten."""
-        return not (self.connected or self._answers or self._calls)
+        return not (self.connected or self._answers or self._calls or self._links)
 
     @property
     def overflowing(self) -> bool:
         """Whether more waits for the socket than may wait."""
-        waiting = self._outbox.control_bytes + sum(a.waiting_bytes for a in self._answers.values())
+        waiting = self._outbox.control_bytes
+        waiting += sum(answer.waiting_bytes for answer in self._answers.values())
+        waiting += sum(relay.waiting_bytes for relay in self._relays.values())
         return self.connected and waiting > self._limits.hard_bytes
 
     def has_room(self, request_id: str) -> bool:
-        """Whether more of this request should be read from the router."""
+        """Whether more of this request should be read from the router, or its edge."""
+        if relay := self._relays.get(request_id):
+            return relay.waiting_bytes < self._limits.soft_bytes
         answer = self._answers.get(request_id)
         if answer is None or answer.abandoned or not answer.running:
             return True
@@ -162,15 +205,17 @@ class Session:
     def feed(self, event: Input, now: float) -> list[Effect]:
         """Takes in what happened, and returns what is to be done about it, in order."""
         match event:
-            case Received(frame):
-                self._received(frame, now)
+            case Received(frame, aside):
+                self._received(frame, now, aside=aside)
             case Produced(request_id, outputs):
                 self._produced(request_id, outputs, now)
             case Tick():
                 for due, key in self._alarms.ring(now):
                     self._check(due, key, now)
-            case Attached(hello):
+            case Attached(hello, relayed):
                 self._detach(now)
+                for id_ in relayed:
+                    self._relays[id_] = Relayed(id_, hello.resume.requests[id_])
                 self._attach(hello, now)
             case Detached():
                 self._detach(now)
@@ -189,18 +234,34 @@ class Session:
             case Stopped(error):
                 for answer in list(self._answers.values()):
                     self._end_here(answer, EndStatus.END_STATUS_FAILED, error, now)
+            case Linked():
+                self._link(event, now)
+            case Unlinked(request_id):
+                if self._links.pop(request_id, None) and request_id in self._answers:
+                    self._leave(self._answers[request_id], now)
+            case Passed(request_id, frames):
+                for frame in frames:
+                    self._passed(request_id, frame)
+            case RelayLost(request_id, error):
+                self._relay_lost(request_id, error)
             case _:
                 assert_never(event)
         effects, self._effects = self._effects, []
         return effects
 
-    def take(self, now: float, budget: int) -> list[ServerFrame]:
-        """What the socket may send now, about `budget` bytes of it, in order."""
+    def take(self, now: float, budget: int, link: str | None = None) -> list[ServerFrame]:
+        """What the socket, or a request's link, may send now: about `budget` bytes, in order."""
+        if link is not None and link not in self._links:
+            return []
+        outbox = self._outbox if link is None else self._links[link].outbox
         taken = []
-        while budget > 0 and (frame := self._outbox.next()) is not None:
-            self._calls.set_deadline(frame, now)
+        while budget > 0 and (frame := outbox.next()) is not None:
+            if not self._is_relayed(frame):
+                self._calls.set_deadline(frame, now)
             taken.append(frame)
             budget -= frame.ByteSize()
+        for relay in [each for each in self._relays.values() if each.ended and not each.ready]:
+            del self._relays[relay.request_id]
         return taken
 
     # Sockets that come and go.
@@ -232,7 +293,7 @@ class Session:
     def _resume(self, request_id: str, seq: int, now: float) -> bool:
         answer = self._answers.get(request_id)
         if answer is None or answer.attached:
-            return answer is not None
+            return answer is not None or request_id in self._relays
         if not answer.resume(seq):
             self._abandon(answer, now)
             return False
@@ -240,18 +301,60 @@ class Session:
         return True
 
     def _run_clocks(self, answer: Answer, now: float) -> None:
-        self._outbox.wake(answer)
+        self._wake(answer)
         self._calls.start_all(answer.request_id, now)
 
     def _detach(self, now: float) -> None:
         self._hello = None
         self._outbox.clear()
-        until = now + self._limits.resume_window_s
+        self._effects += [Unlink(request_id) for request_id in self._links]
+        self._links.clear()
+        self._effects += [Leave(request_id) for request_id in self._relays]
+        self._relays.clear()
         for answer in self._answers.values():
-            if answer.attached:
-                answer.detach(until)
-                self._alarms.at(until, Due.AWAY, answer.request_id)
-                self._calls.pause_all(answer.request_id, now)
+            self._leave(answer, now)
+
+    def _leave(self, answer: Answer, now: float) -> None:
+        """Nobody reads it for now."""
+        if answer.attached:
+            until = now + self._limits.resume_window_s
+            answer.detach(until)
+            self._alarms.at(until, Due.AWAY, answer.request_id)
+            self._calls.pause_all(answer.request_id, now)
+
+    def _link(self, link: Linked, now: float) -> None:
+        answer = self._answers.get(link.request_id)
+        if answer is None:
+            return
+        if not answer.resume(link.seq):
+            self._abandon(answer, now)
+            return
+        self._links[link.request_id] = Link(Outbox(), frozenset(link.features))
+        self._run_clocks(answer, now)
+
+    # Requests that run at another edge.
+
+    def _passed(self, request_id: str, frame: ServerFrame) -> None:
+        relay = self._relays.get(request_id)
+        if frame.HasField("error"):
+            self._say(frame)
+        elif relay is not None and not relay.ended:
+            relay.say(frame)
+            self._outbox.wake(relay)
+
+    def _relay_lost(self, request_id: str, error: Error) -> None:
+        if relay := self._relays.get(request_id):
+            failed = EndStatus.END_STATUS_FAILED
+            end = StreamEnd(request_id=request_id, seq=relay.seq + 1, status=failed, error=error)
+            self._passed(request_id, ServerFrame(stream_end=end))
+
+    def _is_relayed(self, frame: ServerFrame) -> bool:
+        body = getattr(frame, frame.WhichOneof("frame") or "")
+        return getattr(body, "request_id", "") in self._relays
+
+    def _relay_of(self, call_id: str) -> Relayed | None:
+        """The request elsewhere that this call belongs to."""
+        return next((relay for relay in self._relays.values() if call_id in relay.calls), None)
 
     def _abandon(self, answer: Answer, now: float) -> None:
         """The device will not hear of it any more; the request itself runs on."""
@@ -263,13 +366,13 @@ class Session:
 
     # Frames from the device.
 
-    def _received(self, frame: ClientFrame, now: float) -> None:
+    def _received(self, frame: ClientFrame, now: float, *, aside: bool) -> None:
         kind = frame.WhichOneof("frame")
         body = getattr(frame, kind or "")
         try:
             match body:
                 case ToolResult() | DataResponse():
-                    self._result(body, now)
+                    self._result(frame, body, now, aside=aside)
                 case HomeRequest() | PopupRequest():
                     self._request(body, now)
                 case Cancel():
@@ -282,15 +385,17 @@ class Session:
                     nonce = body.nonce if body.HasField("nonce") else None
                     self._say(ServerFrame(pong=Pong(nonce=nonce)))
         except REFUSALS as error:
-            self._say(refusal_of(error, kind or "", body))
+            refusal = refusal_of(error, kind or "", body)
+            if aside:
+                self._effects.append(Answered(refusal))
+            else:
+                self._say(refusal)
 
     def _request(self, asked: HomeRequest | PopupRequest, now: float) -> None:
         check_request(asked, self._limits)
         request_id = asked.request_id or self._new_id()
-        if request_id in self._claimed:
-            raise SwitchboardError(
-                ErrorCode.ERROR_CODE_DUPLICATE_REQUEST, "This request was made before."
-            )
+        if request_id in self._claimed or request_id in self._relays:
+            raise duplicate()
         if wait := self._pace(now):
             raise too_fast(wait)
         if problem := self._no_room_for_request():
@@ -302,7 +407,7 @@ class Session:
         answer = self._accept(request_id, quiet=False, attached=True)
         if isinstance(asked, HomeRequest):
             answer.say(ServerFrame(stream_start=StreamStart(request_id=request_id)))
-            self._outbox.wake(answer)
+            self._wake(answer)
         self._open(request_id, asked)
 
     def _asked(self, asked: HomeRequest, device_connected: bool, now: float) -> None:
@@ -339,7 +444,8 @@ class Session:
             return SwitchboardError(
                 ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE, "The server is going away."
             )
-        if self.running - others >= self._limits.max_concurrent_requests:
+        relayed = sum(not relay.ended for relay in self._relays.values())
+        if self.running + relayed - others >= self._limits.max_concurrent_requests:
             return SwitchboardError(
                 ErrorCode.ERROR_CODE_TOO_MANY_REQUESTS,
                 f"{self._limits.max_concurrent_requests} requests may run at once.",
@@ -347,6 +453,10 @@ class Session:
         return None
 
     def _cancel(self, request_id: str, now: float) -> None:
+        if request_id in self._relays:
+            cancel = ClientFrame(cancel=Cancel(request_id=request_id))
+            self._effects.append(Pass(request_id, cancel))
+            return
         answer = self._answers.get(request_id)
         if answer is None or answer.state is not State.RUNNING:
             return
@@ -366,14 +476,20 @@ class Session:
         mutation.ClearField("origin")
         self._fan_out(mutation, None)
 
-    def _result(self, result: ToolResult | DataResponse, now: float) -> None:
+    def _result(
+        self, frame: ClientFrame, result: ToolResult | DataResponse, now: float, *, aside: bool
+    ) -> None:
         query = isinstance(result, DataResponse)
         id_ = result.query_id if isinstance(result, DataResponse) else result.call_id
         call = self._calls.find(id_, query=query)
+        if call is None and (relay := self._relay_of(id_)):
+            self._effects.append(Pass(relay.request_id, frame))
+            return
+        if call is None and not (self._alone or aside):
+            self._effects.append(Seek(frame))
+            return
         if call is None:
-            raise SwitchboardError(
-                ErrorCode.ERROR_CODE_TOOL_CALL_UNKNOWN, "This server never made that call."
-            )
+            raise unknown_call()
         if call.state is CallState.ANSWERED:
             return
         in_time = call.state is CallState.OPEN
@@ -429,15 +545,15 @@ class Session:
             case "data_request":
                 frame.data_request.request_id = answer.request_id
                 self._ask(answer, frame, calls.data_query(frame.data_request), now)
-            case "activity" if self._hello and "activity" not in self._hello.features:
-                pass  # the socket of now does not expect it
+            case "activity" if "activity" not in self._features_for(answer):
+                pass  # who reads now does not expect it
             case "stream_text" | "stream_block" | "popup_domain" | "activity" as kind:
                 getattr(frame, kind).request_id = answer.request_id
                 if answer.quiet:
                     self._effects.append(Collected(answer.request_id, frame))
                 else:
                     answer.say(frame)
-                    self._outbox.wake(answer)
+                    self._wake(answer)
 
     def _ask(self, answer: Answer, frame: ServerFrame, call: Call, now: float) -> None:
         if answer.state is not State.RUNNING or call.id in self._calls:
@@ -450,7 +566,7 @@ class Session:
         answer.say(frame)
         if answer.attached:
             self._calls.start(call, now)
-            self._outbox.wake(answer)
+            self._wake(answer)
 
     def _broken(self, request_id: str, error: Error, now: float) -> None:
         answer = self._answers.get(request_id)
@@ -483,7 +599,7 @@ class Session:
             self._effects.append(Collected(answer.request_id, frame))
         self._calls.close_all(answer.request_id, now)
         answer.say(frame)
-        self._outbox.wake(answer)
+        self._wake(answer)
         self._alarms.at(now + self._limits.resume_window_s, Due.FORGET, answer.request_id)
         if answer.abandoned:
             self._forget(answer.request_id)
@@ -536,6 +652,16 @@ class Session:
 
     def _tell(self, request_id: str, told: ConverseInput) -> None:
         self._effects.append(Tell(request_id, told))
+
+    def _wake(self, answer: Answer) -> None:
+        link = self._links.get(answer.request_id)
+        (link.outbox if link else self._outbox).wake(answer)
+
+    def _features_for(self, answer: Answer) -> Collection[str]:
+        """What its reader takes; with nobody there, what it asked for when there was one."""
+        if link := self._links.get(answer.request_id):
+            return link.features
+        return self._hello.features if self._hello else FEATURES
 
     def _say(self, frame: ServerFrame) -> None:
         if self.connected:

@@ -2,12 +2,13 @@
 
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_network
+from socket import gethostname
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
 
 from edge.limits import Limits
-from runtime.settings import Address, CommaList, Settings
+from runtime.settings import Address, CommaList, ServiceSettings
 
 
 def _server_version() -> str:
@@ -20,7 +21,7 @@ def _server_version() -> str:
 SERVER_VERSION = _server_version()
 
 
-class EdgeSettings(Settings):
+class EdgeSettings(ServiceSettings):
     """The edge: sockets and REST outside, gRPC inside."""
 
     edge_host: str = Field("127.0.0.1", description="Where the edge listens; loopback by default.")
@@ -32,6 +33,20 @@ class EdgeSettings(Settings):
     auth_signing_keys: SecretStr = Field(
         description="Keys that sign access tokens, newest first, separated by commas;"
         " 32 characters or more each."
+    )
+    nats_url: SecretStr | None = Field(
+        None,
+        description="Where NATS is, such as nats://10.0.0.5:4222 (several, separated by commas):"
+        " with it, several edges are one. Not set: this edge is alone.",
+    )
+    listen_addr: Address = Field(
+        "127.0.0.1:0",
+        description="Where the edge listens for other edges, host:port; with NATS_URL only.",
+    )
+    advertise_addr: Address | None = Field(
+        None,
+        description="Where other edges reach that listener, host:port; LISTEN_ADDR where left"
+        " out, with this machine's name where it is a wildcard.",
     )
     allowed_origins: CommaList = Field(
         ("null", "file://", "app://*", "self", "loopback"),
@@ -135,6 +150,18 @@ class EdgeSettings(Settings):
         if not all(len(key) >= 32 for key in _split(keys)) or not _split(keys):
             raise ValueError("each key must have 32 characters or more")
         return keys
+
+    @property
+    def nats_servers(self) -> tuple[str, ...]:
+        """The brokers' addresses in the clear: they may hold a password."""
+        return _split(self.nats_url) if self.nats_url else ()
+
+    def advertised(self, port: int) -> str:
+        """Where other edges reach this one that listens on `port`."""
+        if self.advertise_addr is not None:
+            return self.advertise_addr
+        host = self.listen_addr.rpartition(":")[0]
+        return f"{gethostname() if host.strip('[]') in ('0.0.0.0', '::') else host}:{port}"  # noqa: S104
 
     @property
     def signing_keys(self) -> tuple[str, ...]:

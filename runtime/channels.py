@@ -47,12 +47,15 @@ OPTIONS: Final[tuple[tuple[str, str | int], ...]] = (
 )
 
 
-def dial(address: str, settings: Settings) -> grpc.aio.Channel:
-    """A channel to `address`, host:port or any gRPC target; it reconnects by itself."""
+def dial(address: str, settings: Settings, name: str | None = None) -> grpc.aio.Channel:
+    """A channel to `address`, host:port or any gRPC target; it reconnects by itself.
+
+    `name`: what the certificate there must carry; left out: the address's own host.
+    """
     source = tls.files(settings)
     if source is None:
         return grpc.aio.insecure_channel(address, options=OPTIONS)
-    return _RenewingChannel(address, source)
+    return _RenewingChannel(address, source, name)
 
 
 class _RenewingChannel(grpc.aio.Channel):
@@ -62,8 +65,10 @@ class _RenewingChannel(grpc.aio.Channel):
     which closes when they are done; new calls take the new one.
     """
 
-    def __init__(self, address: str, source: tls.Files) -> None:
+    def __init__(self, address: str, source: tls.Files, name: str | None) -> None:
         self._address = address
+        named = (("grpc.ssl_target_name_override", name),) if name else ()
+        self._options = (*OPTIONS, *named)
         self._closing: set[asyncio.Task[None]] = set()
         self._channel = tls.Renewing(source, self._redial)
 
@@ -74,7 +79,7 @@ class _RenewingChannel(grpc.aio.Channel):
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
         return grpc.aio.secure_channel(
-            self._address, grpc.ssl_channel_credentials(ca, key, cert), options=OPTIONS
+            self._address, grpc.ssl_channel_credentials(ca, key, cert), options=self._options
         )
 
     def _method(self, kind: str, *args: Any, **kwargs: Any) -> Any:

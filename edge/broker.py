@@ -1,0 +1,205 @@
+"""NATS, for finding and telling: subjects that are listened to, notes, questions.
+
+Nothing here is needed for an answer to go on: without a broker, or while it is away, every
+question is answered by "nobody", and the connection comes back by itself.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import re
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error, NoRespondersError
+from nats.errors import TimeoutError as NatsTimeout
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[bytes], bytes | None]
+"""Hears a message; what it returns is the answer, None: no answer."""
+
+RECONNECT_S: Final = 0.5
+"""Between two tries at one server, in seconds."""
+
+PING_S: Final = 2
+"""A broker that is frozen is noticed after three of these, in seconds."""
+
+ALIVE_S: Final = 0.3
+"""How fast a broker answers that is there at all, in seconds."""
+
+_SAFE: Final = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
+_GONE: Final = (Error, OSError, asyncio.TimeoutError)
+
+
+class Silent(Exception):
+    """Somebody listens to this subject, and does not answer."""
+
+
+def subject(*tokens: str) -> str:
+    """A subject of ours. A token of other characters, a client's own word, is hashed."""
+    safe = (
+        token if _SAFE.match(token) else hashlib.sha256(token.encode(errors="replace")).hexdigest()
+        for token in tokens
+    )
+    return ".".join(("switchboard", *safe))
+
+
+class Broker:
+    """One connection to NATS, as good as it is at the moment."""
+
+    def __init__(self, servers: Sequence[str], tls: ssl.SSLContext | None = None) -> None:
+        self._servers = list(servers)
+        self._tls = tls
+        self._nats = Client()
+        self._wanted: dict[str, Handler] = {}
+        self._heard: dict[str, Subscription] = {}
+        self._work: asyncio.Queue[tuple[str, bytes | None]] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._down = False
+
+    def __repr__(self) -> str:
+        state = "connected" if self.connected else "away"
+        return f"Broker({state}, {len(self._wanted)} subjects)"
+
+    @property
+    def connected(self) -> bool:
+        """Whether asking makes sense now."""
+        return self._nats.is_connected
+
+    def start(self) -> None:
+        """Begins to connect; returns at once."""
+        self._tasks = [asyncio.create_task(self._connect())]
+
+    async def stop(self) -> None:
+        """Ends the connection."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(*_GONE):
+            await self._nats.close()
+
+    # Telling and hearing. What is said goes out in the order in which it was said.
+
+    def listen(self, on: str, handler: Handler) -> None:
+        """Hears a subject, also after each reconnection."""
+        self._wanted[on] = handler
+        self._work.put_nowait((on, None))
+
+    def ignore(self, on: str) -> None:
+        """Hears it no longer."""
+        self._wanted.pop(on, None)
+        self._work.put_nowait((on, None))
+
+    def tell(self, on: str, note: bytes) -> None:
+        """Tells whoever listens now, but not this edge itself; nobody waits for it."""
+        if self.connected:
+            self._work.put_nowait((on, note))
+
+    async def ask(self, on: str, note: bytes, timeout_s: float) -> bytes | None:
+        """The first answer; None: nobody listens. Raises Silent."""
+        if not self.connected:
+            return None
+        try:
+            return (await self._nats.request(on, note, timeout=timeout_s)).data
+        except NoRespondersError:
+            return None
+        except NatsTimeout:
+            if await self._alive():
+                raise Silent from None
+            return None
+        except _GONE:
+            return None
+
+    async def ask_all(self, on: str, note: bytes, first_s: float, more_s: float) -> list[bytes]:
+        """What all who listen answer: `first_s` for the first, `more_s` more for the others."""
+        if not self.connected:
+            return []
+        answers: list[bytes] = []
+        try:
+            inbox = await self._nats.subscribe(self._nats.new_inbox())
+            try:
+                await self._nats.publish(on, note, reply=inbox.subject)
+                first = await inbox.next_msg(first_s)
+                if first.headers:  # nobody listens
+                    return []
+                answers.append(first.data)
+                async with asyncio.timeout(more_s):
+                    while True:
+                        answers.append((await inbox.next_msg(more_s)).data)
+            finally:
+                await inbox.unsubscribe()
+        except _GONE:
+            pass
+        return answers
+
+    async def _alive(self) -> bool:
+        try:
+            await self._nats.flush(ALIVE_S)  # type: ignore[arg-type] # a float does
+        except _GONE:
+            return False
+        return True
+
+    # The connection.
+
+    async def _connect(self) -> None:
+        await self._nats.connect(
+            self._servers,
+            name="switchboard edge",
+            no_echo=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=RECONNECT_S,  # type: ignore[arg-type] # a float does
+            connect_timeout=2,
+            ping_interval=PING_S,
+            max_outstanding_pings=2,
+            error_cb=self._failed,
+            disconnected_cb=self._lost,
+            reconnected_cb=self._back,
+            tls=self._tls,
+        )
+        log.info("the other edges can be reached by the broker")
+        self._down = False
+        while True:
+            on, note = await self._work.get()
+            with contextlib.suppress(*_GONE):
+                if note is not None:
+                    await self._nats.publish(on, note)
+                else:
+                    await self._settle(on)
+
+    async def _settle(self, on: str) -> None:
+        handler, heard = self._wanted.get(on), self._heard.get(on)
+        if handler is not None and heard is None:
+            self._heard[on] = await self._nats.subscribe(on, cb=self._answering(on))
+        elif handler is None and heard is not None:
+            del self._heard[on]
+            await heard.unsubscribe()
+
+    def _answering(self, on: str) -> Callable[[Msg], "asyncio.Future[None]"]:
+        async def hear(message: Msg) -> None:
+            handler = self._wanted.get(on)
+            answer = handler(message.data) if handler else None
+            if answer is not None and message.reply:
+                await self._nats.publish(message.reply, answer)
+
+        return hear  # type: ignore[return-value]
+
+    async def _failed(self, error: Exception) -> None:
+        if isinstance(error, _GONE):
+            await self._lost()
+        else:
+            log.error("a note of another edge could not be taken", exc_info=error)
+
+    async def _lost(self) -> None:
+        if not self._down and not self._nats.is_closed:
+            self._down = True
+            log.warning("the broker is away: this edge serves on alone until it is back")
+
+    async def _back(self) -> None:
+        self._down = False
+        log.info("the broker is back")

@@ -1,0 +1,277 @@
+"""Several edges as one: who has what, by NATS; the frames themselves, by gRPC.
+
+Subjects (tokens made safe):
+- `switchboard.request.<user>.<request>`: heard by the edge that runs or keeps the request.
+  Nobody there is known at once, without a time-out.
+- `switchboard.user.<user>`: heard by each edge that has something of the user.
+- `switchboard.revoked`: heard by every edge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Final
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from edge.broker import Broker, Silent, subject
+from edge.others import Others
+from edge.relay import Relay
+from edge.signing_out import sign_out
+from runtime import tracing
+from switchboard.v3.edge_pb2 import (
+    AttachStart,
+    CallSought,
+    ChatRequest,
+    DeliverRequest,
+    DeviceArrived,
+    DeviceSought,
+    EdgeNote,
+    EdgeReply,
+    TokensRevoked,
+)
+from switchboard.v3.edge_pb2_grpc import EdgeServiceStub
+from switchboard.v3.frames_pb2 import ClientFrame, DeviceHello, HomeRequest, Mutation, ServerFrame
+
+if TYPE_CHECKING:
+    from edge.auth import Tokens
+    from edge.devices import Devices
+    from switchboard.v3.edge_pb2_grpc import EdgeServiceAsyncStub
+
+log = logging.getLogger(__name__)
+
+ANSWER_S: Final = 0.5
+"""How long an edge that listens may take to answer, in seconds."""
+
+MORE_S: Final = 0.05
+"""How long to wait for others once the first has answered, in seconds."""
+
+OPEN_S: Final = 1.0
+"""How long an edge may take to attach a reader: with ANSWER_S, `lost` is known within 2 s."""
+
+RESUMES: Final = 64
+"""So many requests of a hello are looked for elsewhere."""
+
+_REVOKED: Final = subject("revoked")
+
+
+class Peers(Others):
+    """The other edges. `dial` makes a channel to one. Nothing is answered before `meet`."""
+
+    alone = False
+
+    def __init__(
+        self,
+        broker: Broker,
+        dial: Callable[[str], grpc.aio.Channel],
+        *,
+        deadline_s: float,
+    ) -> None:
+        self._broker = broker
+        self._deadline_s = deadline_s
+        self._reply = EdgeReply()
+        self._channels = Channels(dial)
+        self._devices: Devices | None = None
+
+    def __repr__(self) -> str:
+        return f"Peers({self._reply.address}, {self._broker!r}, {self._channels!r})"
+
+    def meet(self, devices: Devices, tokens: Tokens, address: str) -> None:
+        """Begins: what others tell reaches these; they find this edge at `address`."""
+        self._reply.address = address
+        self._devices = devices
+
+        def revoked(note: bytes) -> None:
+            told = _parsed(note).revoked
+            family = told.family_id if told.HasField("family_id") else None
+            sign_out(tokens, devices, told.user_id, family)
+
+        self._broker.listen(_REVOKED, revoked)
+        self._broker.start()
+
+    async def part(self) -> None:
+        """Ends."""
+        await self._broker.stop()
+        await self._channels.close()
+
+    # What this edge tells.
+
+    def joined(self, user_id: str) -> None:
+        """Hears what concerns this user."""
+        self._broker.listen(_user(user_id), lambda note: self._hear(user_id, _parsed(note)))
+
+    def left(self, user_id: str) -> None:
+        """Hears it no longer."""
+        self._broker.ignore(_user(user_id))
+
+    def claimed(self, user_id: str, request_id: str) -> None:
+        """Answers for this request."""
+        reply = self._reply.SerializeToString()
+        self._broker.listen(_request(user_id, request_id), lambda _: reply)
+
+    def released(self, user_id: str, request_id: str) -> None:
+        """Answers for it no longer."""
+        self._broker.ignore(_request(user_id, request_id))
+
+    def changed(self, user_id: str, mutation: Mutation) -> None:
+        """Tells the user's devices elsewhere."""
+        self._tell(_user(user_id), EdgeNote(mutation=mutation))
+
+    def arrived(self, user_id: str, device_id: str) -> None:
+        """Tells where the device is now."""
+        self._tell(_user(user_id), EdgeNote(arrived=DeviceArrived(device_id=device_id)))
+
+    def revoked(self, user_id: str, family_id: str | None) -> None:
+        """Tells every edge."""
+        self._tell(_REVOKED, EdgeNote(revoked=TokensRevoked(user_id=user_id, family_id=family_id)))
+
+    def _tell(self, on: str, note: EdgeNote) -> None:
+        self._broker.tell(on, note.SerializeToString())
+
+    # What this edge asks.
+
+    async def has(self, user_id: str, request_id: str) -> bool:
+        """Whether another edge runs or keeps this request."""
+        try:
+            return await self._owner(user_id, request_id) is not None
+        except Silent:
+            return True  # it is there, if not well: running it twice would be worse
+
+    async def resume(
+        self, user_id: str, hello: DeviceHello, known: Collection[str]
+    ) -> dict[str, Relay]:
+        """Finds who runs them, and attaches."""
+        sought = [each for each in hello.resume.requests if each not in known][:RESUMES]
+        found = await asyncio.gather(*(self._attach(user_id, hello, each) for each in sought))
+        return {
+            request_id: relay
+            for request_id, relay in zip(sought, found, strict=True)
+            if relay is not None
+        }
+
+    async def _attach(self, user_id: str, hello: DeviceHello, request_id: str) -> Relay | None:
+        try:
+            owner = await self._owner(user_id, request_id)
+        except Silent:
+            owner = None
+        if owner is None:
+            return None
+        start = AttachStart(
+            user_id=user_id,
+            device_id=hello.device_id,
+            after_seq=hello.resume.requests[request_id],
+            features=hello.features,
+        )
+        relay = Relay(self._channels.stub(owner), request_id, start)
+        return relay if await relay.open(OPEN_S) else None
+
+    async def _owner(self, user_id: str, request_id: str) -> str | None:
+        answer = await self._broker.ask(_request(user_id, request_id), b"", ANSWER_S)
+        return None if answer is None else EdgeReply.FromString(answer).address
+
+    async def deliver(
+        self, user_id: str, device_id: str, frame: ClientFrame
+    ) -> list[ServerFrame] | None:
+        """Finds who made the call, and hands the result in."""
+        call_id = frame.tool_result.call_id or frame.data_response.query_id
+        sought = EdgeNote(call_sought=CallSought(device_id=device_id, call_id=call_id))
+        try:
+            answer = await self._broker.ask(_user(user_id), sought.SerializeToString(), ANSWER_S)
+        except Silent:  # none of them made it
+            return None
+        if answer is None:
+            return None
+        late = DeliverRequest(user_id=user_id, device_id=device_id, frame=frame)
+        edge = self._channels.stub(EdgeReply.FromString(answer).address)
+        try:
+            return list((await edge.Deliver(late, timeout=OPEN_S)).frames)
+        except grpc.aio.AioRpcError:
+            return None
+
+    async def chat(
+        self, user_id: str, request: HomeRequest, idle_s: float | None
+    ) -> list[ServerFrame] | None:
+        """Finds who has the device, and runs the request there."""
+        address = await self._holder(user_id, idle_s)
+        if address is None:
+            return None
+        response = await self._channels.stub(address).Chat(
+            ChatRequest(user_id=user_id, request=request),
+            timeout=self._deadline_s,
+            metadata=tracing.carried(),
+        )
+        return list(response.frames)
+
+    async def _holder(self, user_id: str, idle_s: float | None) -> str | None:
+        sought = EdgeNote(device_sought=DeviceSought()).SerializeToString()
+        answers = await self._broker.ask_all(_user(user_id), sought, ANSWER_S, MORE_S)
+        replies = [EdgeReply.FromString(answer) for answer in answers]
+        there = [reply for reply in replies if reply.HasField("idle_ms")]
+        best = min(there, key=lambda reply: reply.idle_ms, default=None)
+        if best is None or (idle_s is not None and idle_s * 1000 <= best.idle_ms):
+            return None
+        return best.address
+
+    # What this edge hears.
+
+    def _hear(self, user_id: str, note: EdgeNote) -> bytes | None:
+        if self._devices is None:
+            return None
+        match note.WhichOneof("note"):
+            case "mutation":
+                self._devices.tell(user_id, note.mutation)
+            case "arrived":
+                self._devices.supersede(user_id, note.arrived.device_id)
+            case "device_sought":
+                idle_s = self._devices.idle_s(user_id)
+                reply = EdgeReply(address=self._reply.address)
+                if idle_s is not None:
+                    reply.idle_ms = round(idle_s * 1000)
+                return reply.SerializeToString()
+            case "call_sought":
+                sought = note.call_sought
+                device = self._devices.find(user_id, sought.device_id)
+                if device is not None and device.session.called(sought.call_id):
+                    return self._reply.SerializeToString()
+        return None
+
+
+class Channels:
+    """A channel to each edge that was needed; gRPC lets those rest that are not any more."""
+
+    def __init__(self, dial: Callable[[str], grpc.aio.Channel]) -> None:
+        self._dial = dial
+        self._open: dict[str, grpc.aio.Channel] = {}
+
+    def __repr__(self) -> str:
+        return f"Channels({', '.join(self._open)})"
+
+    def stub(self, address: str) -> EdgeServiceAsyncStub:
+        """The edge at this address."""
+        if address not in self._open:
+            self._open[address] = self._dial(address)
+        stub: EdgeServiceAsyncStub = EdgeServiceStub(self._open[address])
+        return stub
+
+    async def close(self) -> None:
+        """Closes all."""
+        await asyncio.gather(*(channel.close() for channel in self._open.values()))
+
+
+def _user(user_id: str) -> str:
+    return subject("user", user_id)
+
+
+def _request(user_id: str, request_id: str) -> str:
+    return subject("request", user_id, request_id)
+
+
+def _parsed(note: bytes) -> EdgeNote:
+    """A note; one that cannot be understood, of a newer edge say, says nothing."""
+    try:
+        return EdgeNote.FromString(note)
+    except DecodeError:
+        return EdgeNote()

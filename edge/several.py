@@ -1,0 +1,56 @@
+"""What an edge runs to be one of several: the listener for the others, and the broker."""
+
+import ssl
+from functools import partial
+from typing import Final
+
+from edge.auth import Tokens
+from edge.broker import Broker
+from edge.devices import Devices
+from edge.peers import Peers
+from edge.service import EdgeServicer
+from edge.settings import EdgeSettings
+from runtime import tls
+from runtime.channels import dial
+from runtime.server import Server
+from switchboard.v3.edge_pb2_grpc import add_EdgeServiceServicer_to_server
+
+CERTIFICATE: Final = "edge"
+"""The name in every edge's certificate: others are dialled by address, whatever it is."""
+
+STOP_S: Final = 1.0
+"""How long a reader may take to get what is decided, in seconds."""
+
+
+class Several:
+    """Started once the devices are there; `others` may be used before."""
+
+    def __init__(self, settings: EdgeSettings) -> None:
+        self._settings = settings
+        self._server = Server(settings, "edge", ["switchboard.v3.EdgeService"])
+        self.others = Peers(
+            Broker(settings.nats_servers, _tls(settings)),
+            partial(dial, settings=settings, name=CERTIFICATE),
+            deadline_s=settings.request_deadline_s + 60,
+        )
+
+    async def start(self, devices: Devices, tokens: Tokens) -> None:
+        """Listens, then tells where."""
+        add_EdgeServiceServicer_to_server(EdgeServicer(devices), self._server.grpc)
+        port = await self._server.start()
+        self.others.meet(devices, tokens, self._settings.advertised(port))
+
+    async def stop(self) -> None:
+        """Ends both."""
+        await self.others.part()
+        await self._server.stop(STOP_S)
+
+
+def _tls(settings: EdgeSettings) -> ssl.SSLContext | None:
+    """For a broker at a tls:// address: the services' own certificate and authority."""
+    source = tls.files(settings)
+    if source is None or not any(each.startswith("tls://") for each in settings.nats_servers):
+        return None
+    context = ssl.create_default_context(cafile=source.ca)
+    context.load_cert_chain(source.cert, source.key)
+    return context
