@@ -6,6 +6,7 @@
 Services read these files anew when they change, so a certificate is renewed without a restart.
 """
 
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,7 +91,8 @@ def _authority(folder: Path) -> Authority:
 
 def _new_authority() -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _name("Switchboard private authority")
+    # A name of its own: among authorities of one name, only the first would be tried.
+    name = _name(f"Switchboard private authority {secrets.token_hex(4)}")
     cert = (
         _unsigned(name, name, key, AUTHORITY_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
