@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from docs.contract import Contract, table
+from docs.measures import alerts_table, metrics_table
 from runtime.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +42,8 @@ def tables() -> dict[str, Callable[[], str]]:
         "services": contract.rpcs,
         "settings": settings_table,
         "tools": tools_table,
+        "metrics": metrics_table,
+        "alerts": alerts_table,
     }
 
 
