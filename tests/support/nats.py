@@ -1,0 +1,75 @@
+"""A real NATS server on loopback, to stop, freeze and start again."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+START_S: Final = 10.0
+
+
+class Nats:
+    """`url` stays the same over restarts."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Starts it, and returns once it listens."""
+        program = Path(sys.executable).with_name("nats-server")
+        self._process = await asyncio.create_subprocess_exec(
+            program,
+            "-a",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        async with asyncio.timeout(START_S):
+            while not await self._listens():
+                await asyncio.sleep(0.02)
+
+    async def stop(self) -> None:
+        """Kills it; nothing is said to its clients."""
+        if self._process is not None:
+            self._process.kill()
+            await self._process.wait()
+            self._process = None
+
+    def freeze(self) -> None:
+        """It answers nobody, and its sockets stay open."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    async def _listens(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+
+@asynccontextmanager
+async def nats() -> AsyncIterator[Nats]:
+    """A running server, until left."""
+    server = Nats()
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
