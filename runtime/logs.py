@@ -70,7 +70,13 @@ class _Human(logging.Formatter):
         if origin := _origin(record):
             parts.append(f"({origin})")
         parts += [f"{name}={value}" for name, value in _ids().items()]
-        return " ".join(parts).replace("\n", " ")
+        return _printable(" ".join(parts))
+
+
+def _printable(line: str) -> str:
+    """The line without what would make it two lines, or move a terminal's cursor: a device
+    chooses its own id."""
+    return "".join(sign if sign.isprintable() else " " for sign in line)
 
 
 class _Json(logging.Formatter):

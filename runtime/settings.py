@@ -31,7 +31,8 @@ def _split(value: object) -> object:
 
 def _address(value: str) -> str:
     host, colon, port = value.rpartition(":")
-    if not (host and colon and port.isdigit() and int(port) < 65536):
+    digits = port.isascii() and port.isdigit()  # "²" is a digit too, and no number
+    if not (host and colon and digits and len(port) <= 5 and int(port) < 65536):
         raise ValueError("is not host:port")
     return value
 
@@ -46,7 +47,9 @@ Address = Annotated[str, AfterValidator(_address)]
 class Settings(BaseModel):
     """What every process may be told."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+    )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="How much is logged: debug, info, warning or error."

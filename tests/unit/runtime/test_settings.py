@@ -10,6 +10,7 @@ from runtime.settings import Address, CommaList, ServiceSettings, Settings, load
 
 
 class Example(ServiceSettings):
+    wait_s: float = Field(1, gt=0, description="A time.")
     database_url: SecretStr = Field(description="A secret that must be set.")
     port: int = Field(1, ge=1, le=65535, description="A number.")
     peer_addr: Address = Field("127.0.0.1:1", description="An address.")
@@ -102,6 +103,14 @@ def test_addresses(address: str) -> None:
     assert load(Example, "example", environ).peer_addr == address
 
 
-@pytest.mark.parametrize("address", ["localhost", ":80", "h:", "h:x", "h:65536", "h:-1"])
+@pytest.mark.parametrize(
+    "address", ["localhost", ":80", "h:", "h:x", "h:65536", "h:-1", "h:\u00b2"]
+)
 def test_what_is_no_address(address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "PEER_ADDR" in refused({"DATABASE_URL": "x", "PEER_ADDR": address}, capsys)
+    line = refused({"DATABASE_URL": "x", "PEER_ADDR": address}, capsys)
+    assert line.endswith("PEER_ADDR: is not host:port\n")
+
+
+@pytest.mark.parametrize("time", ["inf", "nan", "1e999"])
+def test_times_have_an_end(time: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "WAIT_S: " in refused({"DATABASE_URL": "x", "WAIT_S": time}, capsys)
