@@ -88,8 +88,20 @@ test-containers: $(VENV)/.dev ## build and run the containers, and converse whil
 	@command -v docker >/dev/null || { echo "this needs Docker, running, with Compose"; exit 1; }
 	@CONTAINERS=1 $(BIN)/python -m pytest tests/containers -o timeout=600
 
+sbom: $(VENV)/.dev ## what the images hold, and under which licences: build/sbom.cdx.json, build/licences.txt
+	@$(BIN)/python -m deploy.sbom locks/services.txt build "$$(awk -F'"' '/^version/ {print $$2}' pyproject.toml)"
+
 test-corpus: $(VENV)/.dev ## hold the parsers against outside inputs: CORPUS=folder
 	@CORPUS="$(CORPUS)" $(BIN)/python -m pytest -p no:cacheprovider tests/corpus
+
+rotate-keys: $(VENV)/.devstack ## put every user's key under the first of MASTER_KEYS
+	@$(BIN)/python -m memory_svc rotate-keys
+
+erase-replay: $(VENV)/.devstack ## erase again whom the ledger names, after a backup was restored
+	@$(BIN)/python -m memory_svc erase-replay
+
+bench-memory: $(VENV)/.dev ## what memory costs, finds, keeps and forgets: QUICK=1, SET=file
+	@$(BIN)/python -W ignore -m bench.memory
 
 lock: $(VENV)/.dev ## renew the locks from pyproject.toml
 	@for kind in services: "devstack:--extra devstack" "dev:--extra devstack --extra dev"; do \
@@ -99,4 +111,4 @@ lock: $(VENV)/.dev ## renew the locks from pyproject.toml
 clean: ## remove what the targets made, but no data
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
 
-.PHONY: help run chat env test test-containers check format proto proto-check proto-breaking docs docs-check test-corpus conformance lock clean
+.PHONY: help run chat env test test-containers sbom check format proto proto-check proto-breaking docs docs-check test-corpus conformance rotate-keys erase-replay bench-memory lock clean
