@@ -166,7 +166,7 @@ async def drain(app: web.Application) -> None:
             wait_ms = round(RECONNECT_MS * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
             device.feed(Draining(wait_ms))
         await asyncio.sleep(0.01)
-    while edge.devices.running and loop.time() < until:  # noqa: ASYNC110 - looked at now and then
+    while edge.devices.unfinished and loop.time() < until:  # noqa: ASYNC110 - looked at now and then
         await asyncio.sleep(0.05)
     lost = SwitchboardError(
         ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE, "The server went away."

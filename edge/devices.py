@@ -465,6 +465,15 @@ class Devices:
             return False  # here it is: the session knows
         return await self._around.others.has(user_id, request_id)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether going away now would lose something.
+
+        Where there are other edges, a device may still fetch by way of them what it has not had.
+        """
+        owing = not self.others.alone and any(device.session.owing for device in self)
+        return owing or self.running > 0
+
     def attach(
         self, user_id: str, socket: Socket, hello: DeviceHello, relays: Mapping[str, Relay]
     ) -> Device | None:

@@ -11,9 +11,8 @@ import pytest
 
 from switchboard.v3.frames_pb2 import MutationOp
 from tests.support.edge_stack import DeviceSocket, Frame, eventually
-from tests.support.edges import Pair, edge_process, met, pair
-from tests.support.nats import nats
-from tests.support.scripted_router import Behind, Turn
+from tests.support.edges import Pair, met, pair
+from tests.support.scripted_router import Turn
 
 CREATED = {"item": {"id": "t1", "title": "x"}}
 

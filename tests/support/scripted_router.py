@@ -10,6 +10,7 @@ leaves unended is ended by a bare end of the stream, as when a router is lost.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 from uuid import uuid4
@@ -363,9 +364,10 @@ class ScriptedMemory(memory_pb2_grpc.MemoryServiceServicer):
 
 
 class Behind:
-    """Router, accounts and memory in one server at `address`."""
+    """Router, accounts and memory in one server at `address`. `tls`: the settings for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, **tls: Path) -> None:
+        self._tls = tls
         self.router = ScriptedRouter()
         self.accounts = ScriptedAccounts()
         self.memory = ScriptedMemory()
@@ -386,7 +388,10 @@ class Behind:
 
     async def start(self) -> None:
         """Listens, again at the same address after a stop."""
-        settings = ServiceSettings(listen_addr=self.address or "127.0.0.1:0")
+        host = "localhost" if self._tls else "127.0.0.1"
+        settings = ServiceSettings.model_validate(
+            {"listen_addr": self.address or f"{host}:0", **self._tls}
+        )
         server = Server(settings, "behind", SERVICES)
         router_pb2_grpc.add_RouterServiceServicer_to_server(self.router, server.grpc)
         accounts_pb2_grpc.add_AccountServiceServicer_to_server(self.accounts, server.grpc)
@@ -394,7 +399,7 @@ class Behind:
         port = await server.start()
         for name in SERVICES:
             await server.set_health(name, True)
-        self.address = f"127.0.0.1:{port}"
+        self.address = f"{host}:{port}"
         self._server = server
 
     async def stop(self) -> None:
