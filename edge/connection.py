@@ -45,6 +45,9 @@ FRAME_BYTES: Final = 16 * 1024
 FRAME_BURST_S: Final = 10
 """The frames of so many seconds may come at once."""
 
+TURN: Final = 16
+"""After so many frames of one socket others are served, however many have come."""
+
 PATIENCE: Final = Rate(burst=100, per_s=1)
 """So many frames that come too fast are answered by an error; then the socket is closed."""
 
@@ -78,6 +81,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         frames = settings.frames_per_second
         self._frames = Bucket(Rate(frames * FRAME_BURST_S, frames), self._loop.time())
+        self._received = 0
         self._patience = Bucket(PATIENCE, self._loop.time())
 
     def __repr__(self) -> str:
@@ -187,7 +191,7 @@ class Connection:
             await asyncio.wait({writer}, timeout=FLUSH_S)
 
     async def _read(self, device: Device) -> None:
-        while True:
+        while self._code is None:
             message = await self._receive()
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 return
@@ -215,7 +219,10 @@ class Connection:
 
     async def _receive(self) -> Message:
         """The next message, or what stands for the socket's end."""
-        while True:
+        while self._code is None:
+            self._received += 1
+            if self._received % TURN == 0:
+                await asyncio.sleep(0)  # of what has come already, receive() waits for nobody
             message = await self._ws.receive()
             if message.type not in (WSMsgType.PING, WSMsgType.PONG):
                 return message
@@ -224,8 +231,7 @@ class Connection:
                 self._spend(len(message.data))
                 if message.type is WSMsgType.PING:
                     await self._ws.pong(message.data)
-            if self._code is not None:
-                return WSMessage(WSMsgType.CLOSING, None, None)
+        return WSMessage(WSMsgType.CLOSING, None, None)
 
     def _spend(self, size: int) -> None:
         """Counts a frame. Raises SwitchboardError (rate_limited); in the end, closes."""
