@@ -49,6 +49,10 @@ COMPOSE_PROFILES={profiles}
 
 # debug, info, warning or error.
 LOG_LEVEL=info
+# /metrics of each service for Prometheus, such as 0.0.0.0:9464; empty: nowhere.
+ADMIN_ADDR=
+# A collector for traces (OTLP over HTTP), such as http://collector:4318; empty: none are made.
+OTEL_EXPORTER_OTLP_ENDPOINT=
 
 # The tag of the images that are built and run.
 SWITCHBOARD_TAG=latest

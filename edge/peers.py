@@ -187,7 +187,9 @@ class Peers(Others):
         late = DeliverRequest(user_id=user_id, device_id=device_id, frame=frame)
         edge = self._channels.stub(EdgeReply.FromString(answer).address)
         try:
-            return list((await edge.Deliver(late, timeout=OPEN_S)).frames)
+            return list(
+                (await edge.Deliver(late, timeout=OPEN_S, metadata=tracing.carried())).frames
+            )
         except grpc.aio.AioRpcError:
             return None
 
