@@ -35,10 +35,15 @@ class _Connection:
 
 
 class FaultProxy:
-    """Stands before `host:port`. All faults act on every connection of the moment."""
+    """Stands before `host:port`. All faults act on every connection of the moment.
 
-    def __init__(self, host: str, port: int) -> None:
+    `window`: how many bytes the kernel may hold for it on the far side; left out, that is
+    tens of megabytes, which a server then believes to have arrived.
+    """
+
+    def __init__(self, host: str, port: int, *, window: int | None = None) -> None:
         self._target = (host, port)
+        self._window = window
         self._connections: set[_Connection] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -107,7 +112,7 @@ class FaultProxy:
             near.transport.abort()
             return
         try:
-            far_reader, far = await asyncio.open_connection(*self._target)
+            far_reader, far = await self._dial()
         except OSError:
             near.transport.abort()
             return
@@ -123,6 +128,19 @@ class FaultProxy:
         await asyncio.gather(*connection.tasks, return_exceptions=True)
         connection.close(hard=False)
         self._connections.discard(connection)
+
+    async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._window is None:
+            return await asyncio.open_connection(*self._target)
+        made = socket.socket()
+        made.setblocking(False)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._window)
+        try:
+            await asyncio.get_running_loop().sock_connect(made, self._target)
+        except BaseException:
+            made.close()
+            raise
+        return await asyncio.open_connection(sock=made)
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, slow: bool

@@ -1,0 +1,277 @@
+"""The services as processes of their own, with replicas, to be killed, frozen and drained.
+
+    with Fleet(folder, database_url, Plan(router=2, agent=2)) as fleet:
+        fleet.origin()              # http://host:port of the first edge
+        fleet["router", 1].kill()   # SIGKILL; .terminate() drains, .freeze() stops the clock
+        fleet["router", 1].start()  # again, at the same address
+
+Nobody starts anything again but the test. Without a `model_url` the offline model answers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from cryptography.fernet import Fernet
+
+from tests.support.stack import environment, until
+
+START_S: Final = 90.0
+STOP_S: Final = 40.0
+SERVICES: Final = ("model", "memory", "formatter", "agent", "router", "edge")
+_MODULES: Final = {"edge": "edge", "model": "devstack.offline_model"}
+_UP: Final = re.compile(r"listens on ")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many of each, and what single ones are told beside what all are."""
+
+    edge: int = 1
+    router: int = 1
+    agent: int = 1
+    formatter: int = 1
+    memory: int = 1
+    own: Mapping[tuple[str, int], Mapping[str, str]] = field(default_factory=dict)
+
+    def count(self, name: str) -> int:
+        """How many processes a service has."""
+        return 1 if name == "model" else int(getattr(self, name))
+
+
+class Process:
+    """One service process; it can be started again."""
+
+    def __init__(self, name: str, port: int, env: dict[str, str], log: Path) -> None:
+        self.name = name
+        self.port = port
+        self._env = env
+        self._log = log
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._logged = 0  # what earlier lives wrote
+
+    @property
+    def pid(self) -> int:
+        """The process that runs, or ran last."""
+        assert self._popen is not None
+        return self._popen.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._popen is not None and self._popen.poll() is None
+
+    @property
+    def status(self) -> int | None:
+        """The exit status; negative for the signal that ended it."""
+        return self._popen.poll() if self._popen else None
+
+    @property
+    def log(self) -> str:
+        """What its present life wrote."""
+        return self._log.read_text(errors="replace")[self._logged :] if self._log.exists() else ""
+
+    def start(self) -> None:
+        """Starts it; `up` tells when it listens."""
+        assert not self.alive
+        self._logged = len(self._log.read_text(errors="replace")) if self._log.exists() else 0
+        module = _MODULES.get(self.name, f"{self.name}_svc")
+        with self._log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-m", module],
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def up(self) -> bool:
+        """Whether it listens. Fails where it ended instead."""
+        assert self.alive, f"{self.name} ended ({self.status}):\n{self.log}"
+        return bool(_UP.search(self.log))
+
+    def signal(self, number: int) -> None:
+        if self._popen is not None and self.alive:
+            self._popen.send_signal(number)
+
+    def kill(self) -> None:
+        """Ends it at once, as a crash does."""
+        self.signal(signal.SIGKILL)
+        self.reap()
+
+    def terminate(self) -> None:
+        """Asks it to drain and end."""
+        self.signal(signal.SIGTERM)
+
+    def freeze(self) -> None:
+        """It runs no more; its sockets look alive."""
+        self.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.signal(signal.SIGCONT)
+
+    def reap(self) -> None:
+        """Waits for its end."""
+        if self._popen is not None:
+            self._popen.wait(STOP_S)
+
+    @property
+    def rss(self) -> int:
+        """Memory in bytes."""
+        found = re.search(r"VmRSS:\s+(\d+) kB", _read(self.pid, "status"))
+        return int(found[1]) * 1024 if found else 0
+
+    @property
+    def fds(self) -> int:
+        """Open file descriptors."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def metrics(self) -> str:
+        """What it tells Prometheus."""
+        url = f"http://{self._env['ADMIN_ADDR']}/metrics"
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as response:
+            return str(response.read().decode())
+        return ""
+
+    @property
+    def peers(self) -> int:
+        """How many connections others hold to its port."""
+        port = f":{self.port:04X}"
+        rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        return sum(row[1].endswith(port) and row[3] == "01" for row in rows)
+
+
+class Fleet:
+    """Everything that a server is, but for the database."""
+
+    def __init__(
+        self,
+        folder: Path,
+        database_url: str,
+        plan: Plan | None = None,
+        *,
+        model_url: str | None = None,
+        **settings: str,
+    ) -> None:
+        self.plan = plan or Plan()
+        self._folder = folder
+        self._ports, self._admin = _ports(self.plan)
+        shared = {
+            "DATABASE_URL": database_url,
+            "MASTER_KEYS": Fernet.generate_key().decode(),
+            "AUTH_SIGNING_KEYS": "k" * 40,
+            "ERASURE_LEDGER": str(folder / "erased"),
+            "OPENAI_API_KEY": "sk-nobody-reads-this",
+            "OPENAI_BASE_URL": model_url or f"http://127.0.0.1:{self._ports['model', 0]}/v1",
+            "OFFLINE_MODEL_ADDR": f"127.0.0.1:{self._ports['model', 0]}",
+            **{f"{name.upper()}_ADDR": self._target(name) for name in SERVICES[1:-1]},
+            **settings,
+        }
+        self.processes = {
+            key: self._process(*key, shared)
+            for key in self._ports
+            if model_url is None or key[0] != "model"
+        }
+
+    def _target(self, name: str) -> str:
+        """The replicas of a service, as one gRPC target."""
+        ports = [port for (service, _), port in self._ports.items() if service == name]
+        return "ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports)
+
+    def _process(self, name: str, index: int, shared: Mapping[str, str]) -> Process:
+        port = self._ports[name, index]
+        own = {"LISTEN_ADDR": f"127.0.0.1:{port}", "EDGE_PORT": str(port)}
+        own |= {"ADMIN_ADDR": f"127.0.0.1:{self._admin[name, index]}"}
+        own |= self.plan.own.get((name, index), {})
+        env = environment(self._folder, **{**shared, **own})
+        return Process(name, port, env, self._folder / f"{name}-{index}.log")
+
+    def __getitem__(self, key: tuple[str, int]) -> Process:
+        return self.processes[key]
+
+    def __iter__(self) -> Iterator[Process]:
+        return iter(self.processes.values())
+
+    def __enter__(self) -> Self:
+        try:
+            for process in self:
+                process.start()
+            self.ready()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self:
+            process.thaw()
+            process.terminate()
+        end = time.monotonic() + 15
+        for process in self:
+            while process.alive and time.monotonic() < end:
+                time.sleep(0.02)
+            process.kill()
+
+    def origin(self, index: int = 0) -> str:
+        """http://host:port of an edge."""
+        return f"http://127.0.0.1:{self._ports['edge', index]}"
+
+    def ready(self) -> None:
+        """Waits until every process is there and every edge can use all behind it."""
+        until(lambda: all(process.up for process in self), START_S, "all services listen")
+        for index in range(self.plan.edge):
+            until(lambda i=index: self.answers(i), START_S, "an edge is ready")  # type: ignore[misc]
+
+    def answers(self, index: int = 0) -> bool:
+        """Whether an edge says that it and all behind it can be used."""
+        url = f"{self.origin(index)}/readyz"
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as response:
+            return bool(response.status == 200)
+        return False
+
+    def rejoined(self, process: Process) -> bool:
+        """Whether a process that was started again is in use by all that dial its service."""
+        dialled_by = {
+            "memory": ("router", "agent", "edge"),
+            "agent": ("router",),
+            "formatter": ("router",),
+            "router": ("edge",),
+        }[process.name]
+        clients = sum(self.plan.count(name) for name in dialled_by)
+        return process.up and process.peers >= clients
+
+
+Ports = dict[tuple[str, int], int]
+
+
+def _ports(plan: Plan) -> tuple[Ports, Ports]:
+    """Free ports to serve and to tell of metrics; all are held at once: no two are the same."""
+    keys = [(name, index) for name in SERVICES for index in range(plan.count(name))]
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in (*keys, *keys)]
+    ports = [int(one.getsockname()[1]) for one in held]
+    for one in held:
+        one.close()
+    return dict(zip(keys, ports, strict=False)), dict(zip(keys, ports[len(keys) :], strict=True))
+
+
+def _read(pid: int, name: str) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/{name}").read_text()
+    return ""
