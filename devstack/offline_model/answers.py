@@ -179,8 +179,8 @@ def _summary(turn: Turn, intent: Intent, found: Sequence[Item], project: Item | 
 def _advice(turn: Turn, intent: Intent, found: Sequence[Item]) -> str:
     if _terse(turn) or not found or not intent.filters.overdue:
         return ""
-    oldest = min(found, key=lambda item: item["dueDate"])
-    due = shapes.day(oldest["dueDate"], turn.now.tzinfo)
+    oldest = min(found, key=shapes.due_of)
+    due = shapes.day(shapes.due_of(oldest), turn.now.tzinfo)
     return f"The oldest is “{label(oldest)}”, due {due}."
 
 

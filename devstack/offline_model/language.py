@@ -54,6 +54,14 @@ class Intent:
 
 _QUOTED = re.compile(r"\"([^\"]{1,500})\"|(?<![\w])'([^']{1,500})'(?!\w)|`([^`]{1,500})`")
 _MARK = "\x00"
+_OF_TASKS = re.compile(r"\b(?:due|overdue|late|in[ _-]progress|blocked)\b")
+# "Show the task Buy milk", and no "show the task list".
+_ONE = re.compile(
+    r"^(?:show|see|display|open|get|view)(?: me)? (?:the |my )?"
+    r"(?:task|project|note|check-?point|milestone):? (?:called |named |titled )?"
+    r"(?!(?:list|board|chart|graph|table|timeline|titles?|names?|that|which|with|by)\b)(\S.*)$",
+    re.I,
+)
 _POLITE = re.compile(
     r"^(?:(?:hey|hi|hello|ok|okay|please|now|and|then|also)\b[ ,!]*)*"
     r"(?:(?:can|could|would|will) you (?:please )?|i(?:'d| would) like (?:you )?to |"
@@ -88,7 +96,7 @@ def _act(text: str) -> Act:
     found = next((act for act, pattern in ACTS if re.search(pattern, bare)), None)
     if found is None:
         return Act.LIST if kind_of(bare) else Act.TALK
-    if found is Act.LIST and not kind_of(bare) and not re.search(r"\b(?:due|overdue|late)\b", bare):
+    if found is Act.LIST and not kind_of(bare) and not _OF_TASKS.search(bare):
         return Act.TALK
     return found
 
@@ -205,12 +213,8 @@ class _Reader:
 
     def _fields(self) -> None:
         """Reads the fields to set."""
-        if match := self._take(
-            r"[,;]?\s*\b(?:content|text|body|saying|that says)\b:? (.+)$"
-            if self._kind == "note"
-            else r"(?!)"
-        ):
-            self._changes["content"] = self._restore(match[1])
+        if self._kind == "note":
+            self._content()
         if match := self._take(
             r"^(?:set|change|update|put|make) (?:the )?priority of\b(?P<of>.*)\bto "
             r"(?P<to>low|medium|high|urgent)\b"
@@ -240,6 +244,18 @@ class _Reader:
             self._text = f"assign {match[1]}"
         self._day()
         self._status()
+
+    def _content(self) -> None:
+        if match := self._take(
+            r"^(?:set|change|update|replace) (?:the )?(?:content|text|body) of\b(.+?)\bto\b (.+)$"
+        ):
+            self._changes["content"] = self._restore(match[2])
+            self._text = f"set {match[1]}"
+        elif match := self._take(
+            r"[,;:]?\s*\b(?:(?:with|and) )?(?:(?:the|a) )?"
+            r"(?:(?:content|text|body)(?: of| to| is)?|saying|that says)\b:? (.+)$"
+        ):
+            self._changes["content"] = self._restore(match[1])
 
     def _day(self) -> None:
         lead = r"(?:,? ?\b(?:due date|due|by|until|deadline|on|for|dated?|at|to)\b:?\s*)*"
@@ -291,7 +307,8 @@ class _Reader:
         if match := re.search(rf"{_MARK}(\d+){_MARK}", self._text):
             return self._quotes[int(match[1])].strip()
         if self._act in (Act.LIST, Act.COUNT, Act.OVERVIEW):
-            return ""
+            one = _ONE.match(self._text.strip()) if self._act is Act.LIST else None
+            return self._restore(one[1]) if one else ""
         if self._act is Act.SEARCH and (
             match := re.search(
                 r"\b(?:about|mentioning|containing|for|matching|with|called|named)\b(.*)$",

@@ -140,7 +140,7 @@ def _reading_call(turn: Turn, intent: Intent, tool: str, project: Item | None) -
         status=intent.filters.status,
         priority=intent.filters.priority,
         assignee=intent.filters.assignee,
-        overdue=True if intent.filters.overdue else None,
+        overdue=True if intent.filters.overdue and intent.kind == "task" else None,
         projectId=project["id"] if project else None,
         **between,
     )

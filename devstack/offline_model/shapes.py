@@ -19,9 +19,14 @@ def label(item: Item) -> str:
     return str(item.get("title") or item.get("name") or "")
 
 
+def due_of(item: Item) -> Any:
+    """When an item is due, in ms, UTC; None for one that has no such day."""
+    return item.get("dueDate", item.get("date"))
+
+
 def is_overdue(item: Item, now: int) -> bool:
-    """Whether a task's day has passed and it is not done; `now` in ms, UTC."""
-    due = item.get("dueDate")
+    """Whether a task's day, or a checkpoint's, has passed and it is not done; `now` in ms, UTC."""
+    due = due_of(item)
     return isinstance(due, int | float) and due < now and item.get("status") != "done"
 
 
@@ -111,10 +116,8 @@ def chart(turn: Turn, intent: Intent, items: Sequence[Item]) -> list[Block]:
         return []
     if intent.filters.overdue:
         now = millis(turn.now)
-        late = [
-            (label(item), max(1, round((now - item["dueDate"]) / 86_400_000))) for item in items
-        ]
-        return [_bars("Days overdue", "task", "days", "Days overdue", late)]
+        late = [(label(item), max(1, round((now - due_of(item)) / 86_400_000))) for item in items]
+        return [_bars("Days overdue", intent.kind, "days", "Days overdue", late)]
     by, counts = groups(turn, intent, items)
     title = f"{intent.kind.capitalize()}s by {by}"
     return [_bars(title, by, "count", f"{intent.kind.capitalize()}s", list(counts.items()))]

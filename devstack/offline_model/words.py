@@ -31,7 +31,8 @@ KIND_WORDS: Final[tuple[tuple[Kind, str], ...]] = (
     ("checkpoint", r"check-?points?|milestones?"),
     ("project", r"projects?"),
     ("note", r"notes?|jot|write down"),
-    ("task", r"tasks?|to-?dos?(?! to\b)|overdue"),
+    # "Overdue" alone speaks of tasks; "overdue checkpoints" does not.
+    ("task", r"tasks?|to-?dos?(?! to\b)|overdue(?! (?:\w+ )?(?:check-?|mile|proj|note))"),
 )
 
 _STATUS: Final[tuple[tuple[str, str], ...]] = (

@@ -113,6 +113,26 @@ def test_overdue_as_a_chart_is_text_a_chart_and_cards(store: Store) -> None:
     assert cards == {"type": "entity_ref", "entity": "task", "ids": ["t1", "t2"]}
 
 
+def test_overdue_checkpoints_are_those_whose_day_has_passed() -> None:
+    past, later = now_ms() - 3 * DAY_MS, now_ms() + DAY_MS
+    store = Store(
+        checkpoint=[
+            {"id": "c1", "title": "Design", "date": past},
+            {"id": "c2", "title": "Launch", "date": later},
+        ]
+    )
+    text, chart, cards, tail = Talk(store).blocks("any overdue checkpoints as a chart?")
+    assert text["content"] == "You have 1 overdue checkpoint."
+    assert chart["data"] == [{"checkpoint": "Design", "days": 3}]
+    assert cards["ids"] == ["c1"] and tail["content"].startswith("The oldest is “Design”")
+
+
+def test_one_item_is_shown_by_its_title(store: Store) -> None:
+    text, card = Talk(store).blocks("show the task Send the invoice")
+    assert text["content"] == "You have 1 task about “Send the invoice”."
+    assert card == {"type": "entity_ref", "entity": "task", "ids": ["t1"]}
+
+
 def test_a_popup_gets_plain_text(store: Store) -> None:
     said = Talk(store, system=POPUP).ask("what is overdue?")
     assert said.startswith("You have 2 overdue tasks.\n- Send the invoice (todo, high priority, ")
