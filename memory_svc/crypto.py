@@ -71,7 +71,7 @@ class MasterKeys:
         """
         try:
             plain = self._all.decrypt(wrapped)
-        except InvalidToken:
+        except (InvalidToken, ValueError):
             raise WrongMasterKeyError from None
         head = _bound(user_id)
         if not plain.startswith(head):
@@ -134,7 +134,7 @@ class UserKeys:
         """Decrypts, and checks the header. Raises IntegrityError."""
         try:
             plain = self._fernet.decrypt(token)
-        except InvalidToken:
+        except (InvalidToken, ValueError):
             raise IntegrityError("a ciphertext does not open with its user's key") from None
         head = self._header(place)
         if not plain.startswith(head):

@@ -16,8 +16,10 @@ _SAME_WORDS: Final = 0.75
 """Of all words, how many must be shared where vectors say nothing."""
 
 _SAME_MEANING: Final = 0.90
+_SWAPPED: Final = 0.94
 _SOME_WORDS: Final = 0.4
-"""Or: a cosine of so much, and so many words shared. Vectors alone confuse opposites."""
+"""Or: a cosine of so much, and so many words shared. Vectors alone confuse opposites. Where a
+word of the one stands for a word of the other, the cosine must be higher still."""
 
 _NUMBERS: Final = frozenset(
     """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen
@@ -93,7 +95,14 @@ def same(one: Text, other: Text, cosine: float = 0.0) -> bool:
     if not mine or not theirs:
         return one.terms == other.terms
     shared = len(mine & theirs) / len(mine | theirs)
-    return shared >= _SAME_WORDS or (cosine >= _SAME_MEANING and shared >= _SOME_WORDS)
+    swapped = bool(mine - theirs and theirs - mine)
+    alike = cosine >= (_SWAPPED if swapped else _SAME_MEANING)
+    return (shared >= _SAME_WORDS and not swapped) or (alike and shared >= _SOME_WORDS)
+
+
+def same_words(one: Text, other: Text) -> bool:
+    """Whether two texts say the same in the same words but for colourless ones."""
+    return not one.apart(other) and one.terms - _COLOURLESS == other.terms - _COLOURLESS
 
 
 def contains(whole: Text, part: Text) -> bool:

@@ -55,7 +55,7 @@ _LEANING: Final = regex.compile(
 )
 _POLITE: Final = frozenset(
     """hi hello hey thank thanks ok okay yes great good nice cool sure perfect bye morning evening
-    awesome welcom fine""".split()  # noqa: SIM905
+    awesome welcome fine""".split()  # noqa: SIM905
 )
 
 # What a text out of a tool says when it is no data but wants to be obeyed or believed.
@@ -128,7 +128,7 @@ def stated(message: str) -> list[Fact]:
             continue
         if found and not told and _LEANING.match(text) and len(found[-1]) + len(text) < MAX_TEXT:
             found[-1] = f"{found[-1]} {text}"
-        elif len(words.terms(text)) >= 1 and len(words.words(text)) >= 2:
+        elif words.telling(text) and len(words.words(text)) >= 2:
             found.append(text)
     return [Fact(_cut(text), slot(text)) for text in found[:MAX_FACTS]]
 
@@ -146,7 +146,7 @@ def _states(sentence: str) -> bool:
     asks = _PLEASE.search(sentence) or _COMMAND.match(sentence)
     if asks and not slot(sentence):
         return False
-    return bool(set(words.terms(sentence)) - _POLITE)
+    return bool(set(words.telling(sentence)) - _POLITE)
 
 
 def slot(sentence: str) -> str | None:

@@ -11,7 +11,7 @@ from memory_svc import facts as texts
 from memory_svc import recall, words
 from memory_svc.crypto import Keys, opened
 from memory_svc.detail import Detail
-from memory_svc.duplicates import Text, contains, same
+from memory_svc.duplicates import Text, contains, same, same_words
 from memory_svc.embed import Embedder, EmbeddingError
 from memory_svc.keys import KeyCache
 from memory_svc.opening import read
@@ -72,9 +72,7 @@ class Settle:
     async def _kept(self, db: Connection, keys: Keys, fresh: _Fresh, said: "_Said") -> bool:
         """Whether the fact stays; its embedding, and what it supersedes, are seen to then."""
         row, user_id = fresh.row, keys.user_id
-        twin = await facts.twin(db, user_id, row)
-        if twin is None and row.slot is None:
-            twin = await self._near(db, keys, fresh)
+        twin = await facts.twin(db, user_id, row) or await self._near(db, keys, fresh)
         if twin:
             await facts.merge(db, user_id, row, twin)
             return False
@@ -97,9 +95,16 @@ class Settle:
             if found.id == fresh.row.id or found.updated_at > fresh.row.created_at:
                 continue
             other = opened(keys, found.content, facts.place(found.id, found.revision))
-            if other and not found.entity_id and same(mine, Text.of(other), found.cosine):
+            if other and not found.entity_id and _alike(fresh, mine, Text.of(other), found):
                 return found.id
         return None
+
+
+def _alike(fresh: _Fresh, mine: Text, other: Text, found: search.Found) -> bool:
+    """Of an attribute's value nothing but the wording may differ: another value is news."""
+    if fresh.row.slot is not None:
+        return same_words(mine, other)
+    return same(mine, other, found.cosine)
 
 
 class _Said:

@@ -51,6 +51,11 @@ def words(text: str) -> list[str]:
     return [piece[:_MAX_WORD] for piece in pieces if any(map(str.isalnum, piece))]
 
 
+def telling(text: str) -> list[str]:
+    """The folded words that say something, in order, unstemmed."""
+    return [word for word in words(text) if word not in STOP]
+
+
 def terms(text: str, limit: int = MAX_TERMS) -> Counter[str]:
     """The stems of the words that say something, with how often each stands there.
 

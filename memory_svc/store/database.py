@@ -95,6 +95,7 @@ class Database:
                 timeout=_CONNECT_S,
                 command_timeout=_COMMAND_S,
                 init=_set_up,
+                connection_class=_Plain,
                 # Statements of a few milliseconds gain nothing from compiling or from help.
                 server_settings={
                     "application_name": "memory_svc",
@@ -141,6 +142,15 @@ class Database:
                 await asyncio.wait_for(self._pool.close(), _CONNECT_S)
             except TimeoutError:
                 self._pool.terminate()
+
+
+class _Plain(asyncpg.Connection):  # type: ignore[misc] # the package has no types
+    """A connection that is given back as it is: nothing here outlives a transaction, and
+    setting the session back would be a round trip more for every use."""
+
+    def get_reset_query(self) -> str:
+        """No statement."""
+        return ""
 
 
 async def _set_up(connection: Connection) -> None:

@@ -92,9 +92,9 @@ async def merge(db: Connection, user_id: UUID, duplicate: Row, into: UUID) -> No
     await db.execute(
         """UPDATE memory_associative SET strength = strength + 1,
             updated_at = greatest(updated_at, $3),
-            episode_ids = (episode_ids || $4::uuid[])[1:50]
+            episode_ids = (episode_ids || $4::uuid[])[1:50], slot = coalesce(slot, $5)
         WHERE user_id = $1 AND id = $2""",
-        *(user_id, into, duplicate.created_at, duplicate.episode_ids),
+        *(user_id, into, duplicate.created_at, duplicate.episode_ids, duplicate.slot),
     )
     await remove(db, user_id, duplicate.id)
 

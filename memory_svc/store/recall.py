@@ -47,21 +47,24 @@ _COLUMNS: Final = """
 """
 
 # $5 the vector, $6 its model. The cosines are stretched to 0–1 between their mean and their
-# best, since models differ in where they put the unrelated.
+# best, since models differ in where they put the unrelated. Only the best by vector and the
+# best by words are fused: with either part near nothing none else can be among the first.
 _BOTH: Final = f"""
-WITH {_WORDS}, meaning AS (
+WITH {_WORDS}, meaning AS MATERIALIZED (
     SELECT id, CASE WHEN embed_model = $6 THEN -(embedding <#> $5) END AS cosine
     FROM memory_associative WHERE user_id = $1 AND ($3 OR superseded_at IS NULL)
 ), spread AS (
     SELECT avg(cosine) AS usual, max(cosine) AS best FROM meaning
+), candidates AS (
+    (SELECT id FROM meaning WHERE cosine IS NOT NULL ORDER BY cosine DESC LIMIT 10 * $4)
+    UNION (SELECT id FROM words ORDER BY bm25 DESC LIMIT 10 * $4)
 ), fused AS (
     SELECT id, bm25, cosine,
-        {WORDS} * coalesce(bm25 / nullif(max(bm25) OVER (), 0), 0)
+        {WORDS} * coalesce(bm25 / (SELECT max(bm25) FROM words), 0)
         + {1 - WORDS} * greatest(coalesce(
             CASE WHEN best > usual THEN (cosine - usual) / (best - usual) ELSE 1 END, 0), 0)
         AS fit
-    FROM meaning LEFT JOIN words USING (id), spread
-    WHERE cosine IS NOT NULL OR bm25 IS NOT NULL
+    FROM candidates JOIN meaning USING (id) LEFT JOIN words USING (id), spread
 )
 SELECT {_COLUMNS}, coalesce(bm25 / whole, 0), coalesce(cosine, 0),
     (fit + 0.02 * exp(-extract(epoch FROM now() - updated_at) / 7776000))

@@ -88,9 +88,10 @@ _UP = (
     )""",
     "CREATE INDEX memory_proactive_user ON memory_proactive (user_id, updated_at, id)",
     # The words of facts (tier 2) and exchanges (tier 3) as keyed hashes. The key holds all
-    # that scoring reads, so it never visits the table.
+    # that scoring reads, so it never visits the table. No foreign keys: they would be checked
+    # for each word; the statements that write here hold the user's row.
     """CREATE TABLE memory_terms (
-        user_id uuid NOT NULL REFERENCES users ON DELETE CASCADE,
+        user_id uuid NOT NULL,
         tier smallint NOT NULL,
         term bigint NOT NULL,
         item_id uuid NOT NULL,
