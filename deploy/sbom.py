@@ -51,9 +51,8 @@ def licence(found: Distribution) -> str:
     words = [each.removeprefix(_APPROVED) for each in classifiers if each.startswith(_APPROVED)]
     if words:
         return ", ".join(words)
-    first, _, rest = (
-        str(metadata["License"] if "License" in metadata else "").strip().partition("\n")
-    )
+    (given, *_) = metadata.get_all("License") or [""]
+    first, _, rest = given.strip().partition("\n")
     return first if first and not rest else "unknown"
 
 

@@ -127,8 +127,20 @@ class Compose:
         return found[0]
 
     def crash(self, container: str) -> None:
-        """Ends the process at once. Unlike `docker kill`, this counts as a crash to Docker."""
-        os.kill(self.state(container)["Pid"], signal.SIGKILL)
+        """Ends the process at once, which Docker answers by starting it again; waits for that.
+
+        Unlike `docker kill`, this counts as a crash.
+        """
+        before = self.state(container)
+        os.kill(before["Pid"], signal.SIGKILL)
+        until(
+            lambda: (
+                (now := self.state(container))["Running"]
+                and now["StartedAt"] != before["StartedAt"]
+            ),
+            30,
+            "Docker starts the container again",
+        )
 
     def python(self, service: str, program: str) -> str:
         """Runs a program in a service's container, with what the image has."""

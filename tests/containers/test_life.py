@@ -27,6 +27,16 @@ def excusable(answer: Answer) -> bool:
     return fine(answer) or (error.get("code") == "service_unavailable" and error["retryable"])
 
 
+async def arrive(stack: Compose) -> Device:
+    """A new user, as soon as sign-ins work: callers find a restarted service within seconds."""
+    async with asyncio.timeout(BACK_S):
+        while True:
+            try:
+                return await Device.open(stack.origin)
+            except (AssertionError, aiohttp.ClientError):
+                await asyncio.sleep(0.25)
+
+
 async def works_again(device: Device) -> float:
     """Asks until an answer completes; returns after how many seconds."""
     start = time.monotonic()
@@ -54,7 +64,7 @@ async def give_result(device: Device, answer: Answer) -> None:
 
 
 async def test_replicas_share_the_calls(stack: Compose) -> None:
-    async with await Device.open(stack.origin) as device:
+    async with await arrive(stack) as device:
         await aside(stack.up, "router_svc", "agent_svc", router_svc=2, agent_svc=2)
 
         async def all_known() -> None:
@@ -72,7 +82,7 @@ async def test_replicas_share_the_calls(stack: Compose) -> None:
 
 @pytest.mark.parametrize("service", ["router_svc", "agent_svc", "formatter_svc", "memory_svc"])
 async def test_a_crash_mid_answer_costs_that_answer_at_most(stack: Compose, service: str) -> None:
-    async with await Device.open(stack.origin) as device:
+    async with await arrive(stack) as device:
         answer = await under_way(device)
         await aside(stack.crash, stack.ids(service)[0])
         if not answer.of("stream_end"):
@@ -87,7 +97,7 @@ async def test_a_crash_mid_answer_costs_that_answer_at_most(stack: Compose, serv
 
 
 async def test_a_crashed_edge_comes_back_and_says_what_is_lost(stack: Compose) -> None:
-    async with await Device.open(stack.origin) as device:
+    async with await arrive(stack) as device:
         answer = await under_way(device)
         await aside(stack.crash, stack.ids("edge")[0])
         await asyncio.wait_for(device.reading(), 30)
@@ -109,14 +119,14 @@ async def reconnect(device: Device, *running: Answer) -> None:
 
 
 async def test_the_database_restarts_under_a_conversation(stack: Compose) -> None:
-    async with await Device.open(stack.origin) as device:
+    async with await arrive(stack) as device:
         answer = await under_way(device)
         await aside(run, "docker", "restart", *stack.ids("postgres"))
         await give_result(device, answer)
         assert fine(await answer.ended(60)), answer.end
         await aside(stack.well, "postgres", "memory_svc")
         await asyncio.wait_for(remembered(device), BACK_S)
-    async with await Device.open(stack.origin) as another:
+    async with await arrive(stack) as another:
         assert fine(await another.ask(QUESTION, 60))
 
 
@@ -176,7 +186,7 @@ class Conversation:
 @asynccontextmanager
 async def conversation(stack: Compose) -> AsyncIterator[Conversation]:
     """A user who keeps talking for as long as the block runs."""
-    async with await Device.open(stack.origin) as device:
+    async with await arrive(stack) as device:
         talk = Conversation(device)
         going_on = asyncio.create_task(talk.go_on())
         try:

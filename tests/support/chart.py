@@ -45,5 +45,5 @@ def container(workload: Object) -> Object:
 
 
 def settings(workload: Object) -> dict[str, str]:
-    """A workload's environment."""
-    return {each["name"]: each["value"] for each in container(workload)["env"]}
+    """A workload's environment, but for what Kubernetes fills in."""
+    return {each["name"]: each["value"] for each in container(workload)["env"] if "value" in each}

@@ -27,11 +27,11 @@ app.kubernetes.io/part-of: switchboard
 
 {{- /* The services: what each listens on, whom it dials, who may call it, which secrets it sees. */}}
 {{- define "switchboard.services" -}}
-edge: {port: 8080, dials: [router, memory], callers: [], secrets: [auth-signing-keys], model: false}
-router: {port: 50051, dials: [agent, memory, formatter], callers: [edge], secrets: [openai-api-key], model: true}
-agent: {port: 50052, dials: [memory], callers: [router], secrets: [openai-api-key], model: true}
-memory: {port: 50053, dials: [], callers: [edge, router, agent], secrets: [database-url, master-keys, openai-api-key], model: true}
-formatter: {port: 50054, dials: [], callers: [router], secrets: [], model: false}
+edge: {grpc: 50055, dials: [router, memory], callers: [edge], secrets: [auth-signing-keys], model: false}
+router: {grpc: 50051, dials: [agent, memory, formatter], callers: [edge], secrets: [openai-api-key], model: true}
+agent: {grpc: 50052, dials: [memory], callers: [router], secrets: [openai-api-key], model: true}
+memory: {grpc: 50053, dials: [], callers: [edge, router, agent], secrets: [database-url, master-keys, openai-api-key], model: true}
+formatter: {grpc: 50054, dials: [], callers: [router], secrets: [], model: false}
 {{- end }}
 
 {{- /* How many pods there are at the least: {name, values}. */}}

@@ -57,7 +57,7 @@ def objects(request: pytest.FixtureRequest) -> list[Object]:
 
 
 def component(each: Object) -> str:
-    return str(each["metadata"]["labels"]["app.kubernetes.io/component"])
+    return str(each["metadata"]["labels"].get("app.kubernetes.io/component", ""))
 
 
 def workloads(objects: list[Object]) -> dict[str, Object]:
@@ -221,6 +221,22 @@ def _reaches(spec: Object, port: int) -> bool:
     return any(each["port"] == port for rule in rules for each in rule["ports"])
 
 
+def test_several_edges_reach_each_other_and_one_is_left_alone() -> None:
+    several, alone = render(SETS["large"]), render({})
+    (edge,) = [
+        each for each in several if component(each) == "edge" and each["kind"] == "Deployment"
+    ]
+    given = settings(edge)
+    assert given["LISTEN_ADDR"].endswith(":50055")
+    assert given["ADVERTISE_ADDR"] == "$(POD_IP):50055"
+    assert given["TLS_CALLERS"] == "chat-switchboard-edge"
+    assert given["NATS_URL_FILE"] == "/run/secrets/switchboard/nats-url"
+    meeting = policies(several)["edge"]
+    assert peers(meeting["ingress"], 50055) == peers(meeting["egress"], 50055) == {"edge"}
+    assert peers(policies(alone)["edge"]["ingress"], 50055) == set()
+    assert "NATS_URL_FILE" not in settings(of(alone, "Deployment")["chat-switchboard-edge"])
+
+
 def test_callers_are_named_by_their_certificates(objects: list[Object]) -> None:
     certificates = of(objects, "Certificate")
     for name, workload in workloads(objects).items():
@@ -231,6 +247,9 @@ def test_callers_are_named_by_their_certificates(objects: list[Object]) -> None:
         assert callers == {f"chat-switchboard-{caller}" for caller in CALLERS[name]}
         for caller in callers:
             assert caller in certificates[caller]["spec"]["dnsNames"]
+    for each in certificates.values():
+        if "component" in str(each["metadata"]["labels"]):
+            assert {component(each), "localhost"} < set(each["spec"]["dnsNames"])
 
 
 def test_certificates_are_kept_where_pods_look_for_them(objects: list[Object]) -> None:

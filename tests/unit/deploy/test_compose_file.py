@@ -29,6 +29,7 @@ SETTINGS: Final[dict[str, type[Settings]]] = {
     "offline_model": OfflineModelSettings,
 }
 CALLERS: Final = {
+    "edge": {"edge"},
     "router_svc": {"edge"},
     "agent_svc": {"router_svc"},
     "memory_svc": {"edge", "router_svc", "agent_svc"},
@@ -52,7 +53,7 @@ def test_every_target_of_the_dockerfile_is_used() -> None:
 def test_services_accept_the_callers_of_the_architecture_and_no_others() -> None:
     for name, callers in CALLERS.items():
         assert set(SERVICES[name]["environment"]["TLS_CALLERS"].split(",")) == callers
-    assert set(certs.SERVICES) == {"edge", *CALLERS}
+    assert set(certs.SERVICES) == set(CALLERS)
 
 
 def test_only_the_edge_is_published_and_to_this_machine_alone_by_default() -> None:
