@@ -311,7 +311,7 @@ class _Reader:
             return self._restore(one[1]) if one else ""
         if self._act is Act.SEARCH and (
             match := re.search(
-                r"\b(?:about|mentioning|containing|for|matching|with|called|named)\b(.*)$",
+                r"\b(?:about|mention(?:s|ing)?|contain(?:s|ing)?|for|matching|with|called|named)\b(.*)$",
                 self._text,
                 re.I,
             )

@@ -245,6 +245,8 @@ def _create(turn: Turn, intent: Intent) -> Step:
 
 def _change(turn: Turn, intent: Intent) -> Step:
     """Finds the item, then acts on it."""
+    if intent.act is Act.COMPLETE and intent.kind in ("note", "checkpoint"):
+        return Answer(f"A {intent.kind} is never done: tasks and projects are.")
     tool = _changing_tool(turn, intent)
     if done := turn.of(tool):
         return answers.written(turn, intent, done)

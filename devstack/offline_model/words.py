@@ -91,7 +91,10 @@ ACTS: Final[tuple[tuple[Act, str], ...]] = (
         r"\bhow many\b|\bcount\b|\b(?:by|per) (?:status|priority|assignee)\b|\bbreakdown\b|"
         r"\bnumber of\b",
     ),
-    (Act.SEARCH, r"^(?:find|search|look (?:for|up))\b|\b(?:about|mentioning|containing)\b"),
+    (
+        Act.SEARCH,
+        r"^(?:find|search|look (?:for|up))\b|\b(?:about|mention(?:s|ing)?|contain(?:s|ing)?)\b",
+    ),
     (
         Act.LIST,
         r"\b(?:list|show|see|display|which|what|what's|whats|give me|get|view|my|all|any|open)\b|"

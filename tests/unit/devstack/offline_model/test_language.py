@@ -33,6 +33,7 @@ def at(year: int, month: int, day: int, hour: int = 23, minute: int = 59) -> int
         ("list my projects", Act.LIST, "project", ""),
         ("how many tasks by status?", Act.COUNT, "task", ""),
         ("find notes about milk", Act.SEARCH, "note", "milk"),
+        ("which notes mention the milk?", Act.SEARCH, "note", "milk"),
         ('search notes for "launch plan"', Act.SEARCH, "note", "launch plan"),
         ('add a task "Call Bob" due tomorrow high priority', Act.CREATE, "task", "Call Bob"),
         (

@@ -220,6 +220,12 @@ def test_each_kind_is_created_changed_and_deleted(store: Store) -> None:
         assert made["id"] not in store.items[kind]
 
 
+def test_what_cannot_be_done_is_told_so(store: Store) -> None:
+    talk = Talk(store, agent="note")
+    assert "is never done" in talk.ask("mark the note Ideas as done")
+    assert talk.called == []
+
+
 def test_asks_which_where_several_fit() -> None:
     store = Store(task=[{"id": "a", "title": "Call Bob"}, {"id": "b", "title": "Call Bill"}])
     talk = Talk(store, system=POPUP)
