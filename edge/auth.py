@@ -33,7 +33,7 @@ class Tokens:
     """Signs and checks access tokens, which hold for `lifetime_s` seconds.
 
     Tokens of a family or user that was revoked here are refused until the last of them
-    has expired; other edges learn of it no later than by then.
+    has expired; other edges are told, and learn of it no later than by then.
     """
 
     def __init__(

@@ -98,7 +98,9 @@ class Broker:
 
     def tell(self, on: str, note: bytes) -> None:
         """Tells whoever listens now, but not this edge itself; nobody waits for it."""
-        if self.connected:
+        if len(note) > self._nats.max_payload:
+            log.warning("a note of %d bytes is more than the broker takes", len(note))
+        elif self.connected:
             self._work.put_nowait((on, note))
 
     async def ask(self, on: str, note: bytes, timeout_s: float) -> bytes | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import zlib
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Final
 
@@ -54,6 +55,9 @@ OPEN_S: Final = 1.0
 
 RESUMES: Final = 64
 """So many requests of a hello are looked for elsewhere."""
+
+LARGE: Final = 512 * 1024
+"""A change may have 1 MiB, a message of NATS no more than that; JSON shrinks well."""
 
 _REVOKED: Final = subject("revoked")
 
@@ -129,7 +133,10 @@ class Peers(Others):
         self._tell(_REVOKED, EdgeNote(revoked=TokensRevoked(user_id=user_id, family_id=family_id)))
 
     def _tell(self, on: str, note: EdgeNote) -> None:
-        self._broker.tell(on, note.SerializeToString())
+        told = note.SerializeToString()
+        if len(told) > LARGE:
+            told = EdgeNote(deflated=zlib.compress(told, 1)).SerializeToString()
+        self._broker.tell(on, told)
 
     # What this edge asks.
 
@@ -274,6 +281,7 @@ def _request(user_id: str, request_id: str) -> str:
 def _parsed(note: bytes) -> EdgeNote:
     """A note; one that cannot be understood, of a newer edge say, says nothing."""
     try:
-        return EdgeNote.FromString(note)
-    except DecodeError:
+        found = EdgeNote.FromString(note)
+        return EdgeNote.FromString(zlib.decompress(found.deflated)) if found.deflated else found
+    except (DecodeError, zlib.error):
         return EdgeNote()

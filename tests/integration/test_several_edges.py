@@ -217,6 +217,14 @@ async def test_mutations_reach_devices_of_other_edges_once(two: Pair) -> None:
         await silent(device)
 
 
+async def test_a_large_mutation_reaches_the_other_edge(two: Pair) -> None:
+    laptop, phone = await two.a.device(), await two.b.device("phone")
+    words = "".join(str(uuid4()) for _ in range(28_000))  # 1 MB, less what stands around it
+    data = {"content": words}
+    await laptop.send("mutation", mutation_id="m", op="update", entity="note", id="n", data=data)
+    assert (await phone.expect("mutation"))["data"] == data
+
+
 async def test_a_write_that_finishes_late_at_another_edge_is_told(two: Pair) -> None:
     async def script(turn: Turn) -> None:
         turn.call("create_task", effect=MutationOp.MUTATION_OP_CREATE)

@@ -271,6 +271,9 @@ class EdgeNote(_message.Message):
     DEVICE_SOUGHT_FIELD_NUMBER: _builtins.int
     CALL_SOUGHT_FIELD_NUMBER: _builtins.int
     REVOKED_FIELD_NUMBER: _builtins.int
+    DEFLATED_FIELD_NUMBER: _builtins.int
+    deflated: _builtins.bytes
+    """A note that is too large for the broker as it is: another EdgeNote, compressed by zlib."""
     @_builtins.property
     def mutation(self) -> _frames_pb2.Mutation:
         """A change, its origin given, for the user's other devices."""
@@ -299,12 +302,13 @@ class EdgeNote(_message.Message):
         device_sought: Global___DeviceSought | None = ...,
         call_sought: Global___CallSought | None = ...,
         revoked: Global___TokensRevoked | None = ...,
+        deflated: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "call_sought", b"call_sought", "device_sought", b"device_sought", "mutation", b"mutation", "note", b"note", "revoked", b"revoked"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "call_sought", b"call_sought", "deflated", b"deflated", "device_sought", b"device_sought", "mutation", b"mutation", "note", b"note", "revoked", b"revoked"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "call_sought", b"call_sought", "device_sought", b"device_sought", "mutation", b"mutation", "note", b"note", "revoked", b"revoked"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "call_sought", b"call_sought", "deflated", b"deflated", "device_sought", b"device_sought", "mutation", b"mutation", "note", b"note", "revoked", b"revoked"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_note: _TypeAlias = _typing.Literal["mutation", "arrived", "device_sought", "call_sought", "revoked"]  # noqa: Y015
+    _WhichOneofReturnType_note: _TypeAlias = _typing.Literal["mutation", "arrived", "device_sought", "call_sought", "revoked", "deflated"]  # noqa: Y015
     _WhichOneofArgType_note: _TypeAlias = _typing.Literal["note", b"note"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_note) -> _WhichOneofReturnType_note | None: ...
 
