@@ -32,7 +32,7 @@ run: $(VENV)/.devstack ## run everything on this machine
 	@exec $(BIN)/python -m devstack
 
 chat: $(VENV)/.devstack ## talk to it: make chat, or make chat MESSAGE="what is overdue?"
-	@exec $(BIN)/python -m client.terminal $(if $(MESSAGE),--message "$$MESSAGE")
+	@exec $(BIN)/python -m client.terminal $(if $(MESSAGE),--message="$$MESSAGE")
 # As it was typed: make would read a $ in it as a variable of its own.
 override export MESSAGE := $(value MESSAGE)
 

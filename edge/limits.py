@@ -89,5 +89,6 @@ def check_mutation(mutation: Mutation) -> None:
 
 
 def _check_id(name: str, value: str) -> None:
-    if not 0 < len(value) <= _MAX_ID:
-        raise InvalidFrame(name, f"must have 1 to {_MAX_ID} characters")
+    # A NUL is no text to the database, and a line break makes two lines of a log.
+    if not 0 < len(value) <= _MAX_ID or not value.isprintable():
+        raise InvalidFrame(name, f"must have 1 to {_MAX_ID} printable characters")

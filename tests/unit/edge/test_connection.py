@@ -125,6 +125,7 @@ async def test_a_frame_of_exactly_1_mib_is_taken(stack: EdgeStack) -> None:
         '{"type": "device_hello"}',
         '{"type": "device_hello", "device_id": ""}',
         '{"type": "device_hello", "device_id": "%s"}' % ("x" * 129),
+        r'{"type": "device_hello", "device_id": "a\u0000\r\n"}',
         '{"type": "device_hello", "device_id": "a", "protocol": 2}',
     ],
 )
