@@ -33,6 +33,13 @@ _ENV: Final = """\
 # a proxy that ends TLS, or set EDGE_BIND=0.0.0.0 behind one.
 EDGE_BIND=127.0.0.1
 EDGE_PORT=8080
+# Or give the edge a certificate of its own: both files into secrets/tls/edge, and their paths in
+# the container here, such as /run/tls/public.pem and /run/tls/public.key.
+EDGE_TLS_CERT_FILE=
+EDGE_TLS_KEY_FILE=
+# Networks of the proxies before the edge, such as 10.0.0.0/8, separated by commas: limits hold
+# for each client where they are named, and for all clients together where they are not.
+TRUSTED_PROXIES=
 
 # Web origins that may connect, separated by commas (default: the desktop app and loopback).
 ALLOWED_ORIGINS=
