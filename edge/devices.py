@@ -27,6 +27,7 @@ from edge.events import (
     FanOut,
     Finish,
     Input,
+    Joined,
     Leave,
     Linked,
     Open,
@@ -186,6 +187,14 @@ class Device:
         if self.socket is not None:
             self.socket.stop(CloseCode.CLOSE_CODE_SUPERSEDED)
             self.detach(self.socket)
+
+    def join(self, request_id: str, relay: Relay) -> None:
+        """Reads a request of REST that runs at another edge; with no socket here, not."""
+        if self.socket is None or request_id in self._relays:
+            relay.leave()
+            return
+        self.feed(Joined(request_id))
+        self._relay(request_id, relay)
 
     def link(self, request_id: str, seq: int, features: Collection[str], reader: Reader) -> bool:
         """Another edge reads a request from now on; False: it cannot be given whole."""
@@ -496,10 +505,13 @@ class Devices:
         user = self._users.get(user_id)
         return user.devices.get(device_id) if user else None
 
-    def supersede(self, user_id: str, device_id: str) -> None:
-        """The device said hello to another edge."""
-        if device := self.find(user_id, device_id):
-            device.leave()
+    def supersede(self, user_id: str, device_id: str) -> list[str]:
+        """The device said hello to another edge; returns requests that it cannot resume by name."""
+        device = self.find(user_id, device_id)
+        if device is None:
+            return []
+        device.leave()
+        return device.session.unheard
 
     def tell(self, user_id: str, mutation: Mutation) -> None:
         """A change that was made by way of another edge."""

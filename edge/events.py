@@ -112,6 +112,13 @@ class Unlinked:
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """Another edge passes on a request of REST, of which the device has heard nothing yet."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Passed:
     """The edge that runs this request passed these on, numbered."""
 
@@ -140,6 +147,7 @@ Input = (
     | Tick
     | Linked
     | Unlinked
+    | Joined
     | Passed
     | RelayLost
 )

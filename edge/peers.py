@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -32,6 +32,7 @@ from switchboard.v3.edge_pb2 import (
     DeviceSought,
     EdgeNote,
     EdgeReply,
+    RequestOffered,
     TokensRevoked,
 )
 from switchboard.v3.edge_pb2_grpc import EdgeServiceStub
@@ -79,6 +80,7 @@ class Peers(Others):
         self._reply = EdgeReply()
         self._channels = Channels(dial)
         self._devices: Devices | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
         return f"Peers({self._reply.address}, {self._broker!r}, {self._channels!r})"
@@ -233,7 +235,11 @@ class Peers(Others):
             case "mutation":
                 self._devices.tell(user_id, note.mutation)
             case "arrived":
-                self._devices.supersede(user_id, note.arrived.device_id)
+                device_id = note.arrived.device_id
+                for request_id in self._devices.supersede(user_id, device_id):
+                    self._tell(_user(user_id), self._offer(device_id, request_id))
+            case "offered":
+                self._begin(self._join(user_id, note.offered))
             case "device_sought":
                 idle_s = self._devices.idle_s(user_id)
                 reply = EdgeReply(address=self._reply.address)
@@ -246,6 +252,26 @@ class Peers(Others):
                 if device is not None and device.session.called(sought.call_id):
                     return self._reply.SerializeToString()
         return None
+
+    def _offer(self, device_id: str, request_id: str) -> EdgeNote:
+        address = self._reply.address
+        return EdgeNote(
+            offered=RequestOffered(address=address, device_id=device_id, request_id=request_id)
+        )
+
+    async def _join(self, user_id: str, offered: RequestOffered) -> None:
+        device = self._devices.find(user_id, offered.device_id) if self._devices else None
+        if device is None or not device.session.connected:
+            return
+        start = AttachStart(user_id=user_id, device_id=offered.device_id)
+        relay = Relay(self._channels.stub(offered.address), offered.request_id, start)
+        if await relay.open(OPEN_S):
+            device.join(offered.request_id, relay)
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 class Channels:

@@ -36,6 +36,7 @@ from edge.events import (
     FanOut,
     Finish,
     Input,
+    Joined,
     Leave,
     Linked,
     Open,
@@ -169,6 +170,15 @@ class Session:
         return call_id in self._calls
 
     @property
+    def unheard(self) -> list[str]:
+        """Requests of REST that the device cannot name, and has not had the end of."""
+        return [
+            answer.request_id
+            for answer in self._answers.values()
+            if answer.quiet and not answer.abandoned and (answer.running or answer.waiting_bytes)
+        ]
+
+    @property
     def owing(self) -> bool:
         """Whether something waits that no socket and no link has had yet."""
         return any(answer.waiting_bytes for answer in self._answers.values())
@@ -239,6 +249,9 @@ class Session:
             case Unlinked(request_id):
                 if self._links.pop(request_id, None) and request_id in self._answers:
                     self._leave(self._answers[request_id], now)
+            case Joined(request_id):
+                if self.connected:
+                    self._relays[request_id] = Relayed(request_id, 0)
             case Passed(request_id, frames):
                 for frame in frames:
                     self._passed(request_id, frame)

@@ -284,6 +284,7 @@ async def test_chat_finds_the_device_at_another_edge(two: Pair) -> None:
 
     two.run(script)
     await two.b.device("older")
+    await eventually(lambda: (two.b.edge.devices.idle_s("user-1") or 0) > 0.2)
     device = await two.a.device()
     calling = asyncio.create_task(two.b.call("POST", "/api/v1/chat", json={"message": "x"}))
     call = (await device.until("tool_call"))[-1]
@@ -295,6 +296,25 @@ async def test_chat_finds_the_device_at_another_edge(two: Pair) -> None:
     assert answer["request_id"] == call["request_id"]
     assert answer["usage"]["model_calls"] == 2
     await device.expect("stream_end", status="completed")
+
+
+async def test_a_device_that_moves_gets_what_rest_asks_of_it(two: Pair) -> None:
+    async def script(turn: Turn) -> None:
+        result = await turn.call("list_tasks")
+        await turn.text(result.result.utf8.decode())
+        await turn.end()
+
+    two.run(script)
+    device = await two.a.device()
+    calling = asyncio.create_task(two.a.call("POST", "/api/v1/chat", json={"message": "x"}))
+    call = (await device.until("tool_call"))[-1]
+    device.cut()
+    moved = await two.b.device()
+    repeated = await moved.expect("tool_call", call_id=call["call_id"])
+    await moved.send("tool_result", call_id=repeated["call_id"], result={"items": []})
+    await moved.expect("stream_end", status="completed")
+    status, answer = await calling
+    assert (status, answer["response"]) == (200, '{"items":[]}')
 
 
 async def test_chat_with_no_device_anywhere_runs_here(two: Pair) -> None:

@@ -272,6 +272,7 @@ class EdgeNote(_message.Message):
     CALL_SOUGHT_FIELD_NUMBER: _builtins.int
     REVOKED_FIELD_NUMBER: _builtins.int
     DEFLATED_FIELD_NUMBER: _builtins.int
+    OFFERED_FIELD_NUMBER: _builtins.int
     deflated: _builtins.bytes
     """A note that is too large for the broker as it is: another EdgeNote, compressed by zlib."""
     @_builtins.property
@@ -294,6 +295,10 @@ class EdgeNote(_message.Message):
     def revoked(self) -> Global___TokensRevoked:
         """Tokens that hold no longer, and whose sockets."""
 
+    @_builtins.property
+    def offered(self) -> Global___RequestOffered:
+        """A request of REST whose device has moved: the edge that has it now attaches."""
+
     def __init__(
         self,
         *,
@@ -303,12 +308,13 @@ class EdgeNote(_message.Message):
         call_sought: Global___CallSought | None = ...,
         revoked: Global___TokensRevoked | None = ...,
         deflated: _builtins.bytes = ...,
+        offered: Global___RequestOffered | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "call_sought", b"call_sought", "deflated", b"deflated", "device_sought", b"device_sought", "mutation", b"mutation", "note", b"note", "revoked", b"revoked"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "call_sought", b"call_sought", "deflated", b"deflated", "device_sought", b"device_sought", "mutation", b"mutation", "note", b"note", "offered", b"offered", "revoked", b"revoked"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "call_sought", b"call_sought", "deflated", b"deflated", "device_sought", b"device_sought", "mutation", b"mutation", "note", b"note", "revoked", b"revoked"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrived", b"arrived", "call_sought", b"call_sought", "deflated", b"deflated", "device_sought", b"device_sought", "mutation", b"mutation", "note", b"note", "offered", b"offered", "revoked", b"revoked"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_note: _TypeAlias = _typing.Literal["mutation", "arrived", "device_sought", "call_sought", "revoked", "deflated"]  # noqa: Y015
+    _WhichOneofReturnType_note: _TypeAlias = _typing.Literal["mutation", "arrived", "device_sought", "call_sought", "revoked", "deflated", "offered"]  # noqa: Y015
     _WhichOneofArgType_note: _TypeAlias = _typing.Literal["note", b"note"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_note) -> _WhichOneofReturnType_note | None: ...
 
@@ -335,6 +341,36 @@ class DeviceArrived(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeviceArrived: _TypeAlias = DeviceArrived  # noqa: Y015
+
+@_typing.final
+class RequestOffered(_message.Message):
+    """The device never heard of the request, and cannot resume it by name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """Where the request runs, host:port."""
+    device_id: _builtins.str
+    """The device that it asks."""
+    request_id: _builtins.str
+    """The request."""
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        device_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "device_id", b"device_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestOffered: _TypeAlias = RequestOffered  # noqa: Y015
 
 @_typing.final
 class DeviceSought(_message.Message):
