@@ -81,6 +81,9 @@ docs-check: $(VENV)/.dev ## fail when the generated tables are not fresh
 conformance: $(VENV)/.devstack ## try the protocol's promises on a server: URL=ws://127.0.0.1:8080
 	@$(BIN)/python -m client.conformance --url "$(or $(URL),ws://127.0.0.1:8080)"
 
+soak: $(VENV)/.dev ## many sockets while services come and go: MINUTES=10 SOCKETS=200
+	@$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),10) --sockets $(or $(SOCKETS),200) $(if $(SEED),--seed $(SEED))
+
 env: $(VENV)/.devstack ## keys, certificates and settings for docker compose: .env and secrets/
 	@$(BIN)/python -m deploy.env
 
@@ -111,4 +114,4 @@ lock: $(VENV)/.dev ## renew the locks from pyproject.toml
 clean: ## remove what the targets made, but no data
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
 
-.PHONY: help run chat env test test-containers sbom check format proto proto-check proto-breaking docs docs-check test-corpus conformance rotate-keys erase-replay bench-memory lock clean
+.PHONY: help run chat env test test-containers sbom check format proto proto-check proto-breaking docs docs-check test-corpus conformance soak rotate-keys erase-replay bench-memory lock clean
