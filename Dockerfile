@@ -37,22 +37,22 @@ FROM base AS edge
 COPY --from=code /app/edge /app/edge
 ENV EDGE_HOST=0.0.0.0 EDGE_PORT=8080
 EXPOSE 8080
-HEALTHCHECK --interval=5s --timeout=4s --start-period=20s --retries=3 CMD ["python", "-m", "runtime.healthcheck", "/healthz"]
-CMD ["python", "-m", "edge"]
+HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --retries=3 CMD ["python", "-m", "runtime.healthcheck", "/healthz"]
+CMD ["python", "-m", "runtime.boot", "edge"]
 
 FROM base AS router
 COPY --from=code /app/router_svc /app/router_svc
 ENV LISTEN_ADDR=0.0.0.0:50051
 EXPOSE 50051
-HEALTHCHECK --interval=5s --timeout=4s --start-period=20s --retries=3 CMD ["python", "-m", "runtime.healthcheck"]
-CMD ["python", "-m", "router_svc"]
+HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --retries=3 CMD ["python", "-m", "runtime.healthcheck"]
+CMD ["python", "-m", "runtime.boot", "router_svc"]
 
 FROM base AS agent
 COPY --from=code /app/agent_svc /app/agent_svc
 ENV LISTEN_ADDR=0.0.0.0:50052
 EXPOSE 50052
-HEALTHCHECK --interval=5s --timeout=4s --start-period=20s --retries=3 CMD ["python", "-m", "runtime.healthcheck"]
-CMD ["python", "-m", "agent_svc"]
+HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --retries=3 CMD ["python", "-m", "runtime.healthcheck"]
+CMD ["python", "-m", "runtime.boot", "agent_svc"]
 
 FROM base AS memory
 COPY --from=code /app/memory_svc /app/memory_svc
@@ -60,26 +60,26 @@ COPY --from=code /app/memory_svc /app/memory_svc
 ENV LISTEN_ADDR=0.0.0.0:50053 ERASURE_LEDGER=/var/lib/switchboard/erasures
 VOLUME /var/lib/switchboard
 EXPOSE 50053
-HEALTHCHECK --interval=5s --timeout=4s --start-period=20s --retries=3 CMD ["python", "-m", "runtime.healthcheck"]
-CMD ["python", "-m", "memory_svc"]
+HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --retries=3 CMD ["python", "-m", "runtime.healthcheck"]
+CMD ["python", "-m", "runtime.boot", "memory_svc"]
 
 # Brings the database up to what `memory` needs, and ends.
 FROM base AS migrate
 COPY --from=code /app/memory_svc /app/memory_svc
 HEALTHCHECK NONE
-CMD ["python", "-m", "memory_svc", "migrate"]
+CMD ["python", "-m", "runtime.boot", "memory_svc", "migrate"]
 
 FROM base AS formatter
 COPY --from=code /app/formatter_svc /app/formatter_svc
 ENV LISTEN_ADDR=0.0.0.0:50054
 EXPOSE 50054
-HEALTHCHECK --interval=5s --timeout=4s --start-period=20s --retries=3 CMD ["python", "-m", "runtime.healthcheck"]
-CMD ["python", "-m", "formatter_svc"]
+HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --retries=3 CMD ["python", "-m", "runtime.healthcheck"]
+CMD ["python", "-m", "runtime.boot", "formatter_svc"]
 
 # A small rule-based stand-in for a model, for trying things out without a key.
 FROM base AS offline-model
 COPY --from=code /app/devstack /app/devstack
 ENV OFFLINE_MODEL_ADDR=0.0.0.0:8081
 EXPOSE 8081
-HEALTHCHECK --interval=5s --timeout=4s --start-period=20s --retries=3 CMD ["python", "-m", "runtime.healthcheck", "/healthz", "8081"]
-CMD ["python", "-m", "devstack.offline_model"]
+HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --retries=3 CMD ["python", "-m", "runtime.healthcheck", "/healthz", "8081"]
+CMD ["python", "-m", "runtime.boot", "devstack.offline_model"]

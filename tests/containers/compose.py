@@ -95,7 +95,8 @@ class Compose:
     def up(self, *services: str, **replicas: int) -> None:
         """Starts what is not running, and waits until all of it is well."""
         scale = [f"--scale={name}={count}" for name, count in replicas.items()]
-        self("up", "-d", "--no-build", *scale, *services)
+        alone = ["--no-deps"] if services else []
+        self("up", "-d", "--no-build", *alone, *scale, *services)
         self.well(*services)
 
     def well(self, *services: str) -> None:

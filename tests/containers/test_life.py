@@ -219,6 +219,6 @@ def test_everything_stops_in_time_and_leaves_nothing(stack: Compose) -> None:
     assert time.monotonic() - start < 60
     for service in ("edge", "router_svc", "agent_svc", "memory_svc", "formatter_svc"):
         codes = {stack.state(container)["ExitCode"] for container in stack.ids(service)}
-        assert codes == {0}, service
+        assert codes == {0}, (service, codes)
     stack.down()
     assert stack.left_over() == []
