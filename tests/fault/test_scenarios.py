@@ -17,7 +17,7 @@ from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import EndStatus, MutationOp
 from tests.support.edge_stack import EdgeStack, edge_stack
-from tests.support.fleet import Fleet
+from tests.support.fleet import UNLIMITED, Fleet
 from tests.support.roamer import Roamer, register
 from tests.support.scenario import Scenario, Write
 from tests.support.scripted_router import Turn
@@ -102,7 +102,7 @@ async def _steps(turn: Turn, steps: list[str]) -> None:
 
 @pytest.fixture
 async def stack() -> AsyncIterator[EdgeStack]:
-    async with edge_stack(max_concurrent_requests=8) as made:
+    async with edge_stack(**{name.lower(): value for name, value in UNLIMITED.items()}) as made:
         made.behind.router.script = play
         yield made
 
