@@ -16,6 +16,8 @@ from switchboard.v3.memory_pb2 import (
     ListRequest,
     MemoryItem,
     MemoryTier,
+    PatternDecision,
+    ReviewPatternRequest,
     SearchRequest,
     UpdateCoreRequest,
 )
@@ -27,6 +29,11 @@ _TIERS: Final = {
     value.name.removeprefix(_PREFIX).lower(): value.number
     for value in MemoryTier.DESCRIPTOR.values
     if value.number
+}
+
+_DECISIONS: Final = {
+    "approve": PatternDecision.PATTERN_DECISION_APPROVE,
+    "dismiss": PatternDecision.PATTERN_DECISION_DISMISS,
 }
 
 EXPORT_S: Final = 300.0
@@ -110,6 +117,20 @@ async def forget(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+@routes.post("/api/v1/memory/proactive/{id}")
+async def review(request: web.Request) -> web.Response:
+    """Says of a habit that was noticed whether it holds."""
+    who = identity(request)
+    word = text_of(await body(request), "decision")
+    if word not in _DECISIONS:
+        raise InvalidFrame("decision", f"is none of {', '.join(_DECISIONS)}")
+    asked = ReviewPatternRequest(
+        user_id=who.user_id, id=request.match_info["id"], decision=_DECISIONS[word]
+    )
+    await request.app[EDGE].memory.ReviewPattern(asked, timeout=CALL_S, metadata=tracing.carried())
+    return web.Response(status=204)
+
+
 def _tier(word: str) -> MemoryTier.ValueType:
     number = _TIERS.get(word)
     if number is None:
@@ -137,7 +158,9 @@ def _item(item: MemoryItem) -> dict[str, Any]:
     if item.HasField("superseded_at"):
         found["superseded_at"] = item.superseded_at.ToJsonString()
     if item.score:
-        found |= {"score": item.score, "why": item.why}
+        found["score"] = item.score
+    if item.why:  # of what was searched for; a habit's is what its user said of it
+        found["why"] = item.why
     if item.evidence_ids:
         found["evidence_ids"] = list(item.evidence_ids)
     return found

@@ -1,24 +1,77 @@
-"""Acceptance: one socket for everything — hello, Home, popups, tools, several at once."""
+"""Acceptance: one socket for everything — hello, Home, popups, tools, several at once.
+
+All five services are real; the model behind them is a script over HTTP.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 
-from switchboard.v3.frames_pb2 import MutationOp
-from tests.support.edge_stack import EdgeStack, Frame, edge_stack
-from tests.support.scripted_router import Turn
+from tests.support.edge_stack import Frame
+from tests.support.model_server import Call, Reply, Request, answers, calls, says
+from tests.support.whole import Whole, whole
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.xdist_group("ws_unified"),  # one stack for all of them
+]
+
+TASKS = {"agent": "task_agent", "confidence": 0.95, "reason": "It is about tasks."}
+
+
+class Model:
+    """What the model says; a test puts in its own. The choice of the agent is always tasks."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.script: Callable[[Request], Reply] = lambda _: says("Hello ", "world")
+        self.choice = answers(TASKS)
+
+    def __call__(self, request: Request) -> Reply:
+        if "response_format" in request.body:
+            return self.choice
+        return self.script(request)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(
+    module_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[Whole, Model]]:
+    model = Model()
+    async with whole(module_database, tmp_path_factory.mktemp("whole"), model) as found:
+        yield found, model
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stack(running: tuple[Whole, Model]) -> AsyncIterator[Whole]:
+    yield running[0]
+    await running[0].fresh()
 
 
 @pytest.fixture
-async def stack() -> AsyncIterator[EdgeStack]:
-    async with edge_stack() as found:
-        yield found
+def model(running: tuple[Whole, Model]) -> Iterator[Model]:
+    yield running[1]
+    running[1].reset()
+
+
+def in_turn(*replies: Reply) -> Callable[[Request], Reply]:
+    """One reply for each round of tools."""
+    return lambda request: replies[sum(m["role"] == "tool" for m in request.messages)]
 
 
 def text(frames: list[Frame]) -> str:
     return "".join(frame["chunk"] for frame in frames if frame["type"] == "stream_text")
+
+
+def last_said(request: Request) -> str:
+    """What the user asks now."""
+    return str([m["content"] for m in request.messages if m["role"] == "user"][-1])
 
 
 def check_one_answer(frames: list[Frame], request_id: str) -> None:
@@ -29,7 +82,7 @@ def check_one_answer(frames: list[Frame], request_id: str) -> None:
     assert frames[-1]["type"] == "stream_end"
 
 
-async def test_hello_tells_what_to_keep_to(stack: EdgeStack) -> None:
+async def test_hello_tells_what_to_keep_to(stack: Whole) -> None:
     device = await stack.device(features=["activity", "telepathy"])
     assert device.ready["protocol"] == 3
     assert device.ready["features"] == ["activity"]
@@ -44,7 +97,7 @@ async def test_hello_tells_what_to_keep_to(stack: EdgeStack) -> None:
     }
 
 
-async def test_home_is_start_text_end(stack: EdgeStack) -> None:
+async def test_home_is_start_text_end(stack: Whole) -> None:
     device = await stack.device()
     request_id = str(uuid4())
     await device.send("home_request", message="hi", request_id=request_id)
@@ -57,73 +110,95 @@ async def test_home_is_start_text_end(stack: EdgeStack) -> None:
     assert end["status"] == "completed"
     assert end["agent"] == "task_agent"
     assert end["mutations"] == []
-    assert end["usage"] == {"input_tokens": 7, "output_tokens": 5, "model_calls": 2}
+    assert end["memory"] == "stored"
+    # The choice of the agent, and its answer.
+    assert end["usage"] == {"input_tokens": 20, "output_tokens": 10, "model_calls": 2}
 
 
-async def test_stream_start_waits_for_no_model(stack: EdgeStack) -> None:
+async def test_a_home_answer_may_hold_blocks(stack: Whole, model: Model) -> None:
+    table = '{"type":"table","headers":["a","b"],"rows":[[1,"x"]]}'
+    model.script = lambda _: says("Here: ", table[:20], table[20:], " Done.")
+    device = await stack.device()
+    await device.send("home_request", message="a table, please")
+    frames = await device.until("stream_end", status="completed")
+    [block] = [frame for frame in frames if frame["type"] == "stream_block"]
+    assert block["block_type"] == "table"
+    assert block["data"] == {"headers": ["a", "b"], "rows": [[1, "x"]]}
+    assert text(frames[: frames.index(block)]).strip() == "Here:"
+    assert text(frames[frames.index(block) :]).strip() == "Done."
+
+
+async def test_stream_start_waits_for_no_model(stack: Whole, model: Model) -> None:
     release = asyncio.Event()
-
-    async def script(turn: Turn) -> None:
-        await release.wait()
-        await turn.end()
-
-    stack.behind.router.script = script
+    model.choice = Reply([release, *answers(TASKS).steps])
     device = await stack.device()
     await device.send("home_request", message="hi")
     await device.expect("stream_start", seq=1)
     release.set()
-    await device.expect("stream_end", seq=2)
+    await device.until("stream_end", status="completed")
 
 
-async def test_popup_is_domain_text_end(stack: EdgeStack) -> None:
+async def test_popup_is_domain_text_end(stack: Whole, model: Model) -> None:
+    release = asyncio.Event()
+    model.script = lambda _: Reply([release, "Hello ", "world"])
     device = await stack.device()
     request_id = str(uuid4())
     scope = {"type": "task", "id": "t1"}
     await device.send("popup_request", message="hi", scope=scope, request_id=request_id)
-    frames = await device.until("stream_end")
+    opening = await device.expect("popup_domain", domain="tasks")  # before the first token
+    release.set()
+    frames = [opening, *await device.until("stream_end", status="completed")]
     check_one_answer(frames, request_id)
-    assert frames[0]["type"] == "popup_domain"
-    assert frames[0]["domain"] == "tasks"
+    assert {frame["type"] for frame in frames[1:-1]} == {"stream_text"}
     assert text(frames) == "Hello world"
-    turn = await stack.behind.router.turn()
-    assert (turn.start.scope.type, turn.start.scope.id) == ("task", "t1")
+    assert "t1" in str(stack.model.chats[0].messages)  # the agent knows which task it is about
 
 
-async def test_a_tool_runs_in_between(stack: EdgeStack) -> None:
-    async def script(turn: Turn) -> None:
-        await turn.routed()
-        await turn.text("Looking. ")
-        result = await turn.call("list_tasks", {"status": "todo"})
-        await turn.text(f"Found {result.result.utf8.decode()}")
-        await turn.end()
+async def test_a_tool_runs_in_between(stack: Whole, model: Model) -> None:
+    def script(request: Request) -> Reply:
+        results = [m["content"] for m in request.messages if m["role"] == "tool"]
+        if not results:
+            return calls(Call("list_tasks", {"status": "todo"}), text=["Looking. "])
+        return says("Found Ünïcode." if "Ünïcode" in str(results) else "Found nothing.")
 
-    stack.behind.router.script = script
+    model.script = script
     device = await stack.device()
     await device.send("home_request", message="what is open?")
-    call = (await device.until("tool_call"))[-1]
+    frames = await device.until("tool_call")
+    call = frames[-1]
     assert call["name"] == "list_tasks"
     assert call["arguments"] == {"status": "todo"}
     assert call["requires_approval"] is False
     assert 29_000 < call["deadline_ms"] <= 30_000
     result = {"items": [{"id": "t1", "title": "Ünïcode"}]}
     await device.send("tool_result", call_id=call["call_id"], result=result)
-    frames = await device.until("stream_end")
-    assert text(frames) == 'Found {"items":[{"id":"t1","title":"Ünïcode"}]}'
+    frames += await device.until("stream_end", status="completed")
+    assert text(frames).split() == ["Looking.", "Found", "Ünïcode."]
+    check_one_answer(frames, call["request_id"])
 
 
-async def test_a_write_tells_the_other_devices(stack: EdgeStack) -> None:
-    async def script(turn: Turn) -> None:
-        await turn.call("create_task", {"title": "x"}, MutationOp.MUTATION_OP_CREATE)
-        await turn.end()
+async def test_an_entity_is_shown_as_the_device_has_it(stack: Whole, model: Model) -> None:
+    shown = '{"type":"entity_ref","entity":"task","id":"t1"}'
+    model.script = in_turn(calls(Call("list_tasks")), says(shown))
+    device = await stack.device()
+    await device.send("home_request", message="show me")
+    call = (await device.until("tool_call"))[-1]
+    item = {"id": "t1", "title": "Report", "colour": "red"}
+    await device.send("tool_result", call_id=call["call_id"], result={"items": [item]})
+    frames = await device.until("stream_end", status="completed")
+    [block] = [frame for frame in frames if frame["type"] == "stream_block"]
+    assert block["data"] == {"entity": "task", "item": item}
 
-    stack.behind.router.script = script
+
+async def test_a_write_tells_the_other_devices(stack: Whole, model: Model) -> None:
+    model.script = in_turn(calls(Call("create_task", {"title": "x"})), says("Done."))
     laptop, phone = await stack.device("laptop"), await stack.device("phone")
-    stranger = await stack.device("laptop", user_id="user-2")
+    stranger = await stack.device("laptop", "grace")
     await laptop.send("home_request", message="add x")
     call = (await laptop.until("tool_call"))[-1]
     item = {"id": "t9", "title": "x"}
     await laptop.send("tool_result", call_id=call["call_id"], result={"item": item})
-    end = (await laptop.until("stream_end"))[-1]
+    end = (await laptop.until("stream_end", status="completed"))[-1]
     change = {
         "mutation_id": call["call_id"],
         "op": "create",
@@ -140,16 +215,33 @@ async def test_a_write_tells_the_other_devices(stack: EdgeStack) -> None:
         await other.expect("pong", nonce="n")
 
 
-async def test_eight_requests_at_once_end_once_each_in_order(stack: EdgeStack) -> None:
-    started = asyncio.Barrier(8)
+async def test_a_cancel_ends_the_provider_s_call(stack: Whole, model: Model) -> None:
+    model.script = lambda _: Reply(["One ", asyncio.Event()])
+    device = await stack.device()
+    request_id = str(uuid4())
+    await device.send("home_request", message="count", request_id=request_id)
+    await device.until("stream_text")
+    await device.send("cancel", request_id=request_id)
+    async with asyncio.timeout(2):
+        end = (await device.until("stream_end"))[-1]
+        await stack.model.chats[0].closed.wait()
+    assert end["status"] == "cancelled"
+    assert end["error"]["code"] == "cancelled"
+    assert end["usage"]["estimated"] is True
 
-    async def script(turn: Turn) -> None:
-        await started.wait()
-        for number in range(50):
-            await turn.text(f"{turn.start.message}{number} ")
-        await turn.end()
 
-    stack.behind.router.script = script
+async def test_eight_requests_at_once_end_once_each_in_order(stack: Whole, model: Model) -> None:
+    all_there, arrived = asyncio.Event(), 0
+
+    def script(request: Request) -> Reply:
+        nonlocal arrived
+        arrived += 1
+        if arrived == 8:
+            all_there.set()
+        name = next(word for word in last_said(request).split() if word.endswith("-"))
+        return Reply([all_there, *(f"{name}{number} " for number in range(50))])
+
+    model.script = script
     device = await stack.device()
     asked = {str(uuid4()): f"m{number}-" for number in range(8)}
     for request_id, message in asked.items():
@@ -162,17 +254,13 @@ async def test_eight_requests_at_once_end_once_each_in_order(stack: EdgeStack) -
         ends += frame["type"] == "stream_end"
     for request_id, message in asked.items():
         check_one_answer(got[request_id], request_id)
-        assert text(got[request_id]) == "".join(f"{message}{number} " for number in range(50))
+        said = text(got[request_id]).split()
+        assert said == [f"{message}{number}" for number in range(50)]
 
 
-async def test_the_ninth_request_is_told_to_wait(stack: EdgeStack) -> None:
+async def test_the_ninth_request_is_told_to_wait(stack: Whole, model: Model) -> None:
     release = asyncio.Event()
-
-    async def script(turn: Turn) -> None:
-        await release.wait()
-        await turn.end()
-
-    stack.behind.router.script = script
+    model.script = lambda _: Reply([release, "Hello"])
     device = await stack.device()
     for _ in range(8):
         await device.send("home_request", message="hi")
@@ -184,22 +272,23 @@ async def test_the_ninth_request_is_told_to_wait(stack: EdgeStack) -> None:
     assert end["error"]["retryable"] is True
     release.set()
     for _ in range(8):
-        await device.expect("stream_end", status="completed")
+        await device.until("stream_end", status="completed")
 
 
-async def test_the_edge_passes_on_what_the_turn_needs(stack: EdgeStack) -> None:
-    device = await stack.device(timezone="Europe/Berlin", tools=["list_tasks"])
-    history = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    await device.send("home_request", message="c", conversation_history=history)
-    await device.until("stream_end")
-    start = (await stack.behind.router.turn()).start
-    assert (start.user_id, start.device_id, start.message) == ("user-1", "laptop", "c")
-    assert start.session_id == device.ready["session_id"]
-    assert start.timezone == "Europe/Berlin"
-    assert list(start.tools.values) == ["list_tasks"]
-    assert [(said.role, said.content) for said in start.conversation_history] == [
-        (1, "a"),
-        (2, "b"),
+async def test_the_model_is_told_what_the_device_said(stack: Whole, model: Model) -> None:
+    device = await stack.device(timezone="Asia/Tokyo", tools=["list_tasks"])
+    history: list[dict[str, Any]] = [
+        {"role": "user", "content": "what was a?"},
+        {"role": "assistant", "content": "a was b"},
     ]
-    assert start.device_connected
-    assert not start.wants_activity
+    await device.send("home_request", message="and c?", conversation_history=history)
+    await device.until("stream_end", status="completed")
+    asked = stack.model.chats[0]
+    spoken = [(m["role"], m["content"]) for m in asked.messages if m["role"] != "system"]
+    assert spoken[:2] == [("user", "what was a?"), ("assistant", "a was b")]
+    assert "and c?" in last_said(asked)
+    assert "Asia/Tokyo" in str(asked.messages)
+    on_device = [
+        name for name in asked.tools if name not in ("remember_preference", "search_memory")
+    ]
+    assert on_device == ["list_tasks"]

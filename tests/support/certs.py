@@ -1,6 +1,7 @@
 """A private authority and certificates signed by it, for tests of TLS."""
 
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -36,9 +37,10 @@ class Authority:
         )
 
     def issue(self, folder: Path, name: str) -> dict[str, Path]:
-        """Writes a certificate for `name` and localhost; returns the three TLS settings."""
+        """Writes a certificate for `name` and this machine; returns the three TLS settings."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.DNSName(name), x509.DNSName("localhost")]
+        here = x509.IPAddress(ip_address("127.0.0.1"))
+        names = [x509.DNSName(name), x509.DNSName("localhost"), here]
         cert = (
             self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -78,15 +79,20 @@ class DeviceSocket:
         transport.abort()
 
 
-class EdgeStack:
-    """An edge at `url`, with what stands behind it."""
+class Front:
+    """An edge at `url`, and those who talk to it, over TLS by `trust`."""
 
-    def __init__(self, url: str, edge: Edge, application: web.Application, behind: Behind) -> None:
+    def __init__(
+        self,
+        url: str,
+        edge: Edge,
+        application: web.Application,
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
         self.url = url
         self.edge = edge
         self.app = application
-        self.behind = behind
-        self.http = aiohttp.ClientSession()
+        self.http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust or True))
         self._sockets: list[DeviceSocket] = []
 
     def token(self, user_id: str = "user-1", family_id: str = "family-1") -> str:
@@ -131,6 +137,14 @@ class EdgeStack:
         await self.http.close()
 
 
+class EdgeStack(Front):
+    """An edge with the scripted services that stand behind it."""
+
+    def __init__(self, url: str, edge: Edge, application: web.Application, behind: Behind) -> None:
+        super().__init__(url, edge, application)
+        self.behind = behind
+
+
 @asynccontextmanager
 async def edge_stack(**settings: Any) -> AsyncIterator[EdgeStack]:
     """An edge and its scripted services, until left."""
@@ -142,23 +156,28 @@ async def edge_stack(**settings: Any) -> AsyncIterator[EdgeStack]:
             "drain_s": 2,
             **settings,
         }
-        chosen = EdgeSettings.model_validate(values)
-        application, context = app.make(chosen), tls.context(chosen)
-        runner = web.AppRunner(
-            application,
-            access_log=None,
-            shutdown_timeout=1,
-            keepalive_timeout=chosen.http_idle_s,
-        )
-        await runner.setup()
+        async with listening(EdgeSettings.model_validate(values)) as (url, application):
+            stack = EdgeStack(url, application[EDGE], application, behind)
+            try:
+                yield stack
+            finally:
+                await stack.close()
+
+
+@asynccontextmanager
+async def listening(settings: EdgeSettings) -> AsyncIterator[tuple[str, web.Application]]:
+    """An edge on a port of loopback: its URL, and the application."""
+    application, context = app.make(settings), tls.context(settings)
+    runner = web.AppRunner(
+        application, access_log=None, shutdown_timeout=1, keepalive_timeout=settings.http_idle_s
+    )
+    await runner.setup()
+    try:
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-        scheme, port = "https" if context else "http", runner.addresses[0][1]
-        stack = EdgeStack(f"{scheme}://127.0.0.1:{port}", application[EDGE], application, behind)
-        try:
-            yield stack
-        finally:
-            await stack.close()
-            await runner.cleanup()
+        scheme = "https" if context else "http"
+        yield f"{scheme}://127.0.0.1:{runner.addresses[0][1]}", application
+    finally:
+        await runner.cleanup()
 
 
 async def eventually(holds: Any) -> None:
