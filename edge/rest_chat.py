@@ -22,17 +22,22 @@ routes: Final = web.RouteTableDef()
 
 @dataclass(slots=True)
 class _Turn:
-    """What a turn said, and its end."""
+    """What a turn said, and its end. Texts that a block parts stay paragraphs of their own."""
 
     end: asyncio.Future[StreamEnd]
+    parted: bool = False
     texts: list[str] = field(default_factory=list)
     blocks: list[dict[str, Any]] = field(default_factory=list)
 
     def collect(self, frame: ServerFrame) -> None:
         match frame.WhichOneof("frame"):
             case "stream_text":
+                if self.parted and self.texts:
+                    self.texts.append("\n\n")
+                self.parted = False
                 self.texts.append(frame.stream_text.chunk)
             case "stream_block":
+                self.parted = True
                 block = to_json(frame.stream_block)
                 self.blocks.append({name: block[name] for name in ("block_type", "data")})
             case "stream_end" if not self.end.done():

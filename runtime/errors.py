@@ -94,12 +94,12 @@ def from_rpc(error: grpc.aio.AioRpcError) -> SwitchboardError:
     for detail in status.details if status else ():
         info = error_details_pb2.ErrorInfo()
         if detail.Unpack(info) and info.domain == DOMAIN:
-            retry = info.metadata.get("retry_after_ms")
-            return SwitchboardError(
-                ErrorCode.Value(_PREFIX + info.reason),
-                status.message,
-                int(retry) if retry else None,
-            )
+            code = ErrorCode.DESCRIPTOR.values_by_name.get(_PREFIX + info.reason)
+            if code is not None:  # a newer peer may know more of them
+                retry = info.metadata.get("retry_after_ms")
+                return SwitchboardError(
+                    ErrorCode.ValueType(code.number), status.message, int(retry) if retry else None
+                )
     return SwitchboardError(
         *_BY_STATUS.get(
             error.code().value[0], (ErrorCode.ERROR_CODE_INTERNAL, "A fault of the server's own.")

@@ -105,6 +105,7 @@ async def test_chat_is_the_whole_turn(stack: EdgeStack) -> None:
         await turn.routed("note_agent")
         await turn.text("Hello ", "you")
         await turn.block({"headers": ["a"], "rows": [[1]]})
+        await turn.text("there")
         await turn.end()
 
     stack.behind.router.script = script
@@ -114,11 +115,34 @@ async def test_chat_is_the_whole_turn(stack: EdgeStack) -> None:
     assert answer == {
         "request_id": turn.request_id,
         "agent": "note_agent",
-        "response": "Hello you",
+        "response": "Hello you\n\nthere",
         "blocks": [{"block_type": "table", "data": {"headers": ["a"], "rows": [[1]]}}],
         "mutations": [],
         "usage": {"input_tokens": 7, "output_tokens": 5, "model_calls": 2},
     }
+    await eventually(lambda: not list(stack.edge.devices))
+
+
+async def test_without_a_device_no_more_chats_run_at_once_than_on_one(stack: EdgeStack) -> None:
+    go_on = asyncio.Event()
+
+    async def script(turn: Turn) -> None:
+        await turn.routed("task_agent")
+        await go_on.wait()
+        await turn.end()
+
+    stack.behind.router.script = script
+    limit = stack.edge.settings.max_concurrent_requests
+    asked = [
+        asyncio.create_task(stack.call("POST", "/api/v1/chat", json={"message": "hi"}))
+        for _ in range(limit)
+    ]
+    for _ in asked:
+        await stack.behind.router.turn()
+    status, answer = await stack.call("POST", "/api/v1/chat", json={"message": "hi"})
+    assert (status, answer["error"]["code"]) == (429, "too_many_requests")
+    go_on.set()
+    assert [status for status, _ in await asyncio.gather(*asked)] == [200] * limit
     await eventually(lambda: not list(stack.edge.devices))
 
 

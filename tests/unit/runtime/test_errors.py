@@ -7,10 +7,12 @@ from typing import TypeAlias
 
 import grpc
 import pytest
+from google.protobuf import any_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from runtime import budget
 from runtime.channels import dial
-from runtime.errors import SwitchboardError, from_rpc, spec, word
+from runtime.errors import DOMAIN, SwitchboardError, from_rpc, spec, word
 from runtime.server import Server
 from runtime.settings import ServiceSettings
 from switchboard.v3 import router_pb2_grpc
@@ -138,3 +140,15 @@ def test_words_and_facts() -> None:
     facts = spec(ErrorCode.ERROR_CODE_RATE_LIMITED)
     assert (facts.http_status, facts.retryable, facts.where) == (429, True, "error, REST")
     assert not error.to_proto().HasField("retry_after_ms")
+
+
+def test_a_code_that_only_a_newer_peer_knows_is_read_by_its_status() -> None:
+    info = error_details_pb2.ErrorInfo(reason="OUT_OF_COFFEE", domain=DOMAIN)
+    packed = any_pb2.Any()
+    packed.Pack(info)
+    status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message="m", details=[packed])
+    trailing = grpc.aio.Metadata(("grpc-status-details-bin", status.SerializeToString()))
+    error = grpc.aio.AioRpcError(
+        grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), trailing, details="m"
+    )
+    assert from_rpc(error).code == ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE
