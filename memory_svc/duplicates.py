@@ -41,7 +41,7 @@ _NAME: Final = regex.compile(r"(?<=[\p{L}\p{N},;] )\p{Lu}[\p{L}\p{N}'’-]*")
 _DIGITS: Final = regex.compile(r"\p{N}[\p{N}.,:/-]*\p{N}|\p{N}")
 
 # What "my dog is called Rex" and "my dog's name is Rex" do not differ by.
-_COLOURLESS: Final = frozenset({"call", "name", "realli", "actual", "know", "rememb", "like"})
+_COLOURLESS: Final = frozenset({"call", "nam", "real", "actual", "know", "remember", "lik"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ def slot(sentence: str) -> str | None:
         return None
     for opening, settled in _FORMS:
         if opening.match(said):
-            return f"user|{settled}"
+            return f"user|{_key(settled)}"
     for form in (_OWN, _THEIRS, _OF):
         if (match := form.fullmatch(said)) and (attribute := _attribute(match["attr"])):
             return f"{_key(match.groupdict().get('entity', 'user'))}|{attribute}"
@@ -176,7 +176,7 @@ def _key(text: str) -> str:
 
 def touched(entities: Sequence[Entity], message: str) -> list[Fact]:
     """What is known of the entities that were changed, or that the message names."""
-    named = set(words.terms(message))
+    named = set(words.terms(message)) if entities else set()
     found: list[Fact] = []
     for entity in entities[:MAX_ENTITIES]:
         title = set(words.terms(entity.title))

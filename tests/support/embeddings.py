@@ -24,13 +24,16 @@ from memory_svc import words
 DIMENSIONS: Final = 1536
 
 # Words that mean the same to this provider, by stem.
-_SYNONYMS: Final = (
-    {"dog", "hound", "puppi"},
-    {"car", "vehicl", "automobil"},
-    {"call", "name"},
-    {"live", "resid", "home"},
-    {"food", "dish", "meal"},
-    {"holiday", "vacat"},
+_SYNONYMS: Final = tuple(
+    frozenset(words.terms(group))
+    for group in (
+        "dog hound puppy",
+        "car vehicle automobile",
+        "call name",
+        "live reside home",
+        "food dish meal",
+        "holiday vacation",
+    )
 )
 
 
