@@ -15,7 +15,8 @@ from edge import rest_accounts, rest_chat, rest_memory
 from edge.addresses import Proxies
 from edge.auth import Tokens, bearer
 from edge.connection import Connection
-from edge.devices import Devices, Surroundings
+from edge.device import Surroundings
+from edge.devices import Devices
 from edge.events import Draining, Stopped
 from edge.origins import Origins
 from edge.others import Others

@@ -16,7 +16,8 @@ from aiohttp.http import WSMessageTextBytes
 
 from edge import codec, metrics
 from edge.auth import Identity, Tokens
-from edge.devices import Device, Devices
+from edge.device import Device
+from edge.devices import Devices
 from edge.events import Received, Say
 from edge.limits import check_hello
 from edge.mapping import InvalidFrame

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import grpc
 
-from edge.devices import Device, Devices
+from edge.device import Device
+from edge.devices import Devices
 from edge.events import Received
 from switchboard.v3.edge_pb2 import (
     AttachRequest,

@@ -1,0 +1,383 @@
+"""One device of one user: the shell around its pure session.
+
+It carries out what the session decides, towards the socket, the router and the other
+edges, and lives on between sockets while the session has something to keep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol, assert_never
+from uuid import uuid4
+
+from edge import metrics
+from edge.bridge import Bridge
+from edge.events import (
+    Answered,
+    Asked,
+    Attached,
+    Broken,
+    Collected,
+    Detached,
+    Drop,
+    Effect,
+    FanOut,
+    Finish,
+    Input,
+    Joined,
+    Leave,
+    Linked,
+    Open,
+    Pass,
+    Passed,
+    Produced,
+    Received,
+    Refused,
+    RelayLost,
+    Resumed,
+    Say,
+    Seek,
+    Tell,
+    Tick,
+    Unlink,
+    Unlinked,
+)
+from edge.limits import Limits
+from edge.others import Others
+from edge.rates import Buckets
+from edge.refusals import refusal_of, unknown_call
+from edge.relay import Relay
+from edge.session import Session
+from runtime import logs
+from runtime.errors import SwitchboardError
+from switchboard.v3.agent_pb2 import Surface
+from switchboard.v3.errors_pb2 import CloseCode, ErrorCode
+from switchboard.v3.frames_pb2 import (
+    ClientFrame,
+    DeviceHello,
+    DeviceReady,
+    HomeRequest,
+    ServerFrame,
+)
+from switchboard.v3.router_pb2 import ConverseStart
+
+if TYPE_CHECKING:
+    from edge.devices import User
+    from switchboard.v3.router_pb2_grpc import RouterServiceAsyncStub
+
+log = logging.getLogger(__name__)
+
+
+class Socket(Protocol):
+    """What a device needs of the connection that it has now."""
+
+    @property
+    def family_id(self) -> str:
+        """The family of refresh tokens behind it."""
+        ...
+
+    def wake(self) -> None:
+        """There is something to send."""
+        ...
+
+    def stop(self, code: CloseCode.ValueType) -> None:
+        """Close it, for this reason."""
+        ...
+
+
+class Reader(Protocol):
+    """What a device needs of the link by which another edge reads one of its requests."""
+
+    def wake(self) -> None:
+        """There is something to send."""
+        ...
+
+    def take_over(self) -> None:
+        """The device reads elsewhere from now on."""
+        ...
+
+
+SOUGHT: Final = 16
+"""For so many results at once the edge that called is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every device of this edge works with."""
+
+    router: RouterServiceAsyncStub
+    limits: Limits
+    ready: DeviceReady
+    deadline_s: float
+    requests: Buckets
+    others: Others
+
+
+class Device:
+    """One device of one user, with or without a socket."""
+
+    def __init__(
+        self,
+        user: User,
+        device_id: str,
+        around: Surroundings,
+        on_idle: Callable[[Device], None],
+    ) -> None:
+        self.user = user
+        self.socket: Socket | None = None
+        self.last_active = 0.0
+        self._around = around
+        self._on_idle = on_idle
+        self._loop = asyncio.get_running_loop()
+        self._bridges: dict[str, Bridge] = {}
+        self._collectors: dict[str, Callable[[ServerFrame], None]] = {}
+        self._readers: dict[str, Reader] = {}
+        self._relays: dict[str, Relay] = {}
+        self._sought: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self.session = Session(
+            user_id=user.user_id,
+            device_id=device_id,
+            limits=around.limits,
+            ready=around.ready,
+            claimed=user.claimed,
+            pace=lambda now: around.requests.take(user.user_id, now),
+            new_id=lambda: str(uuid4()),
+            alone=around.others.alone,
+        )
+
+    def __repr__(self) -> str:
+        return f"Device({self.session!r}, {len(self._bridges)} bridges)"
+
+    def feed(self, event: Input) -> None:
+        """Lets the session decide about an event, and carries out what it decides."""
+        for effect in self.session.feed(event, self._loop.time()):
+            self._perform(effect)
+        self._look()
+
+    def aside(self, event: Received) -> list[ServerFrame]:
+        """The same for a frame that came by way of another edge; returns the errors about it."""
+        effects = self.session.feed(event, self._loop.time())
+        for effect in effects:
+            self._perform(effect)
+        self._look()
+        return [effect.frame for effect in effects if isinstance(effect, Answered)]
+
+    def take(self, budget: int, link: str | None = None) -> list[ServerFrame]:
+        """What the socket, or a request's link, may send now, about `budget` bytes of it."""
+        frames = self.session.take(self._loop.time(), budget, link)
+        self._look_for_room()
+        return frames
+
+    def attach(self, socket: Socket, hello: DeviceHello, relays: Mapping[str, Relay]) -> None:
+        """A socket takes over; an older one is closed. `relays`: of what runs elsewhere."""
+        if self.socket is not None:
+            self.socket.stop(CloseCode.CLOSE_CODE_SUPERSEDED)
+        self.socket = socket
+        self.touch()
+        self.feed(Attached(hello, relays.keys()))
+        for request_id, relay in relays.items():
+            self._relay(request_id, relay)
+
+    def leave(self) -> None:
+        """The device is connected to another edge: a socket here is superseded."""
+        if self.socket is not None:
+            self.socket.stop(CloseCode.CLOSE_CODE_SUPERSEDED)
+            self.detach(self.socket)
+
+    def join(self, request_id: str, relay: Relay) -> None:
+        """Reads a request of REST that runs at another edge; with no socket here, not."""
+        if self.socket is None or request_id in self._relays:
+            relay.leave()
+            return
+        self.feed(Joined(request_id))
+        self._relay(request_id, relay)
+
+    def link(self, request_id: str, seq: int, features: Collection[str], reader: Reader) -> bool:
+        """Another edge reads a request from now on; False: it cannot be given whole."""
+        self.leave()
+        if older := self._readers.pop(request_id, None):
+            older.take_over()
+            self.feed(Unlinked(request_id))
+        self.feed(Linked(request_id, seq, features))
+        if not self.session.linked(request_id):
+            return False
+        self._readers[request_id] = reader
+        reader.wake()
+        return True
+
+    def unlink(self, request_id: str, reader: Reader) -> None:
+        """This reader is gone; one that took over before stays."""
+        if self._readers.get(request_id) is reader:
+            del self._readers[request_id]
+            self.feed(Unlinked(request_id))
+
+    def detach(self, socket: Socket) -> None:
+        """This socket is gone; one that took over before stays."""
+        if self.socket is socket:
+            self.socket = None
+            self.feed(Detached())
+
+    @property
+    def idle_s(self) -> float:
+        """How long ago the device did something, in seconds."""
+        return self._loop.time() - self.last_active
+
+    def touch(self) -> None:
+        """The device did something just now."""
+        self.last_active = self._loop.time()
+
+    def ask(self, request: HomeRequest, collect: Callable[[ServerFrame], None]) -> None:
+        """Runs a request of REST; `collect` gets its frames, the end last."""
+        self._collectors[request.request_id] = collect
+        self.feed(Asked(request, device_connected=self.socket is not None))
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Open(request_id, start):
+                self._open(request_id, start)
+            case Tell(request_id, said):
+                if bridge := self._bridges.get(request_id):
+                    bridge.tell(said)
+            case Finish(request_id, end):
+                if bridge := self._bridges.get(request_id):
+                    bridge.finish(end)
+            case Drop(request_id, end):
+                if bridge := self._bridges.get(request_id):
+                    bridge.drop(end)
+            case Refused(surface, end):
+                metrics.refused(self._surface(surface, end.request_id), end)
+            case Resumed(resumed, lost):
+                metrics.RESUMES.labels("resumed").inc(resumed)
+                metrics.RESUMES.labels("lost").inc(lost)
+            case FanOut(mutation):
+                metrics.mutation(mutation)
+                self.user.tell(mutation)
+                self._around.others.changed(self.user.user_id, mutation)
+            case Collected(request_id, frame):
+                self._collected(request_id, frame)
+            case Unlink(request_id):
+                if reader := self._readers.pop(request_id, None):
+                    reader.take_over()
+            case Pass(request_id, said):
+                if relay := self._relays.get(request_id):
+                    relay.tell(said)
+            case Leave(request_id):
+                if relay := self._relays.pop(request_id, None):
+                    relay.leave()
+            case Seek(said):
+                self._seek(said)
+            case Answered():
+                pass  # `aside` returns it
+            case _:
+                assert_never(effect)
+
+    def _relay(self, request_id: str, relay: Relay) -> None:
+        def over(_: object) -> None:
+            if self._relays.get(request_id) is relay:
+                del self._relays[request_id]
+
+        def heard(event: Passed | RelayLost) -> None:
+            if self._relays.get(request_id) is relay:
+                self.feed(event)
+
+        self._relays[request_id] = relay
+        task = relay.run(heard, lambda: self.session.has_room(request_id))
+        task.add_done_callback(over)
+
+    def _seek(self, result: ClientFrame) -> None:
+        """Finds the edge that made the call, beside what else goes on."""
+        if len(self._sought) < SOUGHT:
+            task = asyncio.create_task(self._deliver(result))
+            self._sought.add(task)
+            task.add_done_callback(self._sought.discard)
+        else:
+            self._unknown(result)
+
+    async def _deliver(self, result: ClientFrame) -> None:
+        device_id = self.session.device_id
+        errors = await self._around.others.deliver(self.user.user_id, device_id, result)
+        if errors is None:
+            self._unknown(result)
+        for error in errors or ():
+            self.feed(Say(error))
+
+    def _unknown(self, result: ClientFrame) -> None:
+        kind = result.WhichOneof("frame") or ""
+        self.feed(Say(refusal_of(unknown_call(), kind, getattr(result, kind))))
+
+    def _surface(self, surface: Surface.ValueType, request_id: str) -> str:
+        return "rest" if request_id in self._collectors else metrics.surface_of(surface)
+
+    def _open(self, request_id: str, start: ConverseStart) -> None:
+        with logs.bind(user_id=start.user_id, device_id=start.device_id, request_id=request_id):
+            bridge = Bridge(
+                self._around.router,
+                request_id,
+                start,
+                surface=self._surface(start.surface, request_id),
+                deadline_s=self._around.deadline_s,
+                on_event=self._heard,
+                has_room=lambda: self.session.has_room(request_id),
+            )
+        self._bridges[request_id] = bridge
+        bridge.task.add_done_callback(lambda _: self._closed(request_id))
+
+    def _heard(self, event: Produced | Broken) -> None:
+        try:
+            self.feed(event)
+        except Exception:
+            # Whatever is wrong with one request must not reach the others.
+            log.exception("a frame of the router could not be passed on")
+            error = SwitchboardError(ErrorCode.ERROR_CODE_INTERNAL, "A fault of the server's own.")
+            self.feed(Broken(event.request_id, error.to_proto()))
+
+    def _closed(self, request_id: str) -> None:
+        self._bridges.pop(request_id, None)
+        self._look()
+
+    def _collected(self, request_id: str, frame: ServerFrame) -> None:
+        ends = frame.HasField("stream_end")
+        collect = (
+            self._collectors.pop(request_id, None) if ends else self._collectors.get(request_id)
+        )
+        if collect is not None:
+            collect(frame)
+
+    def _look(self) -> None:
+        """After each change: who has to be woken, and when time is due next."""
+        if self.socket is not None:
+            if self.session.overflowing:
+                self.socket.stop(CloseCode.CLOSE_CODE_SLOW_CONSUMER)
+            elif self.session.ready:
+                self.socket.wake()
+        for request_id, reader in self._readers.items():
+            if self.session.link_ready(request_id):
+                reader.wake()
+        self._look_for_room()
+        self._set_alarm()
+        if self.session.idle and not self._bridges:
+            self._on_idle(self)
+
+    def _look_for_room(self) -> None:
+        for bridge in self._bridges.values():
+            bridge.look()
+        for relay in self._relays.values():
+            relay.look()
+
+    def _set_alarm(self) -> None:
+        due = self.session.alarm
+        if self._alarm is not None and self._alarm.when() == due:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if due is not None:
+            self._alarm = self._loop.call_at(due, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self.feed(Tick())
