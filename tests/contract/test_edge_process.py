@@ -7,9 +7,12 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
+import pytest
 
+from tests.support.certs import Authority
 from tests.support.edge_stack import KEY
 from tests.support.scripted_router import Behind
 
@@ -95,3 +98,58 @@ async def test_it_serves_drains_on_sigterm_and_ends_with_0() -> None:
         await ws.receive()
         assert ws.close_code == 4503
         assert await process.wait() == 0
+
+
+async def test_certificates_that_cannot_be_used_stop_it_with_one_line(tmp_path: Path) -> None:
+    files = Authority().issue(tmp_path / "a", "edge")
+    other = Authority().issue(tmp_path / "b", "edge")
+    status, said = await refused(
+        AUTH_SIGNING_KEYS=KEY,
+        EDGE_PORT="0",
+        EDGE_TLS_CERT_FILE=str(files["tls_cert_file"]),
+        EDGE_TLS_KEY_FILE=str(other["tls_key_file"]),
+    )
+    assert status == 2
+    assert len(said.splitlines()) == 1
+    assert "EDGE_TLS_KEY_FILE" in said
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("EDGE_TLS_KEY_FILE", "/dev/null"),  # without its certificate
+        ("EDGE_TLS_CERT_FILE", "/nowhere.pem"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,proxy.example"),
+        ("FORWARDED_HEADER", "x-real-ip"),
+        ("FRAMES_PER_SECOND", "0"),
+        ("REQUESTS_PER_MINUTE", "-1"),
+    ],
+)
+async def test_bad_limits_and_proxies_are_told_in_one_line(setting: str, value: str) -> None:
+    status, said = await refused(AUTH_SIGNING_KEYS=KEY, **{setting: value})
+    assert status == 2
+    assert len(said.splitlines()) == 1
+    assert setting in said
+
+
+@pytest.mark.parametrize(
+    ("host", "tls", "warned"),
+    [("127.0.0.1", False, False), ("0.0.0.0", False, True), ("0.0.0.0", True, False)],
+)
+async def test_in_the_clear_beyond_this_machine_it_says_so_once(
+    tmp_path: Path, host: str, tls: bool, warned: bool
+) -> None:
+    environ = {"AUTH_SIGNING_KEYS": KEY, "EDGE_PORT": "0", "EDGE_HOST": host}
+    if tls:
+        files = Authority().issue(tmp_path, "edge")
+        environ["EDGE_TLS_CERT_FILE"] = str(files["tls_cert_file"])
+        environ["EDGE_TLS_KEY_FILE"] = str(files["tls_key_file"])
+    async with edge(**environ) as process, asyncio.timeout(PATIENCE_S):
+        assert process.stderr
+        said = b""
+        while b"edge listens on" not in said:
+            said += await process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        said += await process.stderr.read()
+        assert await process.wait() == 0
+    assert said.count(b"in the clear") == warned
