@@ -342,10 +342,7 @@ async def test_a_slow_device_at_another_edge_slows_the_model(two: Pair) -> None:
     while taken != turn.sent:  # until nothing moves any more
         taken = turn.sent
         await asyncio.sleep(0.5)
-    assert taken < chunks
-    owner = two.a.edge.devices.find("user-1", "laptop")
-    relayed = two.b.edge.devices.find("user-1", "laptop")
-    assert owner and relayed
+    assert taken * len(chunk) < 20_000_000  # sockets, windows and bounds hold 7 MB in all
     other = await two.b.device("phone")
     await other.send("ping")
     await other.expect("pong")

@@ -1,0 +1,156 @@
+"""The broker's ways of answering "nobody", with a real NATS server."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, suppress
+
+import pytest
+
+from edge.broker import Broker, Silent, subject
+from tests.support.edge_stack import eventually
+from tests.support.nats import Nats, nats
+
+Connect = Callable[[], Broker]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Nats]:
+    async with nats() as found:
+        yield found
+
+
+@pytest.fixture
+async def brokers(server: Nats) -> AsyncIterator[tuple[Broker, Broker]]:
+    async with AsyncExitStack() as stack:
+        both = Broker([server.url]), Broker([server.url])
+        for one in both:
+            one.start()
+            stack.push_async_callback(one.stop)
+        await eventually(lambda: all(one.connected for one in both))
+        yield both
+
+
+async def heard(asker: Broker, on: str) -> None:
+    """Waits until the other broker's subscription is in force."""
+    async with asyncio.timeout(10):
+        while await asker.ask(on, b"", 1) is None:
+            await asyncio.sleep(0.01)
+
+
+def test_subjects_are_safe_whatever_a_client_says() -> None:
+    assert subject("user", "a-b") == "switchboard.user.a-b"
+    for token in ("", "a.b", "*", ">", "a b", "ä", "\r\nPUB x", "x" * 65, "\ud800"):
+        _, word = subject(token).split(".")
+        assert len(word) == 64
+        assert word.isalnum()
+    assert subject("a.b") != subject("a.c")
+
+
+async def test_who_listens_answers_and_nobody_is_known_at_once(
+    brokers: tuple[Broker, Broker],
+) -> None:
+    one, two = brokers
+    two.listen("switchboard.x", lambda note: b"<" + note + b">")
+    await heard(one, "switchboard.x")
+    assert await one.ask("switchboard.x", b"a", 1) == b"<a>"
+    began = time.monotonic()
+    assert await one.ask("switchboard.nobody", b"", 5) is None
+    assert await two.ask("switchboard.x", b"", 5) is None  # itself does not count
+    assert time.monotonic() - began < 1
+    two.ignore("switchboard.x")
+    with suppress(Silent):  # it may be asked as it turns away
+        await one.ask("switchboard.x", b"", 0.1)
+    assert await one.ask("switchboard.x", b"", 5) is None
+
+
+async def test_who_listens_and_does_not_answer_is_silent(brokers: tuple[Broker, Broker]) -> None:
+    one, two = brokers
+    ready = False
+    two.listen("switchboard.x", lambda _: None if ready else b"")
+    await heard(one, "switchboard.x")
+    ready = True
+    with pytest.raises(Silent):
+        await one.ask("switchboard.x", b"", 0.1)
+
+
+async def test_all_who_listen_answer(server: Nats, brokers: tuple[Broker, Broker]) -> None:
+    one, two = brokers
+    third = Broker([server.url])
+    third.start()
+    await eventually(lambda: third.connected)
+    for name, broker in (("two", two), ("third", third)):
+        broker.listen("switchboard.x", lambda _, name=name: name.encode())  # type: ignore[misc]
+    async with asyncio.timeout(10):
+        while len(found := await one.ask_all("switchboard.x", b"", 1, 0.2)) < 2:
+            await asyncio.sleep(0.01)
+    assert sorted(found) == [b"third", b"two"]
+    assert await one.ask_all("switchboard.nobody", b"", 5, 5) == []
+    await third.stop()
+
+
+async def test_what_is_told_arrives_in_order(brokers: tuple[Broker, Broker]) -> None:
+    one, two = brokers
+    notes: list[bytes] = []
+
+    def take(note: bytes) -> bytes:
+        if note:
+            notes.append(note)
+        return b""
+
+    two.listen("switchboard.x", take)
+    await heard(one, "switchboard.x")
+    sent = [str(number).encode() for number in range(100)]
+    for note in sent:
+        one.tell("switchboard.x", note)
+    await eventually(lambda: len(notes) == 100)
+    assert notes == sent
+
+
+async def test_a_fault_in_a_handler_hurts_no_other(brokers: tuple[Broker, Broker]) -> None:
+    one, two = brokers
+
+    def fails(note: bytes) -> bytes:
+        if note:
+            raise ValueError("a fault")
+        return b"still here"
+
+    two.listen("switchboard.x", fails)
+    await heard(one, "switchboard.x")
+    with pytest.raises(Silent):
+        await one.ask("switchboard.x", b"x", 0.1)
+    assert await one.ask("switchboard.x", b"", 1) == b"still here"
+
+
+async def test_a_broker_that_is_frozen_is_nobody(
+    server: Nats, brokers: tuple[Broker, Broker]
+) -> None:
+    one, _ = brokers
+    server.freeze()
+    try:
+        assert await one.ask("switchboard.x", b"", 0.1) is None
+        assert await one.ask_all("switchboard.x", b"", 0.1, 0.1) == []
+    finally:
+        server.thaw()
+
+
+async def test_a_broker_that_comes_late_and_goes_is_found_again(
+    server: Nats, caplog: pytest.LogCaptureFixture
+) -> None:
+    await server.stop()
+    one, two = Broker([server.url]), Broker([server.url])
+    for broker in (one, two):
+        broker.start()
+    two.listen("switchboard.x", lambda _: b"yes")
+    assert await one.ask("switchboard.x", b"", 1) is None
+    one.tell("switchboard.x", b"lost")
+    for _ in range(2):
+        await server.start()
+        await eventually(lambda: one.connected and two.connected)
+        await heard(one, "switchboard.x")
+        await server.stop()
+        await eventually(lambda: not one.connected)
+        assert await one.ask("switchboard.x", b"", 1) is None
+    away = [record for record in caplog.records if "is away" in record.message]
+    assert len(away) <= 6  # once each time for each
+    await asyncio.gather(one.stop(), two.stop())
