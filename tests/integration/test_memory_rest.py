@@ -1,5 +1,6 @@
 """What is remembered of a user, over REST and the real memory_svc: to see, change and remove."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.model_server import says
+from tests.support.model_server import Reply, Request, says
 from tests.support.whole import PASSWORD, Whole, whole
 
 MEMORY = "/api/v1/memory"
@@ -141,3 +142,29 @@ async def test_a_deleted_account_ends_first_and_is_forgotten_whole(stack: Whole)
     async with stack.memory.db.connection() as db:
         for table in ("users", "memory_core", "memory_associative", "memory_episodic"):
             assert await db.fetchval(f"SELECT count(*) FROM {table}") == 0
+
+
+async def test_nothing_of_an_answer_that_ran_into_the_deletion_is_kept(
+    database_url: str, tmp_path: Path
+) -> None:
+    running = asyncio.Event()
+
+    def script(_: Request) -> Reply:
+        return Reply(["Of course. ", running, "More."])
+
+    async with whole(database_url, tmp_path, script, json=GENERAL) as stack:
+        device = await stack.device("laptop", "ada")
+        await device.send("home_request", message="Our supplier of oak is Holzmann")
+        await device.until("stream_text")
+        right = {"password": PASSWORD}
+        assert (await stack.rest("ada", "DELETE", "/api/v1/account", json=right))[0] == 204
+        end = (await device.until("stream_end"))[-1]
+        assert end["status"] == "failed"
+        assert await device.closed() == 4401
+        await asyncio.wait_for(stack.model.chats[0].closed.wait(), 10)  # nobody pays for it
+        running.set()
+        # Another's answer goes the same way, and is there when this would be.
+        await chat(stack, "grace", "Hello")
+        async with stack.memory.db.connection() as db:
+            [owner] = await db.fetch("SELECT user_id FROM memory_episodic")
+        assert str(owner["user_id"]) == (await stack.user("grace"))["user_id"]
