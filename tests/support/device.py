@@ -245,9 +245,10 @@ class Device:
         self._reading = asyncio.create_task(self._read())
 
     async def reading(self) -> None:
-        """Returns once the socket has closed."""
+        """Returns once the socket has closed; who stops waiting for that does not close it."""
         if self._reading:
-            await self._reading
+            await asyncio.wait([self._reading])
+            self._reading.result()
 
     async def refused(self) -> int:
         """Tries to connect where that must not work; returns the status."""
