@@ -147,6 +147,7 @@ class Conversation:
                 await self.device.reading()
                 await reconnect(self.device)
             await self._one()
+            await asyncio.sleep(0.2)  # a user reads
 
     def _sent_away(self) -> bool:
         return any(frame["type"] == "goaway" for frame in self.device.others)
