@@ -93,7 +93,8 @@ def told(report: Report) -> list[str]:
             f"| {samples[-1]:.0f} | {max(samples):.0f} | {before} → {after} |"
         )
     lines += ["", f"{len(report.broken)} promises broken, {len(report.leaks)} leaks"]
-    return lines + report.broken[:20] + report.leaks + growing(report)
+    lines += report.broken[:20] + report.leaks + growing(report)
+    return [*lines, f"{len(report.faults)} tracebacks in the logs", *report.faults[:5]]
 
 
 if __name__ == "__main__":

@@ -34,6 +34,12 @@ SAMPLE_S: Final = 5.0
 _ACTIVE: Final = re.compile(r"^switchboard_rpcs_active\{method=\"([^\"]+)\"\} (\S+)$", re.MULTILINE)
 _HEALTH: Final = ("Health/", "ServerReflection")
 
+_FAULT: Final = re.compile(
+    r"^.*\n?Traceback[\s\S]*?^\w[\w.]*(?:Error|Exception)?:.*$", re.MULTILINE
+)
+MAY_END: Final = {"", "cancelled", "model_truncated", "service_unavailable", "too_many_requests"}
+"""The codes that a request may end with, where the model breaks off and services come and go."""
+
 Key = tuple[str, int]
 
 
@@ -43,6 +49,8 @@ class Report:
 
     broken: list[str] = field(default_factory=list)
     leaks: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    """Tracebacks in the services' logs."""
     ends: Counter[str] = field(default_factory=Counter)
     restarts: Counter[str] = field(default_factory=Counter)
     frames: int = 0
@@ -111,6 +119,8 @@ class Soak:
             finally:
                 sampling.cancel()
         await self._look_for_leaks(before)
+        for process in self._fleet:
+            self.report.faults += _FAULT.findall(process.whole_log)
         return self.report
 
     @property
@@ -149,6 +159,8 @@ class Soak:
         for asked in (asked for device in devices for asked in device.asked.values()):
             self.report.ends[f"{asked.status} {asked.code}".strip()] += 1
             self.report.frames += len(asked.frames)
+            if asked.code not in MAY_END:
+                self._tell(f"{asked.request_id} ended {asked.end}", scenario)
 
     def _tell(self, line: str, scenario: Scenario) -> None:
         self.report.broken.append(line)

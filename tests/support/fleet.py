@@ -88,12 +88,17 @@ class Process:
     @property
     def log(self) -> str:
         """What its present life wrote."""
-        return self._log.read_text(errors="replace")[self._logged :] if self._log.exists() else ""
+        return self.whole_log[self._logged :]
+
+    @property
+    def whole_log(self) -> str:
+        """What all its lives wrote."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def start(self) -> None:
         """Starts it; `up` tells when it listens."""
         assert not self.alive
-        self._logged = len(self._log.read_text(errors="replace")) if self._log.exists() else 0
+        self._logged = len(self.whole_log)
         module = _MODULES.get(self.name, f"{self.name}_svc")
         with self._log.open("ab") as log:
             self._popen = subprocess.Popen(
