@@ -69,14 +69,17 @@ def failed(result: Result) -> Answer:
     return Answer(f"I could not do that: {result.failure.rstrip('.')}.")
 
 
-def remembered(turn: Turn, intent: Intent, result: Result) -> Answer:
+def remembered(intent: Intent, results: Sequence[Result]) -> Answer:
     """Returns the answer to 'call me Sam' and its like."""
-    if result.value is None:
-        return failed(result)
-    value = intent.changes["value"]
-    if intent.title == "name":
-        return Answer(f"I will call you {value}.")
-    return Answer(f"I will remember that: {value}.")
+    for result in results:
+        if result.value is None:
+            return failed(result)
+    wanted = dict(intent.changes)
+    name = wanted.pop("name", None)
+    said = [f"I will call you {name}."] if name else []
+    if wanted:
+        said.append(f"I will remember that: {', '.join(map(str, wanted.values()))}.")
+    return Answer(" ".join(said))
 
 
 def recalled(turn: Turn, result: Result | None) -> Answer:

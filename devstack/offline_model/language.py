@@ -77,8 +77,7 @@ def read(message: str, default: Kind, now: datetime) -> Intent:
     act = _act(text)
     match act:
         case Act.REMEMBER:
-            key, value = preference(text)
-            return Intent(act, default, title=key, changes={"value": value})
+            return Intent(act, default, changes={**preferences(text)})
         case Act.RECALL | Act.TALK:
             return Intent(act, default, title=text)
         case _:
@@ -99,6 +98,19 @@ def _act(text: str) -> Act:
     if found is Act.LIST and not kind_of(bare) and not _OF_TASKS.search(bare):
         return Act.TALK
     return found
+
+
+_ANOTHER = re.compile(
+    r"(?:[,;.]\s*(?:and\s+)?|\s+and\s+)(?=(?:please )?(?:call me|my name is|i am called"
+    r"|i(?: would|'d)? prefer|i (?:always |really )?like|my [\w ]{1,40}? is)\s)",
+    re.I,
+)
+"""Where a second thing to remember begins."""
+
+
+def preferences(text: str) -> dict[str, str]:
+    """Returns all that is to be remembered: 'I prefer tea, call me Sam' holds two things."""
+    return dict(preference(part) for part in _ANOTHER.split(text))
 
 
 def preference(text: str) -> tuple[str, str]:

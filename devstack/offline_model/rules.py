@@ -74,11 +74,11 @@ def _describe(turn: Turn) -> Step:
 def _remember(turn: Turn, intent: Intent) -> Step:
     done = turn.of("remember_preference")
     if done:
-        return answers.remembered(turn, intent, done[-1])
+        return answers.remembered(intent, done)
     if not turn.offers("remember_preference"):
         return Answer("I have no way to remember that here.")
-    value = intent.changes["value"]
-    return Calls([turn.call("remember_preference", key=intent.title, value=value)])
+    wanted = intent.changes.items()
+    return Calls([turn.call("remember_preference", key=key, value=value) for key, value in wanted])
 
 
 def _recall(turn: Turn) -> Step:

@@ -64,8 +64,6 @@ def at(year: int, month: int, day: int, hour: int = 23, minute: int = 59) -> int
         ("give me an overview", Act.OVERVIEW, "task", ""),
         ("hello", Act.TALK, "task", ""),
         ("tell me a joke", Act.TALK, "task", "tell me a joke"),
-        ("call me Sam", Act.REMEMBER, "task", "name"),
-        ("I prefer short answers", Act.REMEMBER, "task", "answer_style"),
     ],
 )
 def test_reads_what_is_wanted(message: str, act: Act, kind: str, title: str) -> None:
@@ -156,3 +154,24 @@ def test_what_names_no_day() -> None:
 @given(st.text(max_size=200))
 def test_any_text_is_read_as_something(message: str) -> None:
     assert read(message, "task", NOW).act in Act
+
+
+@pytest.mark.parametrize(
+    ("message", "remembered"),
+    [
+        ("call me Sam", {"name": "Sam"}),
+        ("I prefer short answers", {"answer_style": "short answers"}),
+        (
+            "I prefer short answers, call me Sam",
+            {"answer_style": "short answers", "name": "Sam"},
+        ),
+        (
+            "remember that my name is Sam and my team is Blue",
+            {"name": "Sam", "team": "Blue"},
+        ),
+        ("I prefer tea, milk and honey", {"tea_milk_and_honey": "tea, milk and honey"}),
+    ],
+)
+def test_reads_all_that_is_to_be_remembered(message: str, remembered: dict[str, str]) -> None:
+    intent = read(message, "task", NOW)
+    assert (intent.act, intent.changes) == (Act.REMEMBER, remembered)
