@@ -36,8 +36,11 @@ chat: $(VENV)/.devstack ## talk to it: make chat, or make chat MESSAGE="what is 
 # As it was typed: make would read a $ in it as a variable of its own.
 override export MESSAGE := $(value MESSAGE)
 
-test: $(VENV)/.dev ## all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+test: $(VENV)/.dev ## all tests but those that break things for long
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore=tests/fault
+
+test-fault: $(VENV)/.dev ## break networks, processes and databases on purpose
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/fault
 
 check: $(VENV)/.dev ## format, lint, types, import contracts, contract and docs fresh
 	$(BIN)/ruff format --check $(CODE)
