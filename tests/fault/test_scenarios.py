@@ -23,7 +23,7 @@ from tests.support.scenario import Scenario, Write
 from tests.support.scripted_router import Turn
 
 SEED = os.environ.get("SEED")
-SEEDS = [int(SEED)] * 5 if SEED else list(range(300))
+SEEDS = [int(SEED)] * 5 if SEED else list(range(200))
 AT_ONCE = 15
 STACK_SEEDS = [int(SEED)] * 5 if SEED else list(range(1000, 1024))
 

@@ -14,7 +14,7 @@ async def test_a_short_soak_loses_nothing_and_leaves_nothing(
     fleet = Fleet(tmp_path, database_url, Plan(agent=2), DRAIN_S="5")
     await asyncio.to_thread(fleet.__enter__)
     try:
-        soak = Soak(fleet, sockets=16, seconds=12, seed=1, pause_s=0.1, restart_every_s=2)
+        soak = Soak(fleet, sockets=16, seconds=10, seed=1, pause_s=0.1, restart_every_s=2)
         report = await soak.run()
     finally:
         await asyncio.to_thread(fleet.__exit__, None, None, None)
