@@ -117,4 +117,4 @@ lock: $(VENV)/.dev ## renew the locks from pyproject.toml
 clean: ## remove what the targets made, but no data
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
 
-.PHONY: help run chat env test test-containers sbom check format proto proto-check proto-breaking docs docs-check test-corpus conformance soak rotate-keys erase-replay bench-memory lock clean
+.PHONY: help run chat env test test-fault test-containers sbom check format proto proto-check proto-breaking docs docs-check test-corpus conformance soak rotate-keys erase-replay bench-memory lock clean
