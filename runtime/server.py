@@ -40,7 +40,7 @@ _OPTIONS: Final = (
     ("grpc.http2.ping_timeout_ms", 4_000),
     # New connections now and then are how clients come to know replicas that were added: DNS is
     # looked up when a connection goes. Calls under way go on, for as long as they take.
-    ("grpc.max_connection_age_ms", 600_000),
+    ("grpc.max_connection_age_ms", 30_000),
     # Thousands of streams may open at once when an edge comes back.
     ("grpc.server.max_pending_requests", 10_000),
     ("grpc.server.max_pending_requests_hard_limit", 20_000),
