@@ -36,11 +36,8 @@ chat: $(VENV)/.devstack ## talk to it: make chat, or make chat MESSAGE="what is 
 # As it was typed: make would read a $ in it as a variable of its own.
 override export MESSAGE := $(value MESSAGE)
 
-test: $(VENV)/.dev ## all tests but those that break things for long
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore=tests/fault
-
-test-fault: $(VENV)/.dev ## break networks, processes and databases on purpose
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/fault
+test: $(VENV)/.dev ## all tests, those that break networks and processes among them
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(VENV)/.dev ## format, lint, types, import contracts, contract and docs fresh
 	$(BIN)/ruff format --check $(CODE)
@@ -117,4 +114,4 @@ lock: $(VENV)/.dev ## renew the locks from pyproject.toml
 clean: ## remove what the targets made, but no data
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
 
-.PHONY: help run chat env test test-fault test-containers sbom check format proto proto-check proto-breaking docs docs-check test-corpus conformance soak rotate-keys erase-replay bench-memory lock clean
+.PHONY: help run chat env test test-containers sbom check format proto proto-check proto-breaking docs docs-check test-corpus conformance soak rotate-keys erase-replay bench-memory lock clean

@@ -16,7 +16,7 @@ import grpc
 from edge import metrics
 from edge.events import Broken, Produced
 from runtime import tracing
-from runtime.errors import SwitchboardError, from_rpc
+from runtime.errors import SwitchboardError, from_rpc, word
 from runtime.stream import BoundedStream
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import StreamEnd
@@ -117,7 +117,7 @@ class Bridge:
             writer.cancel()
             call.cancel()
         if not self._ended:
-            log.warning("the router was lost in the middle of a request")
+            log.warning("the router was lost in the middle of a request: %s", word(error.code))
             self._ended = True
             self._on_event(Broken(self._request_id, error.to_proto()))
 

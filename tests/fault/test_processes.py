@@ -145,8 +145,7 @@ async def test_without_memory_answers_go_on_and_what_is_deferred_is_stored_later
         await one.over()
         assert one.status == "completed"
         assert one.end is not None and one.end["memory"] in ("off", "deferred")
-    deferred = [one for one in (*begun, without) if one.end and one.end["memory"] == "deferred"]
-    assert set(begun) <= set(deferred), "what had its memories waits to be remembered"
+    assert all(one.end and one.end["memory"] == "deferred" for one in begun)
     fleet["memory", 1].start()
     await back(fleet, fleet["memory", 0])
     await back_up(fleet, fleet["memory", 1])
@@ -156,7 +155,7 @@ async def test_without_memory_answers_go_on_and_what_is_deferred_is_stored_later
         while True:
             async with http.get(url, headers=headers) as response:
                 items = (await response.json())["items"] if response.status == 200 else []
-            if len(items) == len(deferred):
+            if len(items) == len(begun) + 1:  # what was answered without memories is kept, too
                 break
             await asyncio.sleep(0.1)
     assert device.broken == []
