@@ -21,6 +21,7 @@ from typing import Final, assert_never
 from edge import calls
 from edge.alarms import Alarms, Due
 from edge.answer import Answer, State
+from edge.answers import Answers
 from edge.callbook import CallBook, never_asked
 from edge.calls import Call, CallState
 from edge.events import (
@@ -59,7 +60,7 @@ from edge.limits import PROTOCOL, Limits, check_mutation, check_request
 from edge.outbox import Outbox
 from edge.rates import too_fast
 from edge.refusals import REFUSALS, duplicate, refusal_of, unknown_call
-from edge.relayed import Link, Relayed
+from edge.relayed import Link, Relays
 from edge.start import start_of
 from runtime.errors import SwitchboardError
 from switchboard.v3.agent_pb2 import Surface
@@ -117,24 +118,23 @@ class Session:
         self.session_id = new_id()
         self._limits = limits
         self._ready = ready
-        self._claimed = claimed
         self._new_id = new_id
         self._pace = pace
         self._alone = alone
         self._hello: DeviceHello | None = None  # of the socket of now
         self._draining = False
-        self._answers: dict[str, Answer] = {}
+        self._answers = Answers(limits, claimed)
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._alarms = Alarms()
         self._calls = CallBook(self._alarms)
         self._outbox = Outbox()
         self._links: dict[str, Link] = {}  # who reads elsewhere, while no socket reads here
-        self._relays: dict[str, Relayed] = {}  # what runs elsewhere and is read here
+        self._relays = Relays()  # what runs elsewhere and is read here
         self._effects: list[Effect] = []
 
     def __repr__(self) -> str:
         there = "connected" if self._hello else "away"
-        return f"Session({there}, {list(self._answers.values())})"
+        return f"Session({there}, {list(self._answers)})"
 
     # What the shell may ask.
 
@@ -172,21 +172,17 @@ class Session:
     @property
     def unheard(self) -> list[str]:
         """Requests of REST that the device cannot name, and has not had the end of."""
-        return [
-            answer.request_id
-            for answer in self._answers.values()
-            if answer.quiet and not answer.abandoned and (answer.running or answer.waiting_bytes)
-        ]
+        return self._answers.unheard
 
     @property
     def owing(self) -> bool:
         """Whether something waits that no socket and no link has had yet."""
-        return any(answer.waiting_bytes for answer in self._answers.values())
+        return self._answers.waiting_bytes > 0
 
     @property
     def running(self) -> int:
         """How many requests have not ended."""
-        return sum(answer.running for answer in self._answers.values())
+        return self._answers.running
 
     @property
     def idle(self) -> bool:
@@ -197,8 +193,7 @@ class Session:
     def overflowing(self) -> bool:
         """Whether more waits for the socket than may wait."""
         waiting = self._outbox.control_bytes
-        waiting += sum(answer.waiting_bytes for answer in self._answers.values())
-        waiting += sum(relay.waiting_bytes for relay in self._relays.values())
+        waiting += self._answers.waiting_bytes + self._relays.waiting_bytes
         return self.connected and waiting > self._limits.hard_bytes
 
     def has_room(self, request_id: str) -> bool:
@@ -225,7 +220,7 @@ class Session:
             case Attached(hello, relayed):
                 self._detach(now)
                 for id_ in relayed:
-                    self._relays[id_] = Relayed(id_, hello.resume.requests[id_])
+                    self._relays.begin(id_, hello.resume.requests[id_])
                 self._attach(hello, now)
             case Detached():
                 self._detach(now)
@@ -242,16 +237,17 @@ class Session:
                 )
                 self._say(ServerFrame(goaway=goaway))
             case Stopped(error):
-                for answer in list(self._answers.values()):
+                for answer in self._answers:
                     self._end_here(answer, EndStatus.END_STATUS_FAILED, error, now)
             case Linked():
                 self._link(event, now)
             case Unlinked(request_id):
-                if self._links.pop(request_id, None) and request_id in self._answers:
-                    self._leave(self._answers[request_id], now)
+                left = self._answers.get(request_id)
+                if self._links.pop(request_id, None) and left:
+                    self._leave(left, now)
             case Joined(request_id):
                 if self.connected:
-                    self._relays[request_id] = Relayed(request_id, 0)
+                    self._relays.begin(request_id, 0)
             case Passed(request_id, frames):
                 for frame in frames:
                     self._passed(request_id, frame)
@@ -269,12 +265,11 @@ class Session:
         outbox = self._outbox if link is None else self._links[link].outbox
         taken = []
         while budget > 0 and (frame := outbox.next()) is not None:
-            if not self._is_relayed(frame):
+            if not self._relays.owns(frame):
                 self._calls.set_deadline(frame, now)
             taken.append(frame)
             budget -= frame.ByteSize()
-        for relay in [each for each in self._relays.values() if each.ended and not each.ready]:
-            del self._relays[relay.request_id]
+        self._relays.sweep()
         return taken
 
     # Sockets that come and go.
@@ -298,7 +293,7 @@ class Session:
             self._effects.append(Resumed(len(resumed), len(lost)))
         ready.MergeFrom(self._ready)
         self._say(ServerFrame(device_ready=ready))
-        for answer in self._answers.values():
+        for answer in self._answers:
             # The device has never heard of what REST asked of it: it cannot name it.
             if answer.quiet and not answer.attached and answer.resume(0):
                 self._run_clocks(answer, now)
@@ -324,7 +319,7 @@ class Session:
         self._links.clear()
         self._effects += [Leave(request_id) for request_id in self._relays]
         self._relays.clear()
-        for answer in self._answers.values():
+        for answer in self._answers:
             self._leave(answer, now)
 
     def _leave(self, answer: Answer, now: float) -> None:
@@ -361,21 +356,13 @@ class Session:
             end = StreamEnd(request_id=request_id, seq=relay.seq + 1, status=failed, error=error)
             self._passed(request_id, ServerFrame(stream_end=end))
 
-    def _is_relayed(self, frame: ServerFrame) -> bool:
-        body = getattr(frame, frame.WhichOneof("frame") or "")
-        return getattr(body, "request_id", "") in self._relays
-
-    def _relay_of(self, call_id: str) -> Relayed | None:
-        """The request elsewhere that this call belongs to."""
-        return next((relay for relay in self._relays.values() if call_id in relay.calls), None)
-
     def _abandon(self, answer: Answer, now: float) -> None:
         """The device will not hear of it any more; the request itself runs on."""
         answer.abandon()
         for call in self._calls.open(answer.request_id):
             self._tell(call.request_id, self._calls.give_up(call, "device_gone", now))
         if not answer.running:
-            self._forget(answer.request_id)
+            self._answers.forget(answer)
 
     # Frames from the device.
 
@@ -407,7 +394,7 @@ class Session:
     def _request(self, asked: HomeRequest | PopupRequest, now: float) -> None:
         check_request(asked, self._limits)
         request_id = asked.request_id or self._new_id()
-        if request_id in self._claimed or request_id in self._relays:
+        if self._answers.claims(request_id) or request_id in self._relays:
             raise duplicate()
         if wait := self._pace(now):
             raise too_fast(wait)
@@ -417,14 +404,14 @@ class Session:
             self._say(ServerFrame(stream_end=end))
             self._effects.append(Refused(_surface(asked), end))
             return
-        answer = self._accept(request_id, quiet=False, attached=True)
+        answer = self._answers.accept(request_id, quiet=False, attached=True)
         if isinstance(asked, HomeRequest):
             answer.say(ServerFrame(stream_start=StreamStart(request_id=request_id)))
             self._wake(answer)
         self._open(request_id, asked)
 
     def _asked(self, asked: HomeRequest, device_connected: bool, now: float) -> None:
-        answer = self._accept(asked.request_id, quiet=True, attached=device_connected)
+        answer = self._answers.accept(asked.request_id, quiet=True, attached=device_connected)
         if not device_connected:
             answer.abandon()
         if problem := self._no_room_for_request(others=1):
@@ -444,21 +431,12 @@ class Session:
         )
         self._effects.append(Open(request_id, start))
 
-    def _accept(self, request_id: str, *, quiet: bool, attached: bool) -> Answer:
-        answer = Answer(
-            request_id, quiet=quiet, attached=attached, journal_bytes=self._limits.journal_bytes
-        )
-        self._answers[request_id] = answer
-        self._claimed.add(request_id)
-        return answer
-
     def _no_room_for_request(self, others: int = 0) -> SwitchboardError | None:
         if self._draining:
             return SwitchboardError(
                 ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE, "The server is going away."
             )
-        relayed = sum(not relay.ended for relay in self._relays.values())
-        if self.running + relayed - others >= self._limits.max_concurrent_requests:
+        if self.running + self._relays.running - others >= self._limits.max_concurrent_requests:
             return SwitchboardError(
                 ErrorCode.ERROR_CODE_TOO_MANY_REQUESTS,
                 f"{self._limits.max_concurrent_requests} requests may run at once.",
@@ -495,8 +473,8 @@ class Session:
         query = isinstance(result, DataResponse)
         id_ = result.query_id if isinstance(result, DataResponse) else result.call_id
         call = self._calls.find(id_, query=query)
-        if call is None and (relay := self._relay_of(id_)):
-            self._effects.append(Pass(relay.request_id, frame))
+        if call is None and (elsewhere := self._relays.asked(id_)):
+            self._effects.append(Pass(elsewhere, frame))
             return
         if call is None and not (self._alone or aside):
             self._effects.append(Seek(frame))
@@ -615,23 +593,8 @@ class Session:
         self._wake(answer)
         self._alarms.at(now + self._limits.resume_window_s, Due.FORGET, answer.request_id)
         if answer.abandoned:
-            self._forget(answer.request_id)
-        self._trim()
-
-    def _trim(self) -> None:
-        """Forgets the oldest of what ended, where it is too much in all."""
-        ended = [answer for answer in self._answers.values() if not answer.running]
-        kept = sum(answer.journal_bytes for answer in ended)
-        for answer in ended:
-            if kept <= self._limits.kept_bytes:
-                return
-            if not answer.ready:
-                kept -= answer.journal_bytes
-                self._forget(answer.request_id)
-
-    def _forget(self, request_id: str) -> None:
-        self._answers.pop(request_id).abandon()
-        self._claimed.discard(request_id)
+            self._answers.forget(answer)
+        self._answers.trim()
 
     # Time.
 
@@ -655,7 +618,7 @@ class Session:
                 if answer.ready:
                     self._alarms.at(now + self._limits.resume_window_s, Due.FORGET, key)
                 elif answer.away_until is None:
-                    self._forget(key)
+                    self._answers.forget(answer)
             case Due.FORGET:
                 pass
             case _:

@@ -491,7 +491,7 @@ async def test_a_device_that_does_not_read_is_closed_and_slows_only_itself() -> 
         # Nearly all of it was never read from the router.
         turn = await stack.behind.router.turn()
         assert turn.sent < total
-        held = sum(a.waiting_bytes + a.journal_bytes for a in device.session._answers.values())
+        held = sum(a.waiting_bytes + a.journal_bytes for a in device.session._answers)
         assert held < 4 * 1024 * 1024
         transport.resume_reading()  # type: ignore[union-attr]
         assert await slow.closed() == 4508

@@ -1,0 +1,80 @@
+"""The requests of one session: which run, which are kept, and what of them waits."""
+
+from collections.abc import Iterator, MutableSet
+
+from edge.answer import Answer
+from edge.limits import Limits
+
+
+class Answers:
+    """Every answer that runs or is kept, by its request id, the oldest first.
+
+    `claimed`: request ids of the user that are running or kept, shared by the user's sessions.
+    """
+
+    def __init__(self, limits: Limits, claimed: MutableSet[str]) -> None:
+        self._limits = limits
+        self._claimed = claimed
+        self._answers: dict[str, Answer] = {}
+
+    def __iter__(self) -> Iterator[Answer]:
+        return iter(list(self._answers.values()))
+
+    def __contains__(self, request_id: str) -> bool:
+        return request_id in self._answers
+
+    def __bool__(self) -> bool:
+        return bool(self._answers)
+
+    @property
+    def unheard(self) -> list[str]:
+        """Requests of REST that the device cannot name, and has not had the end of."""
+        return [
+            answer.request_id
+            for answer in self
+            if answer.quiet and not answer.abandoned and (answer.running or answer.waiting_bytes)
+        ]
+
+    @property
+    def running(self) -> int:
+        """How many have not ended."""
+        return sum(answer.running for answer in self)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What has not left yet, of all of them."""
+        return sum(answer.waiting_bytes for answer in self)
+
+    def claims(self, request_id: str) -> bool:
+        """Whether a request of this name runs or is kept for any device of the user."""
+        return request_id in self._claimed
+
+    def get(self, request_id: str) -> Answer | None:
+        """The answer of a request, if it runs or is kept here."""
+        return self._answers.get(request_id)
+
+    def accept(self, request_id: str, *, quiet: bool, attached: bool) -> Answer:
+        """Begins the answer of a new request."""
+        answer = Answer(
+            request_id, quiet=quiet, attached=attached, journal_bytes=self._limits.journal_bytes
+        )
+        self._answers[request_id] = answer
+        self._claimed.add(request_id)
+        return answer
+
+    def forget(self, answer: Answer) -> None:
+        """Nothing of it is kept, and its name may be used again."""
+        del self._answers[answer.request_id]
+        answer.abandon()
+        self._claimed.discard(answer.request_id)
+
+    def trim(self) -> None:
+        """Forgets the oldest of what ended, where it is too much in all."""
+        ended = [answer for answer in self if not answer.running]
+        kept = sum(answer.journal_bytes for answer in ended)
+        for answer in ended:
+            if kept <= self._limits.kept_bytes:
+                return
+            if not answer.ready:
+                kept -= answer.journal_bytes
+                self.forget(answer)
