@@ -192,7 +192,7 @@ async def test_a_request_that_runs_elsewhere_is_a_duplicate(two: Pair) -> None:
     await asked(second)  # another one is welcome
     await second.expect("stream_start")
     hold.set()
-    await first.until("stream_end")
+    await asyncio.gather(first.until("stream_end"), second.until("stream_end"))
     assert len(two.a.behind.router.turns) == 2
 
 
