@@ -222,7 +222,9 @@ def _reaches(spec: Object, port: int) -> bool:
 
 
 def test_several_edges_reach_each_other_and_one_is_left_alone() -> None:
-    several, alone = render(SETS["large"]), render({})
+    several, alone = render({"nats": {"enabled": True}, "edge": {"replicas": 2}}), render({})
+    assert of(several, "Deployment")["chat-switchboard-edge"]["spec"]["replicas"] == 2
+    assert of(alone, "Deployment")["chat-switchboard-edge"]["spec"]["replicas"] == 1
     (edge,) = [
         each for each in several if component(each) == "edge" and each["kind"] == "Deployment"
     ]
@@ -319,6 +321,9 @@ def test_a_websocket_may_be_quiet_behind_the_ingress() -> None:
         ({"secrets": {"existingSecret": ""}}, "existingSecret"),
         ({"secrets": {"create": True}}, "secrets.databaseUrl"),
         ({"memory": {"ledger": {"accessMode": "ReadWriteOnce"}}}, "memory.replicas"),
+        ({"edge": {"replicas": 2}}, "several edges need nats.enabled"),
+        ({"edge": {"autoscaling": {"enabled": True}}}, "several edges need nats.enabled"),
+        (values("large") | {"nats": {"enabled": False}}, "several edges need nats.enabled"),
     ],
 )
 def test_wrong_values_are_refused_by_name(given: dict[str, Any], why: str) -> None:
