@@ -90,6 +90,7 @@ def make(settings: EdgeSettings) -> web.Application:
     app.router.add_get("/api/v1/ws/device", device_socket)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
+    app.router.add_get("/readyz/edge", edge_readyz)
     for module in (rest_accounts, rest_chat, rest_memory):
         app.add_routes(module.routes)
     if several:
@@ -143,6 +144,16 @@ async def readyz(request: web.Request) -> web.Response:
     services = dict(zip(_BEHIND, found, strict=True))
     ready = all(found) and not request.app[_STOPPING].is_set()
     return reply({"ready": ready, "services": services}, 200 if ready else 503)
+
+
+async def edge_readyz(request: web.Request) -> web.Response:
+    """The edge itself takes devices: what a load balancer asks.
+
+    A service behind that is away takes no edge out of service: all of them would go at once,
+    and with them what still works, such as answers without memory, and resumes.
+    """
+    ready = not request.app[_STOPPING].is_set()
+    return reply({"ready": ready}, 200 if ready else 503)
 
 
 async def _serves(channel: grpc.aio.Channel, name: str) -> bool:

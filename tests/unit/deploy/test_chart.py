@@ -165,7 +165,7 @@ def test_probes_are_native_and_liveness_waits_for_nobody(objects: list[Object]) 
             assert (
                 alive["httpGet"]["path"] == found["startupProbe"]["httpGet"]["path"] == "/healthz"
             )
-            assert ready["httpGet"]["path"] == "/readyz"
+            assert ready["httpGet"]["path"] == "/readyz/edge", "services behind take no edge away"
         else:
             port = int(settings(workload)["HEALTH_ADDR"].rpartition(":")[2])
             assert (

@@ -266,6 +266,12 @@ async def test_health_and_readiness(stack: EdgeStack) -> None:
     assert (await stack.call("GET", "/healthz", headers={}))[0] == 200
 
 
+async def test_a_load_balancer_keeps_an_edge_whose_services_are_away(stack: EdgeStack) -> None:
+    assert await stack.call("GET", "/readyz/edge", headers={}) == (200, {"ready": True})
+    await stack.behind.stop()
+    assert await stack.call("GET", "/readyz/edge", headers={}) == (200, {"ready": True})
+
+
 async def test_unknown_calls_are_json_too(stack: EdgeStack) -> None:
     for method, path, status in (("GET", "/nothing", 404), ("PUT", "/api/v1/chat", 405)):
         found, answer = await stack.call(method, path)
@@ -311,6 +317,8 @@ async def test_drain_lets_requests_finish_and_closes_4503(stack: EdgeStack) -> N
     goaway = await device.expect("goaway")
     assert 500 <= goaway["reconnect_after_ms"] <= 1500
     assert (await stack.call("GET", "/readyz", headers={}))[0] == 503
+    assert await stack.call("GET", "/readyz/edge", headers={}) == (503, {"ready": False})
+    assert (await stack.call("GET", "/healthz", headers={}))[0] == 200
     await device.send("home_request", message="y")
     refused = await device.expect("stream_end", status="failed")
     assert refused["error"]["code"] == "service_unavailable"
