@@ -17,7 +17,7 @@ from memory_svc.embed import MAX_CHARACTERS
 from memory_svc.keys import KeyCache
 from memory_svc.mining import rewritten
 from memory_svc.opening import read
-from memory_svc.store import core, episodes, facts, items, patterns
+from memory_svc.store import core, episodes, facts, items, patterns, users
 from memory_svc.store import recall as search
 from memory_svc.store.database import Connection, Database
 from memory_svc.tiers import Item, Tier
@@ -91,6 +91,10 @@ class Browse:
         except ValueError:
             raise _not_found() from None
         async with self._db.transaction() as db:
+            # Words have no foreign key: an erasure must not come between.
+            if not await users.alone(db, user_id):
+                self._keys.forget(user_id)
+                raise _no_user()
             match tier:
                 case Tier.CORE:
                     done = await core.remove(db, user_id, row)
@@ -175,6 +179,10 @@ def _from(cursor: str) -> tuple[datetime, UUID] | None:
         raise SwitchboardError(
             ErrorCode.ERROR_CODE_INVALID_FRAME, "This cursor is none of ours."
         ) from None
+
+
+def _no_user() -> SwitchboardError:
+    return SwitchboardError(ErrorCode.ERROR_CODE_NOT_FOUND, "There is no such user.")
 
 
 def _not_found() -> SwitchboardError:

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
 
@@ -11,7 +12,9 @@ import grpc
 import pytest
 
 from memory_svc.erasure import Ledger
+from memory_svc.store import episodes
 from memory_svc.store import erasure as store
+from memory_svc.tiers import Tier
 from runtime.errors import SwitchboardError, from_rpc
 from switchboard.v3 import accounts_pb2
 from switchboard.v3 import memory_pb2 as pb
@@ -143,6 +146,56 @@ async def test_a_store_that_races_an_erasure_leaves_nothing(memory: Running) -> 
                 column = "id" if table == "users" else "user_id"
                 query = f"SELECT 1 FROM {table} WHERE {column} = $1"
                 assert not await memory.fetch(query, user), table
+
+
+async def waits_for_a_lock(memory: Running) -> bool:
+    query = """SELECT 1 FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+    return bool(await memory.fetch(query))
+
+
+async def test_a_removal_that_races_an_erasure_leaves_nothing(
+    memory: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = await memory.user()
+    await memory.say(user, "The gate code is 4711. The cat is grey.")
+    await memory.settled()
+    listed = await memory.stub.List(
+        pb.ListRequest(user_id=str(user), tier=pb.MEMORY_TIER_ASSOCIATIVE)
+    )
+    begun, gate = asyncio.Event(), asyncio.Event()
+    rewrite = episodes.rewrite
+
+    async def slowly(*given: Any) -> None:
+        begun.set()
+        await gate.wait()
+        await rewrite(*given)
+
+    monkeypatch.setattr(episodes, "rewrite", slowly)
+    (code,) = [item for item in listed.items if "4711" in item.text]
+    removing = asyncio.create_task(memory.app.browse.delete(user, Tier.ASSOCIATIVE, code.id))
+    async with asyncio.timeout(10):
+        await begun.wait()
+        erasing = asyncio.create_task(erase(memory, user))
+        while not await waits_for_a_lock(memory):
+            await asyncio.sleep(0.01)
+        gate.set()
+        await asyncio.gather(removing, erasing)
+    for table in store.TABLES:
+        query = f"SELECT 1 FROM {table} WHERE user_id = $1"
+        assert not await memory.fetch(query, user), table
+
+
+async def test_nothing_is_removed_for_a_user_whose_key_is_gone(memory: Running) -> None:
+    user = await memory.user()
+    await memory.say(user, "The cat is grey.")
+    (fact,) = await memory.fetch("SELECT id FROM memory_associative")
+    await memory.fetch("UPDATE users SET encryption_key = NULL RETURNING id")
+    request = pb.DeleteRequest(
+        user_id=str(user), tier=pb.MEMORY_TIER_ASSOCIATIVE, id=str(fact["id"])
+    )
+    assert (await refused(memory.stub.Delete(request))).code == ErrorCode.ERROR_CODE_NOT_FOUND
+    assert len(await memory.fetch("SELECT id FROM memory_associative")) == 1
 
 
 async def test_a_restored_backup_is_erased_again_at_start(
