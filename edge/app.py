@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
@@ -16,8 +15,8 @@ from edge.addresses import Proxies
 from edge.auth import Tokens, bearer
 from edge.connection import Connection
 from edge.device import Surroundings
-from edge.devices import Devices
-from edge.events import Draining, Stopped
+from edge.devices import Devices, send_away
+from edge.events import Stopped
 from edge.origins import Origins
 from edge.others import Others
 from edge.rates import Buckets, Rate
@@ -34,9 +33,6 @@ from switchboard.v3.memory_pb2_grpc import MemoryServiceStub
 from switchboard.v3.router_pb2_grpc import RouterServiceStub
 
 log = logging.getLogger(__name__)
-
-RECONNECT_MS: Final = 1_000
-"""About when a client may come back after a goaway, in milliseconds."""
 
 GOAWAY_BATCH: Final = 100
 """So many sockets are sent away at once: all at once would come back at once."""
@@ -111,6 +107,7 @@ def _beside(several: Several) -> Callable[[web.Application], AsyncIterator[None]
 async def device_socket(request: web.Request) -> web.StreamResponse:
     """The device's socket (PROTOCOL §1)."""
     edge = request.app[EDGE]
+    edge.devices.admit()
     edge.hellos.spend(address(request), asyncio.get_running_loop().time())
     token = bearer(request.headers.get("Authorization"))
     who = None if token is None else edge.tokens.check(token)
@@ -170,13 +167,13 @@ async def drain(app: web.Application) -> None:
     """Sends the sockets away, lets requests finish within `drain_s`, and closes (4503)."""
     app[_STOPPING].set()
     edge = app[EDGE]
+    edge.devices.draining = True
     loop = asyncio.get_running_loop()
     until = loop.time() + edge.settings.drain_s
     devices = list(edge.devices)
     for at in range(0, len(devices), GOAWAY_BATCH):
         for device in devices[at : at + GOAWAY_BATCH]:
-            wait_ms = round(RECONNECT_MS * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-            device.feed(Draining(wait_ms))
+            device.feed(send_away())
         await asyncio.sleep(0.01)
     while edge.devices.unfinished and loop.time() < until:  # noqa: ASYNC110 - looked at now and then
         await asyncio.sleep(0.05)
@@ -186,6 +183,8 @@ async def drain(app: web.Application) -> None:
     for device in edge.devices:
         device.feed(Stopped(lost))
     await asyncio.sleep(0.05)  # the ends leave
+    for socket in list(edge.devices.arriving):
+        socket.stop(CloseCode.CLOSE_CODE_DRAINING)
     for device in edge.devices:
         if device.socket is not None:
             device.socket.stop(CloseCode.CLOSE_CODE_DRAINING)

@@ -77,6 +77,7 @@ class Connection:
         self._code: int | None = None
         self._output = asyncio.Event()
         self._stopped = asyncio.Event()
+        self._due: asyncio.Timeout | None = None  # while the hello is waited for
         self._expiry: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -102,14 +103,20 @@ class Connection:
         if self._code is None:
             self._code = code
             self._stopped.set()
+            if self._due is not None and not self._due.expired():
+                self._due.reschedule(self._loop.time())
 
     async def serve(self) -> None:
         """Everything, until the socket is closed."""
         metrics.SOCKETS.inc()
+        self._devices.arriving.add(self)
         try:
-            if await self._open() and self._device and self._identity:
+            welcome = await self._open()
+            self._devices.arriving.discard(self)
+            if welcome and self._device and self._identity:
                 await self._talk(self._device, self._identity.user_id)
         finally:
+            self._devices.arriving.discard(self)
             if self._expiry is not None:
                 self._expiry.cancel()
             if self._device is not None:
@@ -122,11 +129,13 @@ class Connection:
 
     async def _open(self) -> bool:
         try:
-            async with asyncio.timeout(self._settings.hello_timeout_s):
+            async with asyncio.timeout(self._settings.hello_timeout_s) as self._due:
                 message = await self._receive()
         except TimeoutError:
             self.stop(CloseCode.CLOSE_CODE_HELLO_TIMEOUT)
             return False
+        finally:
+            self._due = None
         if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
             return False  # closed by the other side
         try:

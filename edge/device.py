@@ -125,6 +125,8 @@ class Device:
         device_id: str,
         around: Surroundings,
         on_idle: Callable[[Device], None],
+        *,
+        draining: bool = False,
     ) -> None:
         self.user = user
         self.socket: Socket | None = None
@@ -147,6 +149,7 @@ class Device:
             pace=lambda now: around.requests.take(user.user_id, now),
             new_id=lambda: str(uuid4()),
             alone=around.others.alone,
+            draining=draining,
         )
 
     def __repr__(self) -> str:

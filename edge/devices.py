@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Iterator, Mapping, MutableSet
 from dataclasses import dataclass, field
 from typing import Final
 
 from edge.device import Device, Socket, Surroundings
-from edge.events import Say
+from edge.events import Draining, Say
 from edge.others import Others
 from edge.relay import Relay
+from runtime.errors import SwitchboardError
+from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import DeviceHello, HomeRequest, Mutation, ServerFrame
 
 STAND_IN: Final = ""
 """What a user's REST calls run on while no device is connected; no device has this id."""
+
+RECONNECT_MS: Final = 1_000
+"""About when a client may come back after a goaway, in milliseconds."""
+
+
+def send_away() -> Draining:
+    """A goaway; no two clients are to come back at the same moment."""
+    return Draining(round(RECONNECT_MS * random.uniform(0.5, 1.5)))  # noqa: S311 - jitter
 
 
 @dataclass(slots=True)
@@ -75,11 +86,22 @@ class Devices:
         self._around = around
         self._max_sockets = max_sockets_per_user
         self._users: dict[str, User] = {}
+        self.arriving: set[Socket] = set()
+        """Sockets whose device is not known yet."""
+        self.draining = False
+        """Whether this edge is going away: who comes now is told so at once."""
 
     def __iter__(self) -> Iterator[Device]:
         return (
             device for user in list(self._users.values()) for device in list(user.devices.values())
         )
+
+    def admit(self) -> None:
+        """Raises SwitchboardError (service_unavailable) where nobody is taken in any more."""
+        if self.draining:
+            raise SwitchboardError(
+                ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE, "The server is going away."
+            )
 
     @property
     def others(self) -> Others:
@@ -132,6 +154,8 @@ class Devices:
             device = self._new(user, hello.device_id, hello.device_id)
         device.attach(socket, hello, relays)
         self._around.others.arrived(user_id, hello.device_id)
+        if self.draining:
+            device.feed(send_away())
         return device
 
     def find(self, user_id: str, device_id: str) -> Device | None:
@@ -202,6 +226,6 @@ class Devices:
                 del self._users[user.user_id]
                 self._around.others.left(user.user_id)
 
-        device = Device(user, device_id, self._around, forget)
+        device = Device(user, device_id, self._around, forget, draining=self.draining)
         user.devices[key] = device
         return device

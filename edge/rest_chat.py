@@ -48,6 +48,7 @@ class _Turn:
 async def chat(request: web.Request) -> web.Response:
     """The same turn as a Home request's; its tools run on the most recently active device."""
     edge, who = request.app[EDGE], identity(request)
+    edge.devices.admit()
     sent = {**await body(request), "type": "home_request", "request_id": str(uuid4())}
     asked = codec.frame_of(sent, ClientFrame).home_request
     check_request(asked, edge.settings.limits)

@@ -98,7 +98,7 @@ class Session:
     `claimed`: request ids of the user that are running or kept, shared by the user's
     sessions. `ready`: what this server says of itself in `device_ready`. `pace`: counts a
     request of the user; returns 0, or how many seconds it comes too soon. `alone`: there
-    are no other edges.
+    are no other edges. `draining`: this one is going away, and takes no more requests.
     """
 
     def __init__(
@@ -112,6 +112,7 @@ class Session:
         new_id: Callable[[], str],
         pace: Callable[[float], float] = lambda _: 0.0,
         alone: bool = True,
+        draining: bool = False,
     ) -> None:
         self.user_id = user_id
         self.device_id = device_id
@@ -122,7 +123,7 @@ class Session:
         self._pace = pace
         self._alone = alone
         self._hello: DeviceHello | None = None  # of the socket of now
-        self._draining = False
+        self._draining = draining
         self._answers = Answers(limits, claimed)
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._alarms = Alarms()

@@ -137,6 +137,13 @@ def text_of(value: dict[str, Any], name: str) -> str:
 @web.middleware
 async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Origins, CORS, and every error as JSON. The socket does its own origins (close 4403)."""
+    response = await _served(request, handler)
+    if request.app[EDGE].devices.draining and not response.prepared:
+        response.force_close()  # a kept connection would bring more
+    return response
+
+
+async def _served(request: web.Request, handler: Handler) -> web.StreamResponse:
     origin = request.headers.get("Origin")
     if request.path == "/api/v1/ws/device":
         return await _answer(request, handler)

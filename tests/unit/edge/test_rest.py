@@ -1,6 +1,7 @@
 """REST beside the socket (PROTOCOL §7)."""
 
 import asyncio
+import re
 from io import BytesIO
 
 import pytest
@@ -342,3 +343,113 @@ async def test_a_drain_is_bounded() -> None:
         assert end["error"]["code"] == "service_unavailable"
         assert await device.closed() == 4503
         await draining
+
+
+class Kept:
+    """One connection that stays open over several calls, written by hand."""
+
+    def __init__(self, stack: EdgeStack) -> None:
+        self._stack = stack
+
+    async def __aenter__(self) -> "Kept":
+        port = int(self._stack.url.rpartition(":")[2])
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._writer.close()
+
+    async def call(self, path: str, *more: str, body: str = "") -> tuple[int, str]:
+        """Status, and headers with what body has come with them."""
+        method = "POST" if body else "GET"
+        token = self._stack.headers()["Authorization"]
+        lines = [f"{method} {path} HTTP/1.1", "Host: x", f"Authorization: {token}", *more]
+        lines += [f"Content-Length: {len(body)}", "", body]
+        self._writer.write("\r\n".join(lines).encode())
+        async with asyncio.timeout(10):
+            head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
+            length = re.search(r"content-length: (\d+)", head.lower())
+            found = await self._reader.readexactly(int(length[1])) if length else b""
+        return int(head.split()[1]), head + found.decode()
+
+    async def ended(self) -> bool:
+        """Whether the edge ends it."""
+        async with asyncio.timeout(10):
+            return await self._reader.read() == b""
+
+
+UPGRADE = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "body"),
+    [
+        ("/api/v1/ws/device", UPGRADE, ""),
+        ("/api/v1/chat", ("Content-Type: application/json",), '{"message": "x"}'),
+    ],
+)
+async def test_a_kept_connection_brings_nothing_new_to_a_draining_edge(
+    stack: EdgeStack, path: str, more: tuple[str, ...], body: str
+) -> None:
+    goes_on = asyncio.Event()
+
+    async def script(turn: Turn) -> None:
+        await goes_on.wait()
+        await turn.end()
+
+    stack.behind.router.script = script
+    device = await stack.device()
+    await device.send("home_request", message="x")
+    await device.expect("stream_start")
+    await eventually(lambda: len(stack.behind.router.turns) == 1)
+    async with Kept(stack) as kept:
+        assert (await kept.call("/healthz"))[0] == 200
+        draining = asyncio.create_task(drain(stack.app))
+        await device.expect("goaway")
+        status, answer = await kept.call(path, *more, body=body)
+        assert status == 503
+        assert "service_unavailable" in answer
+        assert "connection: close" in answer.lower()
+        assert await kept.ended()
+    assert len(stack.behind.router.turns) == 1
+    goes_on.set()
+    await device.until("stream_end", status="completed")
+    await draining
+
+
+async def test_who_says_hello_to_a_draining_edge_is_sent_away_at_once(stack: EdgeStack) -> None:
+    goes_on = asyncio.Event()
+
+    async def script(turn: Turn) -> None:
+        await goes_on.wait()
+        await turn.end()
+
+    stack.behind.router.script = script
+    device = await stack.device()
+    await device.send("home_request", message="x")
+    await device.expect("stream_start")
+    late = await stack.open(stack.token("user-2"))  # no hello yet
+    draining = asyncio.create_task(drain(stack.app))
+    await device.expect("goaway")
+    await late.send("device_hello", device_id="late")
+    await late.expect("device_ready")
+    assert 500 <= (await late.expect("goaway"))["reconnect_after_ms"] <= 1500
+    await late.send("home_request", message="y")
+    refused = await late.expect("stream_end", status="failed")
+    assert refused["error"]["code"] == "service_unavailable"
+    goes_on.set()
+    await device.until("stream_end", status="completed")
+    assert await late.closed() == 4503
+    await draining
+
+
+async def test_a_socket_without_a_hello_is_closed_4503_by_a_drain(stack: EdgeStack) -> None:
+    silent = await stack.open(stack.token())
+    await stack.device()
+    await drain(stack.app)
+    assert await silent.closed() == 4503
