@@ -52,6 +52,8 @@ class Backlog:
         self._arrived = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
+        self._hurried = asyncio.Event()
+        self._over = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -76,8 +78,8 @@ class Backlog:
 
     def later(self, episode: StoreEpisodeRequest) -> MemoryStatus.ValueType:
         """Leaves an exchange to the background; off where too many wait already."""
-        if len(self._waiting) >= self._limit:
-            log.warning("an exchange is not kept: %d wait for memory already", self._limit)
+        if self._over or len(self._waiting) >= self._limit:
+            log.warning("an exchange is not kept: %d wait for memory already", len(self))
             metrics.EPISODES.labels("dropped").inc()
             return MemoryStatus.MEMORY_STATUS_OFF
         self._waiting.append(_Waiting(episode, tracing.carried()))
@@ -94,15 +96,30 @@ class Backlog:
                 await self._arrived.wait()
                 if await self._store_first():
                     pause = _FIRST_PAUSE_S
-                else:
-                    await asyncio.sleep(pause)
+                elif await self._rested(pause):
                     pause = min(2 * pause, _LONGEST_PAUSE_S)
+                else:
+                    pause = _FIRST_PAUSE_S
         finally:
+            self._over = True
             if self._waiting:
                 log.error("%d exchanges were not kept: memory did not come back", len(self))
+                metrics.EPISODES.labels("dropped").inc(len(self))
+
+    async def _rested(self, seconds: float) -> bool:
+        """Lets memory come to itself; False: there is no time for it."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._hurried.wait()
+        except TimeoutError:
+            return True
+        self._hurried.clear()
+        return False
 
     async def drain(self, seconds: float) -> None:
-        """Waits until nothing waits any more, at most so long: for a process that is to end."""
+        """Tries at once, until nothing waits any more, and at most so long: for a process that
+        is to end."""
+        self._hurried.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._empty.wait()

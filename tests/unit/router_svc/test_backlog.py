@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from prometheus_client import REGISTRY
 
 from router_svc.backlog import Backlog
 from runtime.channels import dial
@@ -111,3 +112,42 @@ async def test_a_process_that_ends_gives_what_waits_a_moment() -> None:
         kept.later(episode("r2"))
         await kept.drain(0.05)
         assert len(kept) == 1
+
+
+def counted(outcome: str) -> float:
+    labels = {"outcome": outcome}
+    return REGISTRY.get_sample_value("switchboard_router_episodes_total", labels) or 0
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two tries memory is left alone for long."""
+    monkeypatch.setattr("router_svc.backlog._FIRST_PAUSE_S", 30.0)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_process_that_ends_does_not_wait_for_the_next_try() -> None:
+    async with backlog() as (kept, memory):
+        memory.failures = [UNAVAILABLE]
+        kept.later(episode("r1"))
+        kept.later(episode("r2"))
+        async with asyncio.timeout(5):
+            while memory.attempts == 0:
+                await asyncio.sleep(0.01)
+        assert len(kept) == 2
+        began = asyncio.get_running_loop().time()
+        await kept.drain(20)
+        assert set(memory.episodes) == {"r1", "r2"}
+        assert asyncio.get_running_loop().time() - began < 5
+
+
+async def test_what_is_lost_with_the_process_is_counted() -> None:
+    before = counted("dropped")
+    async with backlog() as (kept, memory):
+        memory.failures = [UNAVAILABLE] * 100
+        for number in range(3):
+            kept.later(episode(f"r{number}"))
+        await kept.drain(0.05)
+    assert counted("dropped") == before + 3
+    assert kept.later(episode("after the end")) == OFF
+    assert counted("dropped") == before + 4
