@@ -39,13 +39,13 @@ override export MESSAGE := $(value MESSAGE)
 test: $(VENV)/.dev ## all tests, those that break networks and processes among them
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-check: $(VENV)/.dev ## format, lint, types, import contracts, contract and docs fresh
+check: $(VENV)/.dev ## format, lint, types, import contracts, contract and docs fresh, dependencies
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports --no-cache
 	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code
-	$(MAKE) --no-print-directory proto-breaking proto-check docs-check
+	$(MAKE) --no-print-directory proto-breaking proto-check docs-check audit
 
 format: $(VENV)/.dev ## put code and protos in form
 	$(BIN)/ruff format $(CODE)
@@ -94,14 +94,17 @@ test-containers: $(VENV)/.dev ## build and run the containers, and converse whil
 sbom: $(VENV)/.dev ## what the images hold, and under which licences: build/sbom.cdx.json, build/licences.txt
 	@$(BIN)/python -m deploy.sbom locks/services.txt build "$$(awk -F'"' '/^version/ {print $$2}' pyproject.toml)"
 
+audit: $(VENV)/.dev ## hold the locks against known vulnerabilities, offline: ADVISORIES=folder or zip in OSV format
+	@$(BIN)/python -m deploy.audit $(if $(ADVISORIES),"$(ADVISORIES)")
+
 test-corpus: $(VENV)/.dev ## hold the parsers against outside inputs: CORPUS=folder
 	@CORPUS="$(CORPUS)" $(BIN)/python -m pytest -p no:cacheprovider tests/corpus
 
 rotate-keys: $(VENV)/.devstack ## put every user's key under the first of MASTER_KEYS
-	@$(BIN)/python -m memory_svc rotate-keys
+	@$(BIN)/python -m devstack.memory_command rotate-keys
 
 erase-replay: $(VENV)/.devstack ## erase again whom the ledger names, after a backup was restored
-	@$(BIN)/python -m memory_svc erase-replay
+	@$(BIN)/python -m devstack.memory_command erase-replay
 
 bench-memory: $(VENV)/.dev ## what memory costs, finds, keeps and forgets: QUICK=1, SET=file
 	@$(BIN)/python -W ignore -m bench.memory
@@ -114,4 +117,4 @@ lock: $(VENV)/.dev ## renew the locks from pyproject.toml
 clean: ## remove what the targets made, but no data
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
 
-.PHONY: help run chat env test test-containers sbom check format proto proto-check proto-breaking docs docs-check test-corpus conformance soak rotate-keys erase-replay bench-memory lock clean
+.PHONY: help run chat env test test-containers sbom audit check format proto proto-check proto-breaking docs docs-check test-corpus conformance soak rotate-keys erase-replay bench-memory lock clean
