@@ -82,27 +82,29 @@ class Plan:
                 kept["LISTEN_ADDR"] = self.addresses[name]
         if self.settings.offline and "OPENAI_API_KEY" in _SECRETS[name]:
             kept["OPENAI_BASE_URL"] = f"http://{self.addresses['model']}/v1"
-        return kept | self._keys(name, kept, database_url)
+        return kept | of_state(self.state, name, kept, database_url)
 
-    def _keys(
-        self, name: str, given: Mapping[str, str], database_url: str | None
-    ) -> dict[str, str]:
-        """The keys of the state folder, by file: a secret in an environment is easily seen."""
-        files = {
-            "memory": {"MASTER_KEYS": self.state.master_keys},
-            "edge": {"AUTH_SIGNING_KEYS": self.state.signing_keys},
-        }.get(name, {})
-        keys = {
-            f"{key}_FILE": str(path)
-            for key, path in files.items()
-            if not (given.get(key) or given.get(f"{key}_FILE"))
-        }
-        if name == "memory":
-            if not given.get("ERASURE_LEDGER"):
-                keys["ERASURE_LEDGER"] = str(self.state.erasure_ledger)
-            if database_url is not None:
-                keys["DATABASE_URL"] = database_url
-        return keys
+
+def of_state(
+    state: State, name: str, given: Mapping[str, str], database_url: str | None
+) -> dict[str, str]:
+    """What a process takes from the state folder, where the environment does not give it: keys
+    by file, since a secret in an environment is easily seen."""
+    files = {
+        "memory": {"MASTER_KEYS": state.master_keys},
+        "edge": {"AUTH_SIGNING_KEYS": state.signing_keys},
+    }.get(name, {})
+    keys = {
+        f"{key}_FILE": str(path)
+        for key, path in files.items()
+        if not (given.get(key) or given.get(f"{key}_FILE"))
+    }
+    if name == "memory":
+        if not given.get("ERASURE_LEDGER"):
+            keys["ERASURE_LEDGER"] = str(state.erasure_ledger)
+        if database_url is not None:
+            keys["DATABASE_URL"] = database_url
+    return keys
 
 
 def make(settings: DevstackSettings, state: State) -> Plan:

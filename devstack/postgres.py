@@ -48,11 +48,11 @@ class Embedded:
     @property
     def url(self) -> str:
         """Its address, as DATABASE_URL takes it. Only who may enter the folder may connect."""
-        return self.url_of(DATABASE)
+        return _url(self.sockets, DATABASE)
 
     def url_of(self, database: str) -> str:
         """The address of one of its databases."""
-        return f"postgresql://{USER}@/{database}?host={self.sockets}"
+        return _url(self.sockets, database)
 
     def command(self) -> list[str]:
         """The command that serves, in the foreground."""
@@ -94,6 +94,15 @@ class Embedded:
         except OSError:
             return False
         return len(lines) > 7 and lines[7].strip() == "ready"
+
+
+def url(state: State) -> str:
+    """Where the database of a stack that runs is reached."""
+    return _url(state.sockets(), DATABASE)
+
+
+def _url(sockets: Path, database: str) -> str:
+    return f"postgresql://{USER}@/{database}?host={sockets}"
 
 
 async def _make_database(connection: "asyncpg.Connection") -> None:

@@ -5,13 +5,21 @@ rotate-keys     puts every user's key under the first of MASTER_KEYS
 erase-replay    erases again whom the ledger names, after a backup was restored
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from memory_svc.settings import DatabaseSettings, MemorySettings
 from runtime import logs, observe
 from runtime.settings import fail, load
+
+if TYPE_CHECKING:
+    from memory_svc.app import App
 
 log = logging.getLogger(__name__)
 
@@ -28,22 +36,26 @@ async def _serve(settings: MemorySettings) -> None:
     await App(settings).serve()
 
 
-async def _rotate_keys(settings: MemorySettings) -> None:
+@asynccontextmanager
+async def _opened(settings: MemorySettings) -> AsyncIterator[App]:
     from memory_svc.app import App
 
     app = App(settings)
-    await app.open()
-    log.info("%d keys are under the first master key now", await app.rewrap_all())
-    await app.close()
+    try:
+        await app.open()
+        yield app
+    finally:
+        await app.close()
+
+
+async def _rotate_keys(settings: MemorySettings) -> None:
+    async with _opened(settings) as app:
+        log.info("%d keys are under the first master key now", await app.rewrap_all())
 
 
 async def _erase_replay(settings: MemorySettings) -> None:
-    from memory_svc.app import App
-
-    app = App(settings)
-    await app.open()
-    log.info("%d accounts were erased again", await app.erasure.replay())
-    await app.close()
+    async with _opened(settings) as app:
+        log.info("%d accounts were erased again", await app.erasure.replay())
 
 
 _COMMANDS = {"serve": _serve, "rotate-keys": _rotate_keys, "erase-replay": _erase_replay}
@@ -67,7 +79,12 @@ def main(command: str) -> None:
     # The other commands run beside the service, which has ADMIN_ADDR already.
     show = observe.start if command == "serve" else logs.configure
     show(settings, _PROGRAM)
-    return asyncio.run(_COMMANDS[command](settings))
+    from memory_svc.masters import MissingMasterKeys
+
+    try:
+        asyncio.run(_COMMANDS[command](settings))
+    except MissingMasterKeys as error:
+        fail(_PROGRAM, f"MASTER_KEYS: {error}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, Final
 
+import asyncpg
+
 from memory_svc import metrics
 from memory_svc.account_service import AccountServicer
 from memory_svc.accounts import Accounts
@@ -16,7 +18,7 @@ from memory_svc.embed import Embedder
 from memory_svc.erasure import Erasure, Ledger
 from memory_svc.keys import KeyCache
 from memory_svc.listener import listen
-from memory_svc.masters import Loader, missing, rewrap_all
+from memory_svc.masters import Loader, MissingMasterKeys, missing, rewrap_all
 from memory_svc.mining import Mine, Summarise
 from memory_svc.passwords import Passwords
 from memory_svc.preferences import Preferences
@@ -30,7 +32,6 @@ from memory_svc.worker import Handler, Worker
 from runtime import model
 from runtime.errors import SwitchboardError
 from runtime.server import Server
-from runtime.settings import fail
 from switchboard.v3.accounts_pb2_grpc import add_AccountServiceServicer_to_server
 from switchboard.v3.memory_pb2_grpc import add_MemoryServiceServicer_to_server
 
@@ -76,10 +77,13 @@ class App:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
-        """Waits for the database and checks the master keys against it."""
+        """Waits for the database and checks the master keys against it.
+
+        Raises MissingMasterKeys.
+        """
         await self.db.connect()
         if count := await missing(self.db, self.masters):
-            fail("memory_svc", f"MASTER_KEYS: {count} keys that wrap users' keys are missing")
+            raise MissingMasterKeys(f"{count} keys that wrap users' keys are missing")
 
     async def start(self) -> int:
         """Listens at once, and is ready when the database is. Returns the port."""
@@ -108,12 +112,15 @@ class App:
         await self.start()
         stopping = asyncio.create_task(self.server.run())
         preparing = asyncio.create_task(self.ready())
-        await asyncio.wait({stopping, preparing}, return_when=asyncio.FIRST_COMPLETED)
-        if preparing.done():
-            preparing.result()  # a wrong master key ends the process here
-            await stopping
-        preparing.cancel()
-        await self.close()
+        try:
+            await asyncio.wait({stopping, preparing}, return_when=asyncio.FIRST_COMPLETED)
+            if preparing.done():
+                preparing.result()  # a wrong master key ends the process here
+                await stopping
+        finally:
+            preparing.cancel()
+            stopping.cancel()
+            await self.close()
 
     async def close(self) -> None:
         """Stops all that runs."""
@@ -144,7 +151,7 @@ class App:
 
     async def _reembed(self) -> None:
         """Has the embeddings of other models made anew, once at start."""
-        with contextlib.suppress(SwitchboardError):
+        with contextlib.suppress(SwitchboardError, asyncpg.PostgresError):
             async with self.db.connection() as db:
                 for user_id in await facts.users_of_other_models(db, self.embedder.model):
                     await jobs.add(db, user_id, "reembed")
@@ -185,5 +192,7 @@ class App:
         while True:
             await asyncio.sleep(_SWEEP_S)
             self.keys.sweep()
-            with contextlib.suppress(SwitchboardError):
+            try:
                 await self.erasure.finish_begun()
+            except (SwitchboardError, asyncpg.PostgresError, OSError) as error:
+                log.warning("erasures wait (%s)", type(error).__name__)

@@ -27,6 +27,10 @@ class EmbeddingError(Exception):
     """There is no embedding right now, or what came is none."""
 
 
+class Refused(EmbeddingError):
+    """The provider does not take these texts: asking again is of no use."""
+
+
 class Embedder:
     """Asks `model` for embeddings. After a few failures it rests for a while: a provider that
     is down shall not cost every message its patience."""
@@ -40,13 +44,15 @@ class Embedder:
     async def embed(self, texts: Sequence[str], timeout: float) -> list[Vector]:
         """One unit vector of 1536 numbers for each text, within `timeout` seconds.
 
-        Raises EmbeddingError.
+        Raises EmbeddingError; Refused where the texts are to blame, not the provider.
         """
         if time.monotonic() < self._resting_until:
             raise EmbeddingError("the embedding provider is given a rest")
         try:
             with calling("embed", self.model, texts=len(texts)):
                 vectors = await self._ask(texts, budget.within(timeout))
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+            raise Refused(type(error).__name__) from error
         except (openai.OpenAIError, OSError, TimeoutError, ValueError, TypeError) as error:
             self._strike(error)
             raise EmbeddingError(type(error).__name__) from error

@@ -24,6 +24,8 @@ from switchboard.v3.errors_pb2 import ErrorCode
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 4
+_PATIENCE_S = 5.0
+"""How long somebody who asked for the erasure waits for the rows to go."""
 
 
 class Ledger:
@@ -76,7 +78,11 @@ class Erasure:
         self._forget = forget
 
     async def erase(self, user_id: UUID) -> None:
-        """Erases one user, or raises before anything is lost."""
+        """Erases one user, or raises before anything is lost.
+
+        Once the key is destroyed nothing can be read any more, and it is done for the user: rows
+        that a job holds for a while go later.
+        """
         try:
             await asyncio.to_thread(self._ledger.check)
         except OSError as error:
@@ -87,7 +93,11 @@ class Erasure:
         async with self._db.transaction() as db:
             await store.destroy_key(db, user_id)
         self._forget(user_id)
-        await self._finish(user_id)
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._finish(user_id)
+        except (SwitchboardError, asyncpg.PostgresError, OSError) as error:  # time-outs are
+            log.warning("an erasure goes on in the background (%s)", type(error).__name__)
 
     async def finish_begun(self) -> int:
         """Finishes erasures that were cut short; returns how many."""

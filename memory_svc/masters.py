@@ -15,6 +15,10 @@ _BATCH = 500
 _NOBODY = UUID(int=0)
 
 
+class MissingMasterKeys(Exception):
+    """Users' keys are wrapped by master keys that are not there; the text says how many."""
+
+
 class Loader:
     """Fetches and unwraps users' keys."""
 

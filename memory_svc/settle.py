@@ -1,6 +1,5 @@
 """The job after an exchange: embeddings, duplicates, and what a newer fact supersedes."""
 
-import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from memory_svc import recall, words
 from memory_svc.crypto import Keys, opened
 from memory_svc.detail import Detail
 from memory_svc.duplicates import Text, contains, same, same_words
-from memory_svc.embed import Embedder, EmbeddingError
+from memory_svc.embed import Embedder, EmbeddingError, Refused
 from memory_svc.keys import KeyCache
 from memory_svc.opening import read
 from memory_svc.rotation import Vector
@@ -20,6 +19,7 @@ from memory_svc.store import episodes, facts, items, users
 from memory_svc.store import recall as search
 from memory_svc.store.database import Connection
 from memory_svc.store.jobs import Claim
+from memory_svc.tiers import Tier
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,7 @@ EMBED_S: Final = 10.0
 
 _CANDIDATES: Final = 8
 _ANSWERS: Final = 20
-_ONE_BY_ONE: Final = 3
-_GIVE_UP: Final = 12
+_LONGEST_PAUSE_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,7 @@ class _Fresh:
     row: facts.Row
     text: str
     vector: Vector | None = None
+    refused: bool = False
 
 
 class Settle:
@@ -52,21 +52,22 @@ class Settle:
         keys = await self._keys.get(claim.user_id)
         rows = await facts.unsettled(db, claim.user_id, BATCH)
         fresh = [_Fresh(row, text) for row in rows if (text := _text(keys, row))]
-        vectors = await embeddings(self._embedder, [each.text for each in fresh], claim.attempts)
+        vectors = await embeddings(self._embedder, [each.text for each in fresh])
         if not await users.hold(db, claim.user_id):
             return None
         for row in {row.id for row in rows} - {each.row.id for each in fresh}:
             await facts.settle(db, row)  # does not open: nothing to be done about it
         said = await _Said.load(db, keys, fresh)
         waiting = False
-        for each, vector in zip(fresh, vectors, strict=True):
-            rotated = keys.rotate(vector) if vector is not None else None
-            done = rotated is not None or claim.attempts >= _GIVE_UP
-            if await self._kept(db, keys, _Fresh(each.row, each.text, rotated), said) and done:
+        for each, got in zip(fresh, vectors, strict=True):
+            rotated = keys.rotate(got.vector) if got.vector is not None else None
+            known = _Fresh(each.row, each.text, rotated, got.refused)
+            done = rotated is not None or got.refused
+            if await self._kept(db, keys, known, said) and done:
                 await facts.settle(db, each.row.id)
             waiting |= not done
         if waiting:
-            return min(600.0, 2.0**claim.attempts)
+            return _pause(claim)
         return 0 if len(rows) == BATCH else None
 
     async def _kept(self, db: Connection, keys: Keys, fresh: _Fresh, said: "_Said") -> bool:
@@ -81,7 +82,7 @@ class Settle:
             return False
         if row.slot:
             await facts.supersede(db, user_id, row)
-        if fresh.vector is not None:
+        if fresh.vector is not None or fresh.refused:
             await facts.set_embedding(db, row.id, fresh.vector, self._embedder.model)
         return True
 
@@ -152,35 +153,51 @@ class _Said:
 
 
 async def _recalled(db: Connection, keys: Keys, detail: Detail) -> list[Text]:
+    """The preferences and facts that went with an exchange. Exchanges that did are the user's
+    own words, and what a newer fact has superseded is news when it is said again."""
     ids = []
     for each in detail.recalled:
         with suppress(ValueError):
             ids.append(UUID(each))
     rows = await items.some(db, keys.user_id, ids) if ids else []
-    return [Text.of(text) for row in rows if (text := opened(keys, row.text, row.place))]
+    return [
+        Text.of(text)
+        for row in rows
+        if row.tier in (Tier.CORE, Tier.ASSOCIATIVE) and row.superseded_at is None
+        if (text := opened(keys, row.text, row.place))
+    ]
 
 
-async def embeddings(embedder: Embedder, given: list[str], attempts: int) -> list[Vector | None]:
-    """An embedding for each text, None where there is none right now.
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What the provider had for a text: a vector, a refusal, or (neither) nothing right now."""
 
-    After a few failures each text is asked for by itself: one that the provider refuses
-    shall not hold up the others.
+    vector: Vector | None = None
+    refused: bool = False
+
+
+async def embeddings(embedder: Embedder, given: list[str]) -> list[Embedding]:
+    """What there is for each text. Where the provider refuses some of them, each is asked for
+    by itself: one bad text shall not hold up the others.
     """
     if not given:
         return []
     try:
-        return [*await embedder.embed(given, EMBED_S)]
+        return [Embedding(vector) for vector in await embedder.embed(given, EMBED_S)]
+    except Refused:
+        if len(given) == 1:
+            return [Embedding(refused=True)]
     except EmbeddingError:
-        if attempts < _ONE_BY_ONE:
-            return [None] * len(given)
-    return list(await asyncio.gather(*(_one(embedder, text) for text in given)))
+        return [Embedding()] * len(given)
+    found: list[Embedding] = []
+    for text in given:
+        found += await embeddings(embedder, [text])
+    return found
 
 
-async def _one(embedder: Embedder, text: str) -> Vector | None:
-    try:
-        return (await embedder.embed([text], EMBED_S))[0]
-    except EmbeddingError:
-        return None
+def _pause(claim: Claim) -> float:
+    """How long to leave the provider alone, in seconds."""
+    return min(_LONGEST_PAUSE_S, 2.0 ** min(claim.attempts, 16))
 
 
 def _text(keys: Keys, row: facts.Row) -> str | None:
@@ -188,7 +205,7 @@ def _text(keys: Keys, row: facts.Row) -> str | None:
 
 
 class Reembed:
-    """Gives the facts of one user embeddings of today's model."""
+    """Gives the facts of one user embeddings of today's model; until then words find them."""
 
     def __init__(self, keys: KeyCache, embedder: Embedder) -> None:
         self._keys = keys
@@ -199,16 +216,16 @@ class Reembed:
         keys = await self._keys.get(claim.user_id)
         rows = await facts.of_other_models(db, claim.user_id, self._embedder.model, BATCH)
         given = [_text(keys, row) or "" for row in rows]
-        vectors = await embeddings(self._embedder, given, claim.attempts)
+        vectors = await embeddings(self._embedder, given)
         if not await users.hold(db, claim.user_id):
             return None
         waiting = False
-        for row, text, vector in zip(rows, given, vectors, strict=True):
-            rotated = keys.rotate(vector) if vector is not None and text else None
-            if rotated is not None or not text or claim.attempts >= _GIVE_UP:
+        for row, text, got in zip(rows, given, vectors, strict=True):
+            rotated = keys.rotate(got.vector) if got.vector is not None and text else None
+            if rotated is not None or got.refused or not text:
                 await facts.set_embedding(db, row.id, rotated, self._embedder.model)
             else:
                 waiting = True
         if waiting:
-            return min(600.0, 2.0**claim.attempts)
+            return _pause(claim)
         return 0 if rows else None

@@ -131,7 +131,7 @@ class Database:
         try:
             async with asyncio.timeout(_CONNECT_S), self.connection() as connection:
                 await connection.fetchval("SELECT 1")
-        except (SwitchboardError, TimeoutError):
+        except (SwitchboardError, TimeoutError, asyncpg.PostgresError):
             return False
         return True
 

@@ -29,6 +29,23 @@ class Row:
     embedded: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is known of a fact beside its place."""
+
+    content: str
+    revision: int
+    digest: bytes
+    episode_ids: list[UUID]
+    entity_type: str | None
+    entity_id: str | None
+
+    @property
+    def entity(self) -> tuple[str, str] | None:
+        """Kind and id of what it is about."""
+        return (self.entity_type, self.entity_id) if self.entity_type and self.entity_id else None
+
+
 async def unsettled(db: Connection, user_id: UUID, limit: int) -> list[Row]:
     """Facts that no job has looked at, oldest first."""
     rows = await db.fetch(
@@ -42,10 +59,11 @@ async def unsettled(db: Connection, user_id: UUID, limit: int) -> list[Row]:
 
 
 async def of_other_models(db: Connection, user_id: UUID, model: str, limit: int) -> list[Row]:
-    """Facts whose embedding another model made."""
+    """Settled facts whose embedding another model made, or none."""
     rows = await db.fetch(
         """SELECT id, content_encrypted, revision, digest, slot, episode_ids, created_at, true
-        FROM memory_associative WHERE user_id = $1 AND embed_model <> $2
+        FROM memory_associative
+        WHERE user_id = $1 AND settled AND embed_model IS DISTINCT FROM $2
         ORDER BY updated_at DESC, id LIMIT $3""",
         *(user_id, model, limit),
     )
@@ -56,17 +74,17 @@ async def users_of_other_models(db: Connection, model: str) -> list[UUID]:
     """Users who have such facts."""
     rows = await db.fetch(
         """SELECT DISTINCT user_id FROM memory_associative
-        WHERE embed_model IS NOT NULL AND embed_model <> $1""",
+        WHERE settled AND embed_model IS DISTINCT FROM $1""",
         model,
     )
     return [row[0] for row in rows]
 
 
 async def set_embedding(db: Connection, fact: UUID, vector: Vector | None, model: str) -> None:
-    """Puts the (rotated) embedding in; None takes it out."""
+    """Puts the (rotated) embedding in; None: the model has none for this text."""
     await db.execute(
         "UPDATE memory_associative SET embedding = $2, embed_model = $3 WHERE id = $1",
-        *(fact, vector, model if vector is not None else None),
+        *(fact, vector, model),
     )
 
 
@@ -92,9 +110,10 @@ async def merge(db: Connection, user_id: UUID, duplicate: Row, into: UUID) -> No
     await db.execute(
         """UPDATE memory_associative SET strength = strength + 1,
             updated_at = greatest(updated_at, $3),
-            episode_ids = (episode_ids || $4::uuid[])[1:50], slot = coalesce(slot, $5)
+            episode_ids = (episode_ids || $4::uuid[])[1 - $6 + array_length(episode_ids || $4, 1):],
+            slot = coalesce(slot, $5)
         WHERE user_id = $1 AND id = $2""",
-        *(user_id, into, duplicate.created_at, duplicate.episode_ids, duplicate.slot),
+        *(user_id, into, duplicate.created_at, duplicate.episode_ids, duplicate.slot, MAX_SOURCES),
     )
     await remove(db, user_id, duplicate.id)
 
@@ -120,13 +139,22 @@ async def remove(db: Connection, user_id: UUID, fact: UUID) -> list[UUID] | None
     return list(row[0]) if row else None
 
 
-async def content(db: Connection, user_id: UUID, fact: UUID) -> tuple[str, int] | None:
-    """A fact's ciphertext and revision."""
+async def held(db: Connection, user_id: UUID, fact: UUID) -> Held | None:
+    """A fact, for what it said to be found."""
     row = await db.fetchrow(
-        "SELECT content_encrypted, revision FROM memory_associative WHERE user_id = $1 AND id = $2",
+        """SELECT content_encrypted, revision, digest, episode_ids, entity_type, entity_id
+        FROM memory_associative WHERE user_id = $1 AND id = $2""",
         *(user_id, fact),
     )
-    return (row[0], row[1]) if row else None
+    return Held(*row) if row else None
+
+
+async def of_digest(db: Connection, user_id: UUID, digest: bytes) -> list[UUID]:
+    """The facts of the same words, superseded ones among them."""
+    rows = await db.fetch(
+        "SELECT id FROM memory_associative WHERE user_id = $1 AND digest = $2", user_id, digest
+    )
+    return [row[0] for row in rows]
 
 
 async def contents(

@@ -45,7 +45,8 @@ async def claim(db: Connection) -> Claim | None:
         ORDER BY id FOR UPDATE SKIP LOCKED""",
         *(user_id, kind),
     )
-    return Claim(user_id, kind, [row[0] for row in rows], max(row[1] for row in rows))
+    # The fewest: what is new shall not be given up for what failed before.
+    return Claim(user_id, kind, [row[0] for row in rows], min(row[1] for row in rows))
 
 
 async def finish(db: Connection, claim: Claim) -> None:
@@ -54,10 +55,10 @@ async def finish(db: Connection, claim: Claim) -> None:
 
 
 async def postpone(db: Connection, claim: Claim, seconds: float) -> None:
-    """Leaves one of the jobs for later, in the others' place."""
+    """Leaves one of the jobs for later, in the others' place; at once (0): it got on."""
     await db.execute("DELETE FROM memory_jobs WHERE id = ANY ($1::bigint[])", claim.ids[1:])
     await db.execute(
-        """UPDATE memory_jobs SET attempts = attempts + 1,
+        """UPDATE memory_jobs SET attempts = CASE WHEN $2 = 0 THEN 0 ELSE attempts + 1 END,
             run_at = clock_timestamp() + make_interval(secs => $2) WHERE id = $1""",
         *(claim.ids[0], seconds),
     )

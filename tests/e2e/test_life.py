@@ -49,6 +49,32 @@ def test_a_state_folder_in_use_is_named(stack: Running) -> None:
     assert f"another stack (process {stack.process.pid}) is using the state folder" in line
 
 
+async def test_the_commands_of_memory_work_on_the_stack_that_runs(
+    stack: Running, device: Device, tmp_path: Path
+) -> None:
+    assert device.ready
+    for command, told in (
+        ("rotate-keys", "keys are under the first master key now"),
+        ("erase-replay", "0 accounts were erased again"),
+    ):
+        done = memory_command(stack.state, command)
+        assert done.returncode == 0 and told in done.stdout + done.stderr
+    nowhere = memory_command(tmp_path / "nowhere", "rotate-keys")
+    assert nowhere.returncode == 2 and "no stack runs on" in nowhere.stderr
+    assert nowhere.stderr.count("\n") == 1
+
+
+def memory_command(state: Path, command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "devstack.memory_command", command],
+        env=environment(state),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def test_bad_settings_are_named_all_at_once(tmp_path: Path) -> None:
     line = refused(tmp_path / "state", EDGE_PORT="eighty", ROUTER_ADDR="nowhere")
     assert "EDGE_PORT" in line and "ROUTER_ADDR" in line

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from memory_svc.app import App
+from memory_svc.crypto import MasterKeys
 from memory_svc.rotation import Vector
 from switchboard.v3 import memory_pb2 as pb
 from tests.support.embeddings import EmbeddingServer, meaning
@@ -170,23 +173,31 @@ async def test_keys_are_rewrapped_under_load_without_a_failed_read(
 
 @pytest.mark.parametrize("named_alike", [False, True])
 async def test_a_wrong_master_key_stops_the_service_at_start(
-    database_url: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    named_alike: bool,
+    database_url: str, tmp_path: Path, named_alike: bool
 ) -> None:
     async with memory_service(database_url, tmp_path) as memory:
         await memory.user()
-        app = App(settings(database_url, tmp_path))
+        key = Fernet.generate_key().decode()
         if named_alike:
-            await run(memory, "UPDATE users SET master_key_id = $1", app.masters.current_id)
-        with pytest.raises(SystemExit) as stopped:
-            await app.open()
-        await app.close()
-    assert stopped.value.code == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert "MASTER_KEYS" in error
+            name = MasterKeys([key]).current_id
+            await run(memory, "UPDATE users SET master_key_id = $1", name)
+        environment = os.environ | {
+            "DATABASE_URL": database_url,
+            "MASTER_KEYS": key,
+            "ERASURE_LEDGER": str(tmp_path / "ledger"),
+            "LISTEN_ADDR": "127.0.0.1:0",
+            "LOG_LEVEL": "error",
+        }
+        for command in ("serve", "rotate-keys"):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "memory_svc", command),
+                env=environment,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            _, said = await asyncio.wait_for(process.communicate(), 60)
+            assert process.returncode == 2
+            assert said.decode().count("\n") == 1
+            assert "MASTER_KEYS: 1 keys" in said.decode()
 
 
 async def test_a_guessed_text_is_not_found_in_the_stored_vectors(memory: Running) -> None:
