@@ -4,6 +4,7 @@ A service names its own in its `metrics.py`; here stand those of every gRPC serv
 Base units, and labels from closed lists only: never a user, a device or a request.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
@@ -38,6 +39,8 @@ MODEL_TOKENS: Final = Counter(
     ["operation", "direction"],
 )
 
+TASKS: Final = Gauge("switchboard_tasks", "Asyncio tasks of this process that have not ended.")
+
 
 class Outcome:
     """What became of a call; OK unless told otherwise."""
@@ -64,6 +67,12 @@ def rpc(method: str) -> Iterator[Outcome]:
         active.dec()
         RPCS.labels(method, outcome.status).inc()
         RPC_SECONDS.labels(method).observe(perf_counter() - started)
+
+
+def watch_tasks() -> None:
+    """From now on the tasks of the running loop are counted, when they are asked for."""
+    loop = asyncio.get_running_loop()
+    TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
 
 
 def serve(settings: Settings) -> None:

@@ -73,6 +73,7 @@ class Server:
 
     async def start(self, *, ready: bool = True) -> int:
         """Listens, and returns the port. With `ready` false health says NOT_SERVING until told."""
+        metrics.watch_tasks()
         await self.set_health("", ready)
         # For liveness: a service that waits for another must not be restarted for that.
         await self.set_health(ALIVE, True)

@@ -11,35 +11,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import aiohttp
 
+from bench.soak.judge import Disturbance, Look, faults, gauges, growing, left, may_end
 from devstack import health
 from runtime.settings import Settings
 from tests.support.fleet import Fleet, Process
-from tests.support.roamer import Roamer, register
+from tests.support.roamer import Asked, Roamer, register
 from tests.support.scenario import Scenario
 
 DEVICES: Final = 2
 """For each user."""
 
+CUT: Final = "rehearse a cut"
 BACK_S: Final = 90.0
+REST_S: Final = 60.0
+"""After so long without devices nothing of theirs may be left."""
+SETTLE_S: Final = 2.0
+"""So long after a process is in use again a request may still be told of its end."""
 SAMPLE_S: Final = 5.0
-_ACTIVE: Final = re.compile(r"^switchboard_rpcs_active\{method=\"([^\"]+)\"\} (\S+)$", re.MULTILINE)
-_HEALTH: Final = ("Health/", "ServerReflection")
-
-_FAULT: Final = re.compile(
-    r"^.*\n?Traceback[\s\S]*?^\w[\w.]*(?:Error|Exception)?:.*$", re.MULTILINE
-)
-MAY_END: Final = {"", "cancelled", "model_truncated", "service_unavailable", "too_many_requests"}
-"""The codes that a request may end with, where the model breaks off and services come and go."""
-
 Key = tuple[str, int]
 
 
@@ -50,7 +46,7 @@ class Report:
     broken: list[str] = field(default_factory=list)
     leaks: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    """Tracebacks in the services' logs."""
+    """Exceptions in the services' logs."""
     ends: Counter[str] = field(default_factory=Counter)
     restarts: Counter[str] = field(default_factory=Counter)
     frames: int = 0
@@ -58,8 +54,25 @@ class Report:
     rounds: int = 0
     memory: dict[Key, list[list[int]]] = field(default_factory=dict)
     """Samples of each process, in bytes, one list for each of its lives."""
-    fds: dict[Key, tuple[int, int]] = field(default_factory=dict)
+    looks: dict[Key, tuple[Look, Look]] = field(default_factory=dict)
     """Before the devices came, and after they left."""
+    disturbances: list[Disturbance] = field(default_factory=list)
+
+    @property
+    def growing(self) -> list[str]:
+        """The processes whose memory was not flat."""
+        lives = self.memory.items()
+        return [line for key, life in lives for line in growing(name_of(key), life)]
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing at all is to be complained of."""
+        return not (self.broken or self.leaks or self.faults or self.growing)
+
+
+def name_of(key: Key) -> str:
+    """A process, in words."""
+    return f"{key[0]} {key[1]}"
 
 
 def converse(rng: random.Random) -> tuple[str, str | None]:
@@ -69,7 +82,7 @@ def converse(rng: random.Random) -> tuple[str, str | None]:
     messages: list[tuple[str, str | None]] = [
         (f"rehearse a slow answer of {count} words", said),
         (f"rehearse a slow answer of {count} words", said),
-        ("rehearse a cut", None),
+        (CUT, None),
         ("list my tasks", None),
         ("show my overdue tasks as a chart", None),
         (f'create a task called "Number {count}"', None),
@@ -105,7 +118,7 @@ class Soak:
 
     async def run(self) -> Report:
         """Everything; raises only where the soak itself cannot go on."""
-        before = {key: process.fds for key, process in self._fleet.processes.items()}
+        before = {key: self._look(process) for key, process in self._fleet.processes.items()}
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         async with aiohttp.ClientSession(connector=connector) as http:
             tokens = [await register(http, self._fleet.origin()) for _ in range(self._users)]
@@ -120,7 +133,7 @@ class Soak:
                 sampling.cancel()
         await self._look_for_leaks(before)
         for process in self._fleet:
-            self.report.faults += _FAULT.findall(process.whole_log)
+            self.report.faults += faults(process.whole_log)
         return self.report
 
     @property
@@ -159,8 +172,17 @@ class Soak:
         for asked in (asked for device in devices for asked in device.asked.values()):
             self.report.ends[f"{asked.status} {asked.code}".strip()] += 1
             self.report.frames += len(asked.frames)
-            if asked.code not in MAY_END:
+            if not self._explained(asked):
                 self._tell(f"{asked.request_id} ended {asked.end}", scenario)
+
+    def _explained(self, asked: Asked) -> bool:
+        return may_end(
+            asked.code,
+            cut=asked.message == CUT,
+            began=asked.began,
+            ended=asked.ended,
+            among=self.report.disturbances,
+        )
 
     def _tell(self, line: str, scenario: Scenario) -> None:
         self.report.broken.append(line)
@@ -183,6 +205,8 @@ class Soak:
         if key[0] == "edge":  # with it goes what it kept
             for device in self._devices:
                 device.may_lose = True
+        at = len(self.report.disturbances)
+        self.report.disturbances.append(Disturbance(how, key[0], time.monotonic()))
         getattr(process, how)()
         await _eventually(lambda: not process.alive, f"{key} ends")
         if how == "terminate" and process.status != 0:
@@ -190,10 +214,14 @@ class Soak:
         process.start()
         self._lives[key] += 1
         await _eventually(lambda: process.up, f"{key} listens")
-        if key[0] != "edge":
+        if key[0] == "edge":
+            await _eventually(lambda: self._fleet.answers(key[1]), f"{key} is ready")
+        else:
             async with asyncio.timeout(BACK_S):
                 await health.until(health.of_grpc(f"127.0.0.1:{process.port}", Settings()))
             await _eventually(lambda: self._fleet.rejoined(process), f"{key} is dialled")
+        over = replace(self.report.disturbances[at], ended=time.monotonic() + SETTLE_S)
+        self.report.disturbances[at] = over
 
     async def _sample(self) -> None:
         while True:
@@ -207,32 +235,22 @@ class Soak:
 
     # What is left behind.
 
-    async def _look_for_leaks(self, before: dict[Key, int]) -> None:
+    async def _look_for_leaks(self, before: dict[Key, Look]) -> None:
         for key, process in self._fleet.processes.items():
+            name, now = name_of(key), self._look(process)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(60):
-                    while self._left(key, process, before[key]):  # noqa: ASYNC110 - not our event
+                async with asyncio.timeout(REST_S):
+                    while left(name, before[key], now):
                         await asyncio.sleep(0.2)
-            self.report.leaks += self._left(key, process, before[key])
-            self.report.fds[key] = (before[key], process.fds)
+                        now = self._look(process)
+            self.report.leaks += left(name, before[key], now)
+            self.report.looks[key] = (before[key], now)
 
-    def _left(self, key: Key, process: Process, fds: int) -> list[str]:
-        left = []
-        # A pool of connections may have grown to its size meanwhile; sockets may not be left.
-        if process.fds > fds + 24:
-            left.append(f"{key} has {process.fds} descriptors open, {fds} before")
-        if key[0] == "edge" and process.peers:
-            left.append(f"{key} has {process.peers} connections")
-        for method, count in active(process).items():
-            if count and not any(name in method for name in _HEALTH):
-                left.append(f"{key} still serves {count:g} of {method}")
-        return left
-
-
-def active(process: Process) -> dict[str, float]:
-    """How many calls of each method a service says that it serves."""
-    found = _ACTIVE.findall(process.metrics())
-    return {method: float(count) for method, count in found}
+    def _look(self, process: Process) -> Look:
+        if process.name == "model":  # it is no service of ours: it tells nothing
+            return Look(0, 0, 0, {"switchboard_tasks": 0})
+        fds, pooled = process.split_fds(self._fleet["model", 0].port)
+        return Look(fds, pooled, process.peers, gauges(process.metrics()))
 
 
 async def _eventually(holds: Callable[[], object], what: str) -> None:

@@ -20,5 +20,7 @@ async def test_a_short_soak_loses_nothing_and_leaves_nothing(
         await asyncio.to_thread(fleet.__exit__, None, None, None)
     assert report.broken == []
     assert report.leaks == []
+    assert report.faults == []
+    assert report.good
     assert report.ends["completed"] > 0
     assert sum(report.restarts.values()) > 0

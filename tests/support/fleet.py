@@ -151,8 +151,24 @@ class Process:
         """Open file descriptors."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
+    def split_fds(self, model: int) -> tuple[int, int]:
+        """Open descriptors, and how many more are sockets to the model's port or of the database
+        (which is at a Unix socket)."""
+        tables = (Path(f"/proc/net/{name}").read_text() for name in ("tcp", "tcp6"))
+        rows = [line.split() for table in tables for line in table.splitlines()[1:]]
+        remote = {row[9]: row[2].rpartition(":")[2] for row in rows}
+        pooled = total = 0
+        for entry in Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                link = str(entry.readlink())
+                total += 1
+                if link.startswith("socket:["):
+                    port = remote.get(link[8:-1])
+                    pooled += port is None or port == f"{model:04X}"
+        return total - pooled, pooled
+
     def metrics(self) -> str:
-        """What it tells Prometheus."""
+        """What it tells Prometheus; empty where it does not answer."""
         url = f"http://{self._env['ADMIN_ADDR']}/metrics"
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as response:
             return str(response.read().decode())

@@ -45,6 +45,10 @@ class Asked:
     next_seq: int = 1
     lost: bool = False
     cancelled: bool = False
+    message: str = ""
+    began: float = field(default_factory=time.monotonic)
+    ended: float = 0.0
+    """When it was over, by time.monotonic()."""
     done: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -95,7 +99,8 @@ class Asked:
 
     def news(self) -> None:
         self.changed.set()
-        if self.end or self.lost:
+        if (self.end or self.lost) and not self.is_over:
+            self.ended = time.monotonic()
             self.done.set()
 
 
@@ -265,7 +270,7 @@ class Roamer:
 
     async def ask(self, message: str, *, page: str = "home", **fields: Any) -> Asked:
         """Sends a request."""
-        asked = Asked(str(uuid.uuid4()), page)
+        asked = Asked(str(uuid.uuid4()), page, message=message)
         self.asked[asked.request_id] = asked
         scope = {"scope": {"type": "task"}} if page == "popup" else {}
         await self.send(
