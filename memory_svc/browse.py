@@ -1,18 +1,17 @@
 """See, search, export and remove what is remembered."""
 
+import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from memory_svc import facts as texts
-from memory_svc import opening, recall, words
+from memory_svc import cutting, opening, recall, words
 from memory_svc.context import Context
 from memory_svc.crypto import Keys, opened
-from memory_svc.duplicates import Text, contains, same
 from memory_svc.embed import MAX_CHARACTERS
 from memory_svc.keys import KeyCache
 from memory_svc.mining import rewritten
@@ -25,7 +24,8 @@ from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 
 _PAGE: Final = 200
-_REMOVED: Final = "An exchange of which the user removed something."
+_BATCH: Final = 200
+"""Exchanges that are open at once."""
 
 
 class Browse:
@@ -82,7 +82,8 @@ class Browse:
     async def delete(self, user_id: UUID, tier: Tier, item_id: str) -> None:
         """Removes an item for good. Raises NOT_FOUND.
 
-        A fact goes from the exchanges that it was said in too. What it superseded stays
+        A fact goes from the exchanges that it was said in too, whatever became of it there
+        (`memory_svc.cutting`). What it superseded stays
         superseded: it had been replaced, whatever became of the replacement.
         """
         keys = await self._keys.get(user_id)
@@ -131,35 +132,39 @@ async def _few(db: Connection, keys: Keys, tier: Tier, query: str) -> list[Item]
     return [item for item in found if item.score > 0]
 
 
-async def _forget_fact(db: Connection, keys: Keys, fact: UUID) -> bool:
-    held = await facts.content(db, keys.user_id, fact)
-    sources = await facts.remove(db, keys.user_id, fact)
-    if held is None or sources is None:
+async def _forget_fact(db: Connection, keys: Keys, row: UUID) -> bool:
+    """Removes a fact with those of the same words, and cuts it out of what was said."""
+    held = await facts.held(db, keys.user_id, row)
+    if held is None:
         return False
-    text = opened(keys, held[0], facts.place(fact, held[1]))
-    for row in await episodes.by_ids(db, keys.user_id, sources):
-        await _cut_out(db, keys, row, text)
+    sources = set(held.episode_ids)
+    for each in await facts.of_digest(db, keys.user_id, held.digest):
+        sources.update(await facts.remove(db, keys.user_id, each) or ())
+    text = opened(keys, held.content, facts.place(row, held.revision))
+    fact = cutting.Fact.of(text or "", held.entity)
+    hashes = fact.hashes(keys)
+    found = await episodes.with_terms(db, keys.user_id, hashes, min(2, len(hashes)))
+    exchanges = [*sources.union(found)]
+    for start in range(0, len(exchanges), _BATCH):
+        rows = await episodes.by_ids(db, keys.user_id, exchanges[start : start + _BATCH])
+        for new, terms in await asyncio.to_thread(_cut_out, keys, rows, fact, sources):
+            await episodes.rewrite(db, keys.user_id, new, terms)
     return True
 
 
-async def _cut_out(db: Connection, keys: Keys, row: episodes.Row, text: str | None) -> None:
-    """Takes a fact's sentences out of an exchange; all of them, where it is not found there."""
-    what = read(keys, row)
-    if what is None:
-        return
-    fact = Text.of(text or "")
-    said = texts.sentences(what.message)
-    left = [part for part in said if text and not _says(Text.of(part), fact)]
-    kept = " ".join(left) if len(left) < len(said) else ""
-    entities = tuple(each for each in what.entities if not _says(Text.of(each.title), fact))
-    what = replace(what, message=kept, entities=entities, summarised=True)
-    summary = texts.summary(kept, entities, what.agent, what.tools) if kept else _REMOVED
-    new = rewritten(keys, row, summary, what)
-    await episodes.rewrite(db, keys.user_id, new, recall.hashed(keys, f"{kept} {summary}"))
-
-
-def _says(part: Text, fact: Text) -> bool:
-    return same(part, fact) or contains(fact, part) or contains(part, fact)
+def _cut_out(
+    keys: Keys, rows: Sequence[episodes.Row], fact: cutting.Fact, sources: Set[UUID]
+) -> list[tuple[episodes.Row, dict[int, int]]]:
+    """Those of the exchanges that said the fact, without it, and their words."""
+    changed = []
+    for row in rows:
+        what = read(keys, row)
+        left = what and cutting.without(what, fact, source=row.id in sources)
+        if left:
+            summary = cutting.summary(left)
+            terms = recall.hashed(keys, f"{left.message} {summary}")
+            changed.append((rewritten(keys, row, summary, left), terms))
+    return changed
 
 
 def _cursor(row: items.Row) -> str:

@@ -126,11 +126,16 @@ def stated(message: str) -> list[Fact]:
         text = sentence[told.end() :] if told else sentence
         if not told and not _states(text):
             continue
-        if found and not told and _LEANING.match(text) and len(found[-1]) + len(text) < MAX_TEXT:
+        if found and not told and leans(text) and len(found[-1]) + len(text) < MAX_TEXT:
             found[-1] = f"{found[-1]} {text}"
         elif words.telling(text) and len(words.words(text)) >= 2:
             found.append(text)
     return [Fact(_cut(text), slot(text)) for text in found[:MAX_FACTS]]
+
+
+def leans(sentence: str) -> bool:
+    """Whether a sentence says nothing without the one before it."""
+    return bool(_LEANING.match(sentence))
 
 
 def _clauses(message: str) -> list[str]:

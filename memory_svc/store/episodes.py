@@ -165,6 +165,17 @@ async def by_ids(db: Connection, user_id: UUID, ids: Sequence[UUID]) -> list[Row
     return [Row(*row) for row in rows]
 
 
+async def with_terms(db: Connection, user_id: UUID, terms: Sequence[int], least: int) -> list[UUID]:
+    """The exchanges that hold at least so many of the terms."""
+    rows = await db.fetch(
+        """SELECT item_id FROM memory_terms
+        WHERE user_id = $1 AND tier = 3 AND term = ANY ($2::bigint[])
+        GROUP BY item_id HAVING count(*) >= $3""",
+        *(user_id, list(terms), least),
+    )
+    return [row[0] for row in rows]
+
+
 async def rewrite(db: Connection, user_id: UUID, row: Row, terms: Mapping[int, int]) -> None:
     """Puts `row` in the place of its revision before, and its words in that of the old ones."""
     await db.execute(

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from memory_svc.crypto import Place
 from memory_svc.rotation import Vector
 from memory_svc.store.database import Connection
+
+MAX_SOURCES: Final = 1_000
+"""Exchanges that a fact is known to come from, the newest; others are found by their words."""
 
 
 def place(row: UUID, revision: int) -> Place:
@@ -110,8 +114,7 @@ async def merge(db: Connection, user_id: UUID, duplicate: Row, into: UUID) -> No
     await db.execute(
         """UPDATE memory_associative SET strength = strength + 1,
             updated_at = greatest(updated_at, $3),
-            episode_ids = (episode_ids || $4::uuid[])[1 - $6 + array_length(episode_ids || $4, 1):],
-            slot = coalesce(slot, $5)
+            episode_ids = ($4::uuid[] || episode_ids)[1:$6], slot = coalesce(slot, $5)
         WHERE user_id = $1 AND id = $2""",
         *(user_id, into, duplicate.created_at, duplicate.episode_ids, duplicate.slot, MAX_SOURCES),
     )

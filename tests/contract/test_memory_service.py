@@ -8,6 +8,8 @@ from uuid import UUID, uuid4
 import grpc
 import pytest
 
+from memory_svc.opening import read
+from memory_svc.store import episodes
 from runtime.errors import SwitchboardError, from_rpc
 from switchboard.v3 import memory_pb2 as pb
 from switchboard.v3.entities_pb2 import ENTITY_KIND_TASK
@@ -359,6 +361,89 @@ async def test_a_removed_fact_is_gone_from_its_exchange_too(memory: Running, use
     assert "cat is grey" in str(exported)
     found = await memory.stub.Search(pb.SearchRequest(user_id=str(user), query="gate code 4711"))
     assert list(found.items) == []
+
+
+async def forget(memory: Running, user: UUID, word: str) -> None:
+    """Removes the newest fact that has the word."""
+    listed = await memory.stub.List(pb.ListRequest(user_id=str(user), tier=FACT))
+    fact = next(item for item in listed.items if word in item.text)
+    await memory.stub.Delete(pb.DeleteRequest(user_id=str(user), tier=FACT, id=fact.id))
+
+
+async def exchanges(memory: Running, user: UUID) -> str:
+    """All that is kept of exchanges, opened."""
+    keys = await memory.app.keys.get(user)
+    listed = await memory.stub.List(pb.ListRequest(user_id=str(user), tier=EPISODE, limit=200))
+    async with memory.app.db.connection() as db:
+        rows = await episodes.newest(db, user, 1000)
+    return "\n".join([item.text for item in listed.items] + [str(read(keys, row)) for row in rows])
+
+
+async def test_a_removed_fact_of_two_sentences_is_gone_with_both(
+    memory: Running, user: UUID
+) -> None:
+    await memory.say(user, "My gate code is 4711. It fails at night. My cat is grey.")
+    await memory.settled()
+    await forget(memory, user, "4711")
+    left = await exchanges(memory, user)
+    assert "4711" not in left
+    assert "night" not in left
+    assert "My cat is grey." in left
+
+
+async def test_a_removed_fact_is_gone_from_all_the_times_it_was_said(
+    memory: Running, user: UUID
+) -> None:
+    for number in range(60):
+        await memory.say(user, f"The gate code is 4711. The box {number} is red.")
+    await memory.settled()
+    await forget(memory, user, "4711")
+    left = await exchanges(memory, user)
+    assert "4711" not in left
+    assert "box 59 is red" in left
+
+
+async def test_a_removed_fact_is_gone_where_it_was_only_repeated(
+    memory: Running, user: UUID
+) -> None:
+    await memory.say(user, "My sister Anna lives in Oslo with two cats.")
+    await memory.settled()
+    recalled = [item.id for item in (await memory.enrich(user, "Anna")).items]
+    await memory.say(user, "Anna lives in Oslo, sister. The box is red.", recalled_ids=recalled)
+    await memory.say(user, "My office is in Oslo.")
+    await memory.settled()
+    await forget(memory, user, "two cats")
+    left = await exchanges(memory, user)
+    assert "Anna" not in left
+    assert "The box is red." in left
+    assert "My office is in Oslo." in left
+
+
+async def test_a_fact_that_was_said_twice_is_removed_once(memory: Running, user: UUID) -> None:
+    for _ in range(2):  # no job has looked at them yet
+        await memory.say(user, "The gate code is 4711.")
+    await forget(memory, user, "4711")
+    assert await memory.facts(user) == []
+    assert "4711" not in await exchanges(memory, user)
+
+
+async def test_a_removed_value_leaves_the_others(memory: Running, user: UUID) -> None:
+    for message in ("My office is room 12.", "My office is room 14."):
+        await memory.say(user, message)
+        await memory.settled()
+    await forget(memory, user, "14")
+    left = await exchanges(memory, user)
+    assert "14" not in left
+    assert "My office is room 12." in left
+
+
+async def test_a_removed_fact_takes_its_entity_along(memory: Running, user: UUID) -> None:
+    entity = task("t1", "Fix login", changed=True, attributes={"status": "done"})
+    await memory.say(user, "The key is under the mat, finish it", entities=[entity])
+    await memory.settled()
+    await forget(memory, user, "status is done")
+    left = await exchanges(memory, user)
+    assert "Fix login" not in left
 
 
 @pytest.mark.parametrize("tier", [CORE, FACT, EPISODE])
