@@ -2,7 +2,7 @@
 
     python -m deploy.env                       make what is missing; renew what ends soon
     python -m deploy.env add-key signing       a change of keys takes three steps, add, use
-    python -m deploy.env use-key signing       and drop, with a restart after each; the same
+    python -m deploy.env use-key signing       and drop, new containers after each; the same
     python -m deploy.env drop-key signing      for `master` (docs/operate.md)
     python -m deploy.env renew-certs           new certificates from the same authority
     python -m deploy.env change-authority      a new authority, and certificates from it
@@ -134,7 +134,7 @@ KEYS: Final = {
 
 
 def change_keys(root: Path, step: str, kind: str) -> str:
-    """One step of a change of keys, each followed by a restart of whoever reads them.
+    """One step of a change of keys, each followed by new containers of whoever reads them.
 
     add   a new key that is known to all replicas, and used by none yet
     use   the newest key comes first: it is what signs or wraps from now on
@@ -153,7 +153,10 @@ def change_keys(root: Path, step: str, kind: str) -> str:
         case _:
             keys = keys[:1]
     files.replace(path, _line(",".join(keys)))
-    return f"{len(keys)} {kind} keys; now restart {reader}: docker compose restart {reader}"
+    return (
+        f"{len(keys)} {kind} keys; now replace {reader}'s containers, one at a time:"
+        ' docs/operate.md, "Upgrading", tells how'
+    )
 
 
 def main(arguments: Sequence[str], root: Path, environ: Mapping[str, str] = os.environ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import json
 import os
@@ -20,6 +21,8 @@ from deploy import env
 
 SERVICES: Final = ("edge", "router_svc", "agent_svc", "memory_svc", "formatter_svc")
 UP_S: Final = 180.0
+EDGES: Final = 3
+"""Two edges, and one more while another is replaced: so many ports are kept for them."""
 LOG: Final = Path("build") / "containers.log"
 
 
@@ -53,10 +56,19 @@ def _compose() -> tuple[str, ...]:
     return ("docker", "compose") if probe.returncode == 0 else ("docker-compose",)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _free_ports(count: int) -> int:
+    """The first of so many free ports in a row."""
+    while True:
+        with contextlib.ExitStack() as held:
+            probes = [held.enter_context(socket.socket()) for _ in range(count)]
+            probes[0].bind(("127.0.0.1", 0))
+            first = int(probes[0].getsockname()[1])
+            try:
+                for number, probe in enumerate(probes[1:], first + 1):
+                    probe.bind(("127.0.0.1", number))
+            except (OSError, OverflowError):
+                continue
+            return first
 
 
 class Compose:
@@ -65,8 +77,11 @@ class Compose:
     def __init__(self, source: Path, folder: Path) -> None:
         self.folder = folder
         self.project = f"switchboard-{uuid.uuid4().hex[:8]}"
-        self.port = _free_port()
-        self.origin = f"http://127.0.0.1:{self.port}"
+        self.port = _free_ports(EDGES)
+        self.published = str(self.port)
+        self.origins = tuple(f"http://127.0.0.1:{self.port + each}" for each in range(EDGES))
+        self.origin = self.origins[0]
+        self._said = ""
         self._copy(source)
         env.make(folder, {})
 
@@ -84,7 +99,7 @@ class Compose:
 
     def __call__(self, *arguments: str) -> str:
         """Runs a compose command in the project."""
-        settings = {"EDGE_PORT": str(self.port), "SWITCHBOARD_TAG": "test"}
+        settings = {"EDGE_PORT": self.published, "SWITCHBOARD_TAG": "test"}
         return run(
             *_compose(), "-p", self.project, *arguments, cwd=self.folder, env=os.environ | settings
         )
@@ -103,12 +118,42 @@ class Compose:
         """Waits until all containers of the services are running and healthy."""
         for service in services or SERVICES:
             until(
-                lambda name=service: all(  # type: ignore[misc]
-                    self.state(one)["Health"]["Status"] == "healthy" for one in self.ids(name)
-                ),
+                lambda name=service: all(map(self._is_well, self.ids(name))),  # type: ignore[misc]
                 UP_S,
                 f"{service} is healthy",
             )
+
+    def _is_well(self, container: str) -> bool:
+        """Running, and healthy where the image has a way to tell."""
+        state = self.state(container)
+        told: str = state.get("Health", {"Status": "healthy"})["Status"]
+        return bool(state["Running"]) and told == "healthy"
+
+    def several_edges(self) -> None:
+        """Has the next `up` publish edges on `origins`, each on one of them."""
+        self.published = f"{self.port}-{self.port + EDGES - 1}"
+        for container in self.ids("edge"):
+            self.remove(container)
+
+    def replace(self, service: str, container: str) -> None:
+        """Has a new container, with a new address, take an old one's place: docs/operate.md."""
+        before = self.ids(service)
+        one_more = (f"--scale={service}={len(before) + 1}", service)
+        self("up", "-d", "--no-build", "--no-deps", "--no-recreate", *one_more)
+        self.well(service)
+        self.remove(container)
+        after = self.ids(service)
+        assert container not in after
+        assert len(after) == len(before)
+
+    def remove(self, container: str) -> None:
+        """Stops a container, which must end by itself, and removes it."""
+        run("docker", "stop", "-t", "20", container)
+        code = self.state(container)["ExitCode"]
+        said = run("docker", "logs", "--timestamps", container)
+        self._said += said
+        assert code == 0, said[-4000:]
+        run("docker", "rm", container)
 
     def ids(self, service: str) -> list[str]:
         """The ids of a service's containers, running or not, the oldest first."""
@@ -158,7 +203,7 @@ class Compose:
         """Takes everything away, the data too; what was said is kept in build/containers.log."""
         if said := self("logs", "--no-color", "--timestamps").partition("\n")[2]:
             LOG.parent.mkdir(exist_ok=True)
-            LOG.write_text(said)
+            LOG.write_text(said + self._said)
         self("down", "--volumes", "--remove-orphans", "--timeout=20")
 
     def left_over(self) -> Sequence[str]:
