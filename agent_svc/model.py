@@ -14,6 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
+import aiohttp
 import httpx2
 import openai
 import orjson
@@ -226,7 +227,7 @@ def _may_pass(error: openai.APIError) -> bool:
     """Whether the same request may fare better in a moment. A time-out has waited enough."""
     match error:
         case openai.APITimeoutError():
-            return False
+            return _was_no_timeout(error)
         case openai.RateLimitError():
             return error.code != "insufficient_quota"
         case openai.APIStatusError():
@@ -235,10 +236,26 @@ def _may_pass(error: openai.APIError) -> bool:
             return isinstance(error, openai.APIConnectionError)
 
 
+def _was_no_timeout(error: openai.APITimeoutError) -> bool:
+    """Whether no connection was to be had, or it was closed: the package's transport calls
+    all that aiohttp says of connections a time-out."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, aiohttp.ClientError):
+        cause = cause.__cause__
+    return isinstance(cause, aiohttp.ClientConnectionError) and not isinstance(cause, TimeoutError)
+
+
 def _log(error: openai.APIError) -> None:
-    """Status and the provider's code: what an operator needs, none of it a user's or secret."""
+    """Kind and status: what an operator needs, none of it a user's or secret."""
     status = error.status_code if isinstance(error, openai.APIStatusError) else None
-    log.warning("the model call failed: %s, status %s", type(error).__name__, status)
+    if status in {401, 403}:
+        log.error(
+            "the model provider refused the key (status %s): is OPENAI_API_KEY right, and"
+            " may it use this model?",
+            status,
+        )
+    else:
+        log.warning("the model call failed: %s, status %s", type(error).__name__, status)
 
 
 def _error_before_text(code: str) -> Exception:

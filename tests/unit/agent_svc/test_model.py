@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -97,6 +98,100 @@ async def test_the_wait_that_the_provider_asks_for_is_kept() -> None:
         began = time.monotonic()
         assert await said(there.call(ASKED, [])) == ["Hi."]
         assert time.monotonic() - began >= 0.3
+
+
+async def test_a_provider_that_cannot_be_reached_for_a_moment_is_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    async with ModelServer([says("Hi.")]) as server:
+        await server.stop()
+        settings = ModelSettings(openai_base_url=server.url)
+        async with runtime_model.client(settings) as client:
+            there = Model(client, "some-model", backoff_s=0.5)
+            asked = asyncio.create_task(said(there.call(ASKED, [])))
+            async with asyncio.timeout(5):
+                while "trying again" not in caplog.text and not asked.done():
+                    await asyncio.sleep(0.005)
+            async with server:
+                assert await asked == ["Hi."]
+
+
+async def test_a_provider_that_stays_away_is_told_of_as_unavailable() -> None:
+    async with model([]) as (there, server):
+        await server.stop()
+        call = there.call(ASKED, [])
+        with pytest.raises(SwitchboardError) as caught:
+            await said(call)
+        assert caught.value.code == ErrorCode.ERROR_CODE_MODEL_UNAVAILABLE
+        assert call.cost() == Cost()  # no answer was opened
+
+
+async def test_a_kept_connection_that_the_provider_has_closed_fails_no_call() -> None:
+    connections = 0
+
+    async def answer_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await _request(reader)
+        body = (
+            b'data: {"choices":[{"delta":{"content":"Hi."},"finish_reason":"stop"}]}\n\n'
+            b"data: [DONE]\n\n"
+        )
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        if connections == 1:
+            await _request(reader)  # the second call's, on the same connection
+        writer.close()
+
+    async with await asyncio.start_server(answer_one, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        settings = ModelSettings(openai_base_url=f"http://127.0.0.1:{port}/v1")
+        async with runtime_model.client(settings) as client:
+            there = Model(client, "some-model", backoff_s=0.01)
+            assert await said(there.call(ASKED, [])) == ["Hi."]
+            assert await said(there.call(ASKED, [])) == ["Hi."]
+    assert connections == 2
+
+
+async def _request(reader: asyncio.StreamReader) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    (length,) = re.findall(rb"(?i)content-length: *(\d+)", head)
+    await reader.readexactly(int(length))
+
+
+async def test_a_time_out_is_not_tried_again() -> None:
+    connections, over = 0, asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.read()
+        writer.close()
+        over.set()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        settings = ModelSettings(openai_base_url=f"http://127.0.0.1:{port}/v1", model_idle_s=0.1)
+        async with runtime_model.client(settings) as client:
+            with pytest.raises(SwitchboardError) as caught:
+                await said(Model(client, "some-model", backoff_s=0.01).call(ASKED, []))
+        await asyncio.wait_for(over.wait(), 5)
+    assert caught.value.code == ErrorCode.ERROR_CODE_MODEL_UNAVAILABLE
+    assert connections == 1
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_key_is_told_to_the_operator(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with model([fails(status, error="Incorrect key: sk-test")]) as (there, _):
+        with pytest.raises(SwitchboardError):
+            await said(there.call(ASKED, []))
+    (line,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert f"status {status}" in line.getMessage()
+    assert "OPENAI_API_KEY" in line.getMessage()
+    assert "sk-test" not in caplog.text
 
 
 async def test_nothing_is_tried_again_after_the_first_token() -> None:
