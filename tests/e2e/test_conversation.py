@@ -183,3 +183,20 @@ async def test_a_model_that_breaks_off_is_no_success(device: Device) -> None:
         assert broken.end["error"]["code"] == code
         assert broken.text.startswith("word1 ")
     assert (await device.ask("what is overdue?")).end["status"] == "completed"
+
+
+async def test_what_a_user_prefers_is_known_in_the_next_session(
+    device: Device, stack: Running
+) -> None:
+    before = await device.ask("what is overdue?")
+    assert "The oldest is" in before.text
+    said = await device.ask("I prefer short answers, call me Sam")
+    assert said.end["status"] == "completed"
+    async with Device(stack.origin, device.store) as fresh:
+        fresh.token = device.token
+        await fresh.connect()
+        assert fresh.ready["session_id"] != device.ready["session_id"]
+        after = await fresh.ask("what is overdue?")
+    assert after.text.startswith("Sam, ")
+    assert "The oldest is" not in after.text
+    assert after.blocks == before.blocks
