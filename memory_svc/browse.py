@@ -14,7 +14,7 @@ from memory_svc.context import Context
 from memory_svc.crypto import Keys, opened
 from memory_svc.embed import MAX_CHARACTERS
 from memory_svc.keys import KeyCache
-from memory_svc.mining import rewritten
+from memory_svc.mining import bury, rewritten
 from memory_svc.opening import read
 from memory_svc.store import core, episodes, facts, items, patterns, users
 from memory_svc.store import recall as search
@@ -104,7 +104,7 @@ class Browse:
                 case Tier.EPISODIC:
                     done = await episodes.remove(db, user_id, row)
                 case Tier.PROACTIVE:
-                    done = await patterns.remove(db, user_id, row)
+                    done = await bury(db, keys, row)
             if not done:
                 raise _not_found()
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from memory_svc.facts import Entity
+from memory_svc.facts import Entity, meant
 from memory_svc.patterns import Asked, Pattern
 
 
@@ -48,7 +48,8 @@ class Detail:
     def asked(self, episode: UUID, at: datetime, shown: dict[str, str]) -> Asked:
         """The exchange as mining sees it; `shown`: entities' ids → how they are called."""
         entities = tuple(
-            (each.kind, each.id, shown.get(each.id, each.id)) for each in self.entities
+            (each.kind, each.id, shown.get(each.id, each.id))
+            for each in meant(self.entities, self.message)
         )
         local = at.astimezone(zone(self.timezone))
         return Asked(episode, local, self.agent, self.message, entities)

@@ -181,12 +181,17 @@ def _key(text: str) -> str:
 
 def touched(entities: Sequence[Entity], message: str) -> list[Fact]:
     """What is known of the entities that were changed, or that the message names."""
+    return [fact for entity in meant(entities, message) for fact in _facts(entity)]
+
+
+def meant(entities: Sequence[Entity], message: str) -> list[Entity]:
+    """The entities that an exchange was about: what was merely listed is not."""
     named = set(words.terms(message)) if entities else set()
-    found: list[Fact] = []
+    found: list[Entity] = []
     for entity in entities[:MAX_ENTITIES]:
         title = set(words.terms(entity.title))
         if usable(entity) and (entity.changed or (title and title <= named)):
-            found += _facts(entity)
+            found.append(entity)
     return found
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -63,7 +64,13 @@ def _mine(keys: Keys, rows: Sequence[episodes.Row], now: datetime) -> list[Patte
 async def _keep(db: Connection, keys: Keys, found: list[Pattern], now: datetime) -> int:
     """Writes what was found; a habit that is known already keeps its id and the decision."""
     known = [(row, _pattern(keys, row)) for row in await store.rows(db, keys.user_id)]
-    left = [(row, old) for row, old in known if old]
+    left = [(row, old) for row, old in known if old and row.status != "removed"]
+    buried = [old for row, old in known if old and row.status == "removed"]
+    found = [
+        habit
+        for habit in found
+        if not any(old.like(habit.veiled(partial(_veil, keys))) for old in buried)
+    ]
     for habit in found:
         alike = next(((row, old) for row, old in left if old.like(habit)), None)
         if alike:
@@ -74,6 +81,26 @@ async def _keep(db: Connection, keys: Keys, found: list[Pattern], now: datetime)
         if row.status != "dismissed":
             await store.remove(db, keys.user_id, row.id)
     return len(found)
+
+
+async def bury(db: Connection, keys: Keys, habit: UUID) -> bool:
+    """Removes a habit for good: what is left of it keeps it from being noticed again, and
+    holds no word. False: there is none."""
+    rows = await store.rows(db, keys.user_id)
+    row = next((row for row in rows if row.id == habit and row.status != "removed"), None)
+    if row is None:
+        return False
+    old = _pattern(keys, row)
+    if old is None:  # does not open: there is nothing to know it by
+        await store.remove(db, keys.user_id, habit)
+        return True
+    new = _row(keys, old.veiled(partial(_veil, keys)), row, datetime.now(UTC))
+    await store.bury(db, keys.user_id, new)
+    return True
+
+
+def _veil(keys: Keys, word: str) -> str:
+    return keys.digest(f"habit {word}").hex()
 
 
 def _row(keys: Keys, habit: Pattern, old: store.Row | None, now: datetime) -> store.Row:

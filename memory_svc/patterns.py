@@ -9,8 +9,8 @@ three times out of three says less than nine out of ten.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -27,7 +27,9 @@ _QUANTILE: Final = 0.05
 _AROUND: Final = 1
 """Hours before and after that count as the same time of day."""
 
-_MAX_PATTERNS: Final = 20
+_MOST: Final = {"topic": 12, "agent": 4, "entity": 4}
+"""Habits of a kind: what is in everyone's list must not push out what is asked on Mondays."""
+
 _DAYS: Final = (
     "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
 )  # fmt: skip
@@ -71,6 +73,10 @@ class Pattern:
         near = abs((self.hour or 0) - (other.hour or 0)) <= 2 * _AROUND
         return near and _alike(self.subject, other.subject)
 
+    def veiled(self, veil: Callable[[str], str]) -> "Pattern":
+        """As much of it as another is still known to be like it by."""
+        return replace(self, subject=frozenset(map(veil, self.subject)), text="", evidence=())
+
     def due(self, now: datetime) -> bool:
         """Whether it is the time for it; `now` in the user's time zone."""
         if self.weekday is None or self.hour is None:
@@ -91,8 +97,13 @@ def mine(asked: Sequence[Asked], now: datetime) -> list[Pattern]:
     told = {one for pattern in topics for one in pattern.evidence}
     # That an agent is asked says nothing new where a topic explains it.
     agents = [each for each in agents if len(set(each.evidence) - told) >= MIN_DAYS]
-    found = topics + agents + _entities(recent, now.date())
-    return sorted(found, key=lambda each: -each.confidence)[:_MAX_PATTERNS]
+    kinds = (topics, agents, _entities(recent, now.date()))
+    found = [each for kind in kinds if kind for each in _surest(kind)[: _MOST[kind[0].kind]]]
+    return _surest(found)
+
+
+def _surest(found: Sequence[Pattern]) -> list[Pattern]:
+    return sorted(found, key=lambda each: -each.confidence)
 
 
 def confidence(hits: int, misses: int) -> float:

@@ -55,7 +55,7 @@ _EPISODIC: Final = """SELECT 3 AS tier, id, summary_encrypted, revision, created
     NULL::text FROM memory_episodic"""
 _PROACTIVE: Final = """SELECT 4 AS tier, id, pattern_encrypted, revision, updated_at AS at,
     NULL::text, NULL::text, NULL::text, NULL::text, NULL::timestamptz, confidence, evidence_ids,
-    status FROM memory_proactive"""
+    status FROM (SELECT * FROM memory_proactive WHERE status <> 'removed') AS shown"""
 
 _TABLES: Final = tuple(
     f"SELECT * FROM ({part} WHERE user_id = $1) AS t{number}"  # noqa: S608 - constants of this file

@@ -15,7 +15,7 @@ def place(row: UUID, revision: int) -> Place:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A habit as it is stored; `status`: noticed, approved or dismissed."""
+    """A habit as it is stored; `status`: noticed, approved, dismissed or removed."""
 
     id: UUID
     pattern: str
@@ -47,7 +47,8 @@ async def put(db: Connection, user_id: UUID, row: Row) -> None:
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         ON CONFLICT (id) DO UPDATE SET pattern_encrypted = excluded.pattern_encrypted,
             confidence = excluded.confidence, evidence_ids = excluded.evidence_ids,
-            revision = excluded.revision, updated_at = excluded.updated_at""",
+            revision = excluded.revision, updated_at = excluded.updated_at
+        WHERE memory_proactive.status <> 'removed'""",
         *(row.id, user_id, row.pattern, row.confidence, row.source, row.status),
         *(row.evidence_ids, row.revision, row.created_at, row.updated_at),
     )
@@ -56,17 +57,25 @@ async def put(db: Connection, user_id: UUID, row: Row) -> None:
 async def review(db: Connection, user_id: UUID, pattern: UUID, status: str) -> bool:
     """Keeps the user's decision; False: there is no such habit."""
     done = await db.fetchval(
-        """UPDATE memory_proactive SET status = $3 WHERE user_id = $1 AND id = $2
-        RETURNING true""",
+        """UPDATE memory_proactive SET status = $3
+        WHERE user_id = $1 AND id = $2 AND status <> 'removed' RETURNING true""",
         *(user_id, pattern, status),
     )
     return bool(done)
 
 
-async def remove(db: Connection, user_id: UUID, pattern: UUID) -> bool:
-    """Removes a habit; False: there is none."""
-    done = await db.fetchval(
-        "DELETE FROM memory_proactive WHERE user_id = $1 AND id = $2 RETURNING true",
-        *(user_id, pattern),
+async def remove(db: Connection, user_id: UUID, pattern: UUID) -> None:
+    """Removes a habit."""
+    await db.execute(
+        "DELETE FROM memory_proactive WHERE user_id = $1 AND id = $2", user_id, pattern
     )
-    return bool(done)
+
+
+async def bury(db: Connection, user_id: UUID, row: Row) -> None:
+    """Leaves of a habit what it is known by when it is mined again."""
+    await db.execute(
+        """UPDATE memory_proactive SET pattern_encrypted = $3, revision = $4, updated_at = $5,
+            confidence = 0, evidence_ids = '{}', status = 'removed'
+        WHERE user_id = $1 AND id = $2""",
+        *(user_id, row.id, row.pattern, row.revision, row.updated_at),
+    )

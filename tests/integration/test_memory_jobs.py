@@ -11,9 +11,10 @@ from pathlib import Path
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import grpc
 import pytest
 
-from memory_svc.store import jobs
+from memory_svc.store import jobs, patterns
 from switchboard.v3 import memory_pb2 as pb
 from switchboard.v3.entities_pb2 import ENTITY_KIND_PROJECT
 from tests.support.embeddings import EmbeddingServer
@@ -257,13 +258,82 @@ async def test_an_approved_habit_is_told_although_it_is_less_sure(memory: Runnin
     assert told.id == habit.id
 
 
+async def test_what_is_merely_listed_is_no_habit(memory: Running) -> None:
+    user = await memory.user()
+    listed = [
+        pb.EpisodeEntity(kind=ENTITY_KIND_PROJECT, id=f"p{n}", title=f"House {n}")
+        for n in range(20)
+    ]
+    for days in (1, 2, 3, 4):
+        stored = await memory.say(user, f"show all of it, take {days}", entities=listed)
+        await at(memory, stored.episode_id, datetime.now(UTC) - timedelta(days=days, hours=days))
+    await mine(memory)
+    assert not [habit for habit in await habits(memory, user) if "House" in habit.text]
+
+
 async def test_an_entity_that_is_asked_for_again_and_again_is_noticed(memory: Running) -> None:
     user = await memory.user()
     entity = pb.EpisodeEntity(kind=ENTITY_KIND_PROJECT, id="p1", title="Apollo")
     for days in (1, 2, 3, 4):
-        stored = await memory.say(user, f"how far is it, take {days}", entities=[entity])
+        stored = await memory.say(user, f"how far is Apollo, take {days}", entities=[entity])
         await at(memory, stored.episode_id, datetime.now(UTC) - timedelta(days=days, hours=days))
     await mine(memory)
     assert "often asks about the project “Apollo”" in [
         habit.text for habit in await habits(memory, user)
     ]
+
+
+async def test_a_removed_habit_does_not_come_back(memory: Running) -> None:
+    user = await memory.user()
+    await ask_on(memory, user, mondays(4, 8, "Asia/Tokyo"))
+    await mine(memory)
+    (habit,) = await habits(memory, user)
+    remove = pb.DeleteRequest(user_id=str(user), tier=HABIT, id=habit.id)
+    await memory.stub.Delete(remove)
+    await mine(memory)
+    assert await habits(memory, user) == []
+    exported = [
+        each.item.tier async for each in memory.stub.Export(pb.ExportRequest(user_id=str(user)))
+    ]
+    assert HABIT not in exported
+    assert not [item for item in (await memory.enrich(user, "hi")).items if item.tier == HABIT]
+    for call in (
+        memory.stub.Delete(remove),
+        memory.stub.ReviewPattern(
+            pb.ReviewPatternRequest(
+                user_id=str(user), id=habit.id, decision=pb.PATTERN_DECISION_APPROVE
+            )
+        ),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call
+        assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+async def test_of_a_removed_habit_nothing_can_be_read(memory: Running) -> None:
+    user = await memory.user()
+    await ask_on(memory, user, mondays(4, 8, "Asia/Tokyo"))
+    await mine(memory)
+    (habit,) = await habits(memory, user)
+    await memory.stub.Delete(pb.DeleteRequest(user_id=str(user), tier=HABIT, id=habit.id))
+    (row,) = await memory.fetch("SELECT * FROM memory_proactive")
+    keys = await memory.app.keys.get(user)
+    text = keys.open(row["pattern_encrypted"], patterns.place(row["id"], row["revision"]))
+    assert "overdue" not in text
+    assert row["evidence_ids"] == []
+
+
+async def test_a_look_that_waits_for_tomorrow_does_not_hold_up_one_of_today(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with memory_service(database_url, tmp_path, pattern_delay_s=600) as memory:
+        user = await memory.user()
+        async with memory.app.db.connection() as db:
+            await jobs.add(db, user, "mine", 86_400)
+        for _ in range(3):
+            await memory.say(user, "show my overdue tasks")
+        (due,) = await memory.fetch(
+            """SELECT count(*) FROM memory_jobs
+            WHERE kind = 'mine' AND run_at < now() + interval '11 minutes'"""
+        )
+        assert due[0] == 1

@@ -31,9 +31,17 @@ async def test_up_down_and_up_again_over_data(database_url: str, tmp_path: Path)
     async with memory_service(database_url, tmp_path) as memory:
         masters = ",".join(key.get_secret_value() for key in memory.app.settings.master_keys)
         user = await memory.user()
-        await memory.say(user, "My cat is grey.")
+        for message in ("My office is room 12.", "My office is room 14."):
+            await memory.say(user, message)
+            await memory.settled()
     before = await tables(database_url)
-    await asyncio.to_thread(migrate.downgrade, database_url, "-1")
+    for _ in range(2):
+        await asyncio.to_thread(migrate.downgrade, database_url, "-1")
+        await asyncio.to_thread(migrate.upgrade, database_url)
+    async with memory_service(database_url, tmp_path, master_keys=masters) as memory:
+        assert await memory.facts(user) == ["My office is room 14."]
+        assert "room 14" in (await memory.enrich(user, "which room?")).items[0].text
+    await asyncio.to_thread(migrate.downgrade, database_url, "0001")
     assert "memory_core" not in await tables(database_url)
     await asyncio.to_thread(migrate.upgrade, database_url)
     assert await tables(database_url) == before

@@ -80,6 +80,17 @@ def test_an_entity_asked_for_again_and_again() -> None:
     assert "often asks about the project “Apollo”" in [each.text for each in mine(times, MONDAY)]
 
 
+def test_entities_do_not_push_out_what_is_asked_on_mondays() -> None:
+    listed = tuple(("project", f"p{number}", f"“{number}”") for number in range(30))
+    every_day = [
+        Asked(uuid4(), MONDAY - timedelta(days=n, hours=5), "", f"step {n}", listed)
+        for n in range(1, 40)
+    ]
+    found = [each.text for each in mine(mondays(4) + every_day, MONDAY)]
+    assert "usually asks for overdue tasks on Monday mornings" in found
+    assert sum("often asks about" in text for text in found) == 4
+
+
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_confidence_is_a_careful_probability(hits: int, misses: int) -> None:
     sure = confidence(hits, misses)
