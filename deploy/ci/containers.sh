@@ -1,28 +1,43 @@
 #!/usr/bin/env bash
-# `make test-containers` on a machine that may have no Docker yet: as root on Debian it is installed.
-# Where no registry is reachable, ../shared/containers/standin-images.sh (if it is there) makes
-# local stand-ins for the base images. A machine that can run no containers is told, and passed by.
+# Runs a command where containers can be run: `containers.sh COMMAND…`, as `make test-containers` does.
+#
+# As root on Debian, Docker and Compose are installed where they are missing, and an engine that
+# does not run is started, and stopped at the end. STANDINS names a program that makes local
+# stand-ins for the base images, for machines that reach no registry; that it fails is an error.
+# A machine that cannot run containers is told so in one line, with status 75.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
 
 bases=(python:3.11-slim pgvector/pgvector:pg18 nats:2)
-standins=../shared/containers/standin-images.sh
-pid=/run/switchboard-dockerd.pid
+log=/var/log/switchboard-dockerd.log
 
-pass_by() {
-  echo "the containers are not tested on this machine: $1" >&2
-  exit 0
+cannot() {
+  echo "containers cannot be run here: $1" >&2
+  exit 75
+}
+
+fail() {
+  echo "$1" >&2
+  exit 1
 }
 
 engine() { timeout 20 docker info >/dev/null 2>&1; }
 
+compose() { docker compose version >/dev/null 2>&1 || docker-compose version >/dev/null 2>&1; }
+
 install() {
+  command -v apt-get >/dev/null || return 1
   export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq && apt-get install -y -qq --no-install-recommends docker.io docker-compose iptables >/dev/null
+  local packages=(docker.io docker-compose iptables)
+  apt-get update -qq >/dev/null || return 1
+  # Newer releases of Debian have the client in a package of its own.
+  if [ -n "$(apt-cache search --names-only '^docker-cli$')" ]; then packages+=(docker-cli); fi
+  apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 }
 
 start() {
-  dockerd --pidfile "$pid" >/var/log/switchboard-dockerd.log 2>&1 &
+  dockerd --data-root "${STANDIN_DOCKER_ROOT:-/var/lib/docker}" >"$log" 2>&1 &
+  # The engine that this run started, and no other.
+  trap "kill $! 2>/dev/null || true" EXIT
   for _ in $(seq 60); do
     if engine; then return 0; fi
     sleep 0.5
@@ -32,24 +47,21 @@ start() {
 
 have_bases() {
   for base in "${bases[@]}"; do
-    docker image inspect "$base" >/dev/null 2>&1 || timeout 60 docker pull -q "$base" >/dev/null 2>&1 || return 1
+    docker image inspect "$base" >/dev/null 2>&1 || return 1
   done
 }
 
-stop() { # the engine that this run started
-  for file in "$pid" /run/standin-dockerd.pid; do
-    if [ -f "$file" ]; then kill "$(cat "$file")" 2>/dev/null || true; fi
+pull_bases() {
+  for base in "${bases[@]}"; do
+    docker image inspect "$base" >/dev/null 2>&1 || timeout 300 docker pull -q "$base" >/dev/null 2>&1 || return 1
   done
 }
 
-if ! engine; then
-  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || pass_by "there is no Docker, and this is not root on Debian"
-  trap stop EXIT
+[ "$(id -u)" = 0 ] || cannot "this needs root"
+{ command -v docker && compose; } >/dev/null || install || cannot "there is no Docker with Compose, and none can be installed"
+engine || start || cannot "Docker does not start (see $log)"
+if [ -n "${STANDINS:-}" ] && ! have_bases; then
+  bash "$STANDINS" >/dev/null || fail "$STANDINS failed: there are no stand-ins for the base images"
 fi
-if [ -f "$standins" ]; then
-  bash "$standins" || pass_by "the stand-ins for the base images cannot be made"
-else
-  engine || { install && start; } || pass_by "Docker cannot be installed and started"
-fi
-have_bases || pass_by "its base images (${bases[*]}) cannot be had"
-make --no-print-directory test-containers
+have_bases || pull_bases || cannot "its base images (${bases[*]}) cannot be had"
+"$@"
