@@ -9,7 +9,7 @@ import traceback
 import aiohttp
 
 from client.conformance.device import Unkept
-from client.conformance.server import Account, Server
+from client.conformance.server import Account, NoAccount, Server
 from client.conformance.stories import all_promises
 from client.conformance.story import Promise
 
@@ -20,9 +20,17 @@ STORY_S = 90.0
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="conformance", description=__doc__)
     parser.add_argument("--url", required=True, help="the server, ws:// or http://")
-    parser.add_argument("--email", default=os.environ.get("SWITCHBOARD_EMAIL"))
+    parser.add_argument(
+        "--email",
+        default=os.environ.get("SWITCHBOARD_EMAIL"),
+        help="an account to use, its password in SWITCHBOARD_PASSWORD; left out: a new one",
+    )
     parser.add_argument("--section", help="only promises whose number starts with this")
     return parser.parse_args()
+
+
+class _LeftOut(Exception):
+    """A promise cannot be tried here; the text says what it needs."""
 
 
 async def _rehearses(server: Server, account: Account) -> bool:
@@ -33,10 +41,12 @@ async def _rehearses(server: Server, account: Account) -> bool:
 
 
 async def _try(promise: Promise, server: Server, account: Account) -> str | None:
-    """Why the promise was not kept; None when it was."""
+    """Why the promise was not kept; None when it was. Raises NoAccount where it cannot be tried."""
     try:
         async with asyncio.timeout(STORY_S):
             await promise.story(server, account)
+    except NoAccount:
+        raise
     except Unkept as unkept:
         return str(unkept)
     except TimeoutError:
@@ -47,22 +57,34 @@ async def _try(promise: Promise, server: Server, account: Account) -> str | None
     return None
 
 
+async def _account(server: Server, email: str | None, password: str | None) -> Account:
+    """Who the stories are about. Raises Unkept where nobody can sign in."""
+    if email and password:
+        return await server.login(email, password)
+    try:
+        return await server.register()
+    except NoAccount as closed:
+        raise Unkept(f"{closed}: give an account by --email and SWITCHBOARD_PASSWORD") from None
+
+
 async def run(url: str, email: str | None, password: str | None, section: str) -> int:
     """Tries every promise and prints a line for each; returns how many were not kept."""
     failed = skipped = 0
     async with aiohttp.ClientSession() as http:
-        server = Server(http, url, None)
-        if email and password:
-            server = Server(http, url, await server.login(email, password))
-        account = await server.register()
+        server = Server(http, url)
+        account = await _account(server, email, password)
         rehearses = await _rehearses(server, account)
         promises = [p for p in all_promises() if p.section.startswith(section)]
         for promise in promises:
-            if promise.rehearsed and not rehearses:
+            try:
+                if promise.rehearsed and not rehearses:
+                    raise _LeftOut("needs the offline model")
+                why = await _try(promise, server, account)
+            except (NoAccount, _LeftOut) as reason:
                 skipped += 1
-                print(f"§{promise.section:<5} left out  {promise.says} (needs the offline model)")
+                lacks = "needs a second account" if isinstance(reason, NoAccount) else reason
+                print(f"§{promise.section:<5} left out  {promise.says} ({lacks})")
                 continue
-            why = await _try(promise, server, account)
             failed += why is not None
             verdict = "pass" if why is None else "FAIL"
             print(f"§{promise.section:<5} {verdict}  {promise.says}{f': {why}' if why else ''}")
