@@ -59,7 +59,9 @@ class Broker:
         self._nats = Client()
         self._wanted: dict[str, Handler] = {}
         self._heard: dict[str, Subscription] = {}
+        # What is to be said, in order: subjects to listen to or to leave, each once, and notes.
         self._work: asyncio.Queue[tuple[str, bytes | None]] = asyncio.Queue()
+        self._unsettled: set[str] | None = None  # not reached yet: all that is wanted then
         self._tasks: list[asyncio.Task[None]] = []
         self._down = False
 
@@ -71,6 +73,11 @@ class Broker:
     def connected(self) -> bool:
         """Whether asking makes sense now."""
         return self._nats.is_connected
+
+    @property
+    def waiting(self) -> int:
+        """How much is still to be said to the broker."""
+        return self._work.qsize()
 
     def start(self) -> None:
         """Begins to connect; returns at once."""
@@ -89,12 +96,17 @@ class Broker:
     def listen(self, on: str, handler: Handler) -> None:
         """Hears a subject, also after each reconnection."""
         self._wanted[on] = handler
-        self._work.put_nowait((on, None))
+        self._unsettle(on)
 
     def ignore(self, on: str) -> None:
         """Hears it no longer."""
         self._wanted.pop(on, None)
-        self._work.put_nowait((on, None))
+        self._unsettle(on)
+
+    def _unsettle(self, on: str) -> None:
+        if self._unsettled is not None and on not in self._unsettled:
+            self._unsettled.add(on)
+            self._work.put_nowait((on, None))
 
     def tell(self, on: str, note: bytes) -> None:
         """Tells whoever listens now, but not this edge itself; nobody waits for it."""
@@ -166,8 +178,13 @@ class Broker:
         )
         log.info("the other edges can be reached by the broker")
         self._down = False
+        self._unsettled = set()
+        for on in list(self._wanted):
+            self._unsettle(on)
         while True:
             on, note = await self._work.get()
+            if note is None:
+                self._unsettled.discard(on)
             with contextlib.suppress(*_GONE):
                 if note is not None:
                     await self._nats.publish(on, note)

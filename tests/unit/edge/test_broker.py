@@ -154,3 +154,26 @@ async def test_a_broker_that_comes_late_and_goes_is_found_again(
     away = [record for record in caplog.records if "is away" in record.message]
     assert len(away) <= 6  # once each time for each
     await asyncio.gather(one.stop(), two.stop())
+
+
+async def test_what_waits_for_a_broker_is_no_more_than_what_is_wanted(server: Nats) -> None:
+    await server.stop()
+    one, two = Broker([server.url]), Broker([server.url])
+    for broker in (one, two):
+        broker.start()
+    for number in range(1000):
+        two.listen(f"switchboard.request.{number}", lambda _: b"")
+        two.ignore(f"switchboard.request.{number}")
+        two.tell("switchboard.user.x", b"nobody hears it")
+    two.listen("switchboard.x", lambda _: b"yes")
+    assert two.waiting == 0
+    await server.start()
+    await eventually(lambda: one.connected and two.connected)
+    await heard(one, "switchboard.x")
+    for _ in range(3):  # a subject that changes its mind often waits once
+        two.ignore("switchboard.x")
+        two.listen("switchboard.x", lambda _: b"again")
+    assert two.waiting <= 1
+    await eventually(lambda: two.waiting == 0)
+    assert await one.ask("switchboard.x", b"", 1) is not None
+    await asyncio.gather(one.stop(), two.stop())
