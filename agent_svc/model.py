@@ -66,8 +66,8 @@ class Cost:
     def to_proto(self) -> Usage:
         """The cost as it stands in frames; `estimated` only where it is true."""
         return Usage(
-            input_tokens=self.input_tokens,
-            output_tokens=self.output_tokens,
+            input_tokens=min(self.input_tokens, parts.MAX_TOKENS),
+            output_tokens=min(self.output_tokens, parts.MAX_TOKENS),
             model_calls=self.model_calls,
             estimated=self.estimated or None,
         )

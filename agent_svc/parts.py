@@ -8,6 +8,8 @@ that speak it, each told where it is met. The rules:
   whose arguments broke off must never run.
 - `close()` gives exactly one ending. A stream that has shown neither a finish_reason
   nor `[DONE]` was cut short, however much it said.
+- A field of another type than it should have counts as left out: whatever a provider
+  makes of the fields that do not matter, its answer does.
 """
 
 from __future__ import annotations
@@ -24,6 +26,10 @@ _CUT_SHORT: Final = frozenset(
     # OpenAI, Mistral, others; then OpenRouter and DeepSeek for failures of their own.
     {"length", "max_tokens", "model_length", "error", "insufficient_system_resource"}
 )
+_USAGE: Final = ("prompt_tokens", "completion_tokens")
+MAX_TOKENS: Final = 2**32 - 1
+"""What a frame's count can hold; no provider's window comes near it."""
+
 _FILTERED: Final = frozenset({"content_filter", "refusal", "safety"})
 
 
@@ -82,42 +88,26 @@ Ending: TypeAlias = Finish | Truncated | Refused | ProviderError
 Event: TypeAlias = Text | ToolCallReady | Usage | Ending
 
 
-class _Function(msgspec.Struct):
-    name: str | None = None
-    arguments: str | dict[str, Any] | None = None
-
-
-class _ToolCall(msgspec.Struct):
-    index: int | None = None
-    id: str | int | None = None
-    function: _Function | None = None
-
-
 class _Delta(msgspec.Struct):
-    content: str | list[Any] | None = None
-    refusal: str | None = None
-    tool_calls: list[_ToolCall] | None = None
+    content: Any = None
+    refusal: Any = None
+    tool_calls: Any = None
     # Thinking, by the names that DeepSeek and OpenRouter give it: counted, not shown.
     reasoning_content: Any = None
     reasoning: Any = None
 
 
 class _Choice(msgspec.Struct):
-    index: int | None = None
+    index: Any = None
     delta: _Delta | None = None
-    finish_reason: str | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | float | None = None
-    completion_tokens: int | float | None = None
+    finish_reason: Any = None
 
 
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    usage: Any = None
     error: Any = None
-    object: str | None = None
+    object: Any = None
     code: Any = None
 
 
@@ -161,17 +151,20 @@ class ToolCalls:
         self._calls: list[_OpenCall] = []
         self._at: dict[int, _OpenCall] = {}  # the newest at each of the provider's places
 
-    def add(self, delta: _ToolCall) -> int:
+    def add(self, delta: dict[str, Any]) -> int:
         """Takes one delta; returns how many characters it brought."""
-        function = delta.function or _Function()
-        provider_id = str(delta.id) if delta.id is not None else ""
-        name, arguments = function.name or "", _text_of_arguments(function.arguments)
-        call = self._place(delta.index, provider_id)
+        function = delta.get("function")
+        function = function if isinstance(function, dict) else {}
+        provider_id = _text_of_id(delta.get("id"))
+        name = _text(function.get("name"))
+        arguments = _text_of_arguments(function.get("arguments"))
+        index = _place_of(delta.get("index"))
+        call = self._place(index, provider_id)
         if call is None or call.begins_another(provider_id, name, arguments):
             call = _OpenCall()
             self._calls.append(call)
-            if delta.index is not None:
-                self._at[delta.index] = call
+            if index is not None:
+                self._at[index] = call
         call.add(provider_id, name, arguments)
         return len(name) + len(arguments)
 
@@ -180,8 +173,8 @@ class ToolCalls:
         return [
             ToolCallReady(
                 index,
-                call.provider_id,
-                call.name,
+                _without_surrogates(call.provider_id),
+                _without_surrogates(call.name),
                 _without_surrogates("".join(call.arguments)),
             )
             for index, call in enumerate(self._calls)
@@ -252,30 +245,31 @@ class Answer:
             self._error = ProviderError(_code_of(chunk.error or {"code": chunk.code}))
             return
         for choice in chunk.choices or ():
-            if choice.index:  # only one answer was asked for
+            if _place_of(choice.index):  # only one answer was asked for
                 continue
             if choice.delta is not None:
                 self._delta(choice.delta, events)
-            if choice.finish_reason:
-                self._reasons.append(choice.finish_reason.lower())
-        if (usage := chunk.usage) is not None:
-            tokens = int(usage.prompt_tokens or 0), int(usage.completion_tokens or 0)
-            if any(tokens):
-                events.append(Usage(*tokens))
+            if reason := _text(choice.finish_reason):
+                self._reasons.append(reason.lower())
+        if isinstance(chunk.usage, dict):
+            asked, said = (_tokens_of(chunk.usage.get(key)) for key in _USAGE)
+            if asked is not None and said is not None and (asked or said):
+                events.append(Usage(asked, said))
 
     def _delta(self, delta: _Delta, events: list[Event]) -> None:
         if text := _text_of_content(delta.content):
             self.characters += len(text)
             if text := self._mend(text):
                 events.append(Text(text))
-        if delta.refusal:
-            self.characters += len(delta.refusal)
+        if refusal := _text(delta.refusal):
+            self.characters += len(refusal)
             self._refused = True
         for thought in (delta.reasoning_content, delta.reasoning):
-            if isinstance(thought, str):
-                self.characters += len(thought)
-        for call in delta.tool_calls or ():
-            self.characters += self._tool_calls.add(call)
+            self.characters += len(_text(thought))
+        if isinstance(delta.tool_calls, list):
+            for call in delta.tool_calls:
+                if isinstance(call, dict):
+                    self.characters += self._tool_calls.add(call)
 
     def _mend(self, text: str) -> str:
         """Joins a character that was cut into two surrogates, each in a chunk of its own."""
@@ -316,18 +310,42 @@ def _without_surrogates(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _text_of_content(content: str | list[Any] | None) -> str:
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _text_of_content(content: object) -> str:
     """Content is a text, or (Mistral) a list of parts of which some are text."""
     if isinstance(content, list):
-        parts = (part.get("text") for part in content if isinstance(part, dict))
-        return "".join(part for part in parts if isinstance(part, str))
-    return content or ""
+        return "".join(_text(part.get("text")) for part in content if isinstance(part, dict))
+    return _text(content)
 
 
-def _text_of_arguments(arguments: str | dict[str, Any] | None) -> str:
+def _text_of_id(value: object) -> str:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
+
+
+def _text_of_arguments(arguments: object) -> str:
     if isinstance(arguments, dict):
-        return msgspec.json.encode(arguments).decode()
-    return arguments or ""
+        return json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+    return _text(arguments)
+
+
+def _place_of(index: object) -> int | None:
+    """A whole number, in whatever form it came."""
+    try:
+        return int(index) if isinstance(index, int | float | str) else None
+    except (ValueError, OverflowError):  # no number, infinite or none at all
+        return None
+
+
+def _tokens_of(count: object) -> int | None:
+    """A count of tokens; None for one that cannot be: some providers know none and say -1."""
+    try:
+        counted = int(count) if isinstance(count, int | float | str) else 0
+    except (ValueError, OverflowError):  # no number, infinite or none at all
+        return None
+    return counted if 0 <= counted <= MAX_TOKENS else None
 
 
 def _code_of(error: object) -> str:
@@ -335,7 +353,7 @@ def _code_of(error: object) -> str:
     if isinstance(error, dict):
         for key in ("code", "type", "status"):
             if isinstance(value := error.get(key), str | int) and value:
-                return str(value)[:64]
+                return _without_surrogates(str(value)[:64])
     return "unknown"
 
 

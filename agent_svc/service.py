@@ -146,10 +146,15 @@ class _Run:
 
     def _finish(self, run: asyncio.Task[None]) -> None:
         """However the run ended, even before its first step, `end` is the last output."""
-        end = self._end(_why(run))
-        metrics.ended(self._agent, end)
-        self._out.put_now(RunOutput(end=end))
-        self._out.close()
+        end = _FAULT
+        try:
+            end = self._end(_why(run))
+            metrics.ended(self._agent, end)
+        except Exception:
+            log.exception("the end of a run could not be told whole")
+        finally:
+            self._out.put_now(RunOutput(end=end))
+            self._out.close()
 
     def _end(self, error: SwitchboardError | None) -> RunEnd:
         status = EndStatus.END_STATUS_COMPLETED
@@ -218,7 +223,15 @@ def _why(run: asyncio.Task[None]) -> SwitchboardError | None:
             return error
         case fault:
             log.error("a run failed by a fault of our own", exc_info=fault)
-            return SwitchboardError(ErrorCode.ERROR_CODE_INTERNAL, "A fault of the server's own.")
+            return _internal()
+
+
+def _internal() -> SwitchboardError:
+    return SwitchboardError(ErrorCode.ERROR_CODE_INTERNAL, "A fault of the server's own.")
+
+
+_FAULT: Final = RunEnd(status=EndStatus.END_STATUS_FAILED, error=_internal().to_proto())
+"""What ends a run where its own end cannot be made."""
 
 
 def offered(agent: Agent, start: RunStart) -> list[str]:

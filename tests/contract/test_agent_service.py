@@ -12,6 +12,7 @@ import pytest
 
 from agent_svc.agents import AGENTS, Budgets
 from agent_svc.catalogue import CATALOGUE
+from agent_svc.model import Cost
 from runtime.errors import from_rpc
 from switchboard.v3 import agent_pb2
 from switchboard.v3.agent_pb2 import RunCancel, RunInput, RunOutput, Surface
@@ -402,6 +403,39 @@ async def test_seconds_are_limited_but_not_those_of_the_device() -> None:
         end = await run.end()
         assert end.error.code == ErrorCode.ERROR_CODE_DEADLINE_EXCEEDED
         await asyncio.wait_for(there.model.chats[1].closed.wait(), 5)
+
+
+@pytest.mark.parametrize("usage", [(-1, 5), (2**40, 5)])
+async def test_a_count_of_tokens_that_cannot_be_does_not_hold_up_the_end(
+    usage: tuple[int, int],
+) -> None:
+    async with agents([says("Hi.", usage=usage)]) as there, there.run() as run:
+        end = await run.end()
+        assert end.status == EndStatus.END_STATUS_COMPLETED
+        assert end.usage.estimated
+
+
+async def test_half_a_character_in_a_call_does_not_end_the_run() -> None:
+    half = "\\ud83d"
+    delta = f'{{"index":0,"id":"c{half}","function":{{"name":"f{half}","arguments":"{{}}"}}}}'
+    chunk = f'{{"choices":[{{"delta":{{"tool_calls":[{delta}]}},"finish_reason":"stop"}}]}}'
+    script = [raw(f"data: {chunk}\n\n".encode()), says("I see.")]
+    async with agents(script) as there, there.run() as run:
+        assert (await run.end()).status == EndStatus.END_STATUS_COMPLETED
+        assert there.model.chats[1].messages[-1]["tool_call_id"] == "c\ufffd"
+
+
+async def test_an_end_that_cannot_be_made_is_one_of_our_own_faults(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails_to_count(cost: Cost) -> None:
+        raise ValueError("out of range")
+
+    monkeypatch.setattr(Cost, "to_proto", fails_to_count)
+    async with agents([says("Hi.")]) as there, there.run() as run:
+        end = await run.end()
+        assert end.status == EndStatus.END_STATUS_FAILED
+        assert end.error.code == ErrorCode.ERROR_CODE_INTERNAL
 
 
 # Stop means stop

@@ -389,3 +389,75 @@ def test_a_line_without_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     answer.feed(b"x" * 990)
     assert answer.over
     assert answer.close() == [ProviderError("line_too_long")]
+
+
+@pytest.mark.parametrize("count", [-1, 2**32, 10**400, 1e999, "inf", "nan", "many"])
+def test_a_count_of_tokens_that_cannot_be_is_not_reported(count: object) -> None:
+    report = {"prompt_tokens": count, "completion_tokens": 5}
+    pieces = [text("Hi."), chunk(finish="stop", usage=report)]
+    assert read(pieces) == [Text("Hi."), Finish("stop")]
+
+
+def test_the_largest_count_that_can_be() -> None:
+    report = {"prompt_tokens": 2**32 - 1, "completion_tokens": 0}
+    assert Usage(2**32 - 1, 0) in read([chunk(finish="stop", usage=report)])
+
+
+def test_half_a_character_in_a_calls_id_and_name_is_mended() -> None:
+    whole = [call(index=0, id="c\ud83d", name="f\ude00", arguments="{}"), chunk(finish="stop")]
+    assert read(whole) == [ToolCallReady(0, "c\ufffd", "f\ufffd", "{}"), Finish("stop")]
+
+
+ODD: list[tuple[str, list[bytes], list[Event]]] = [
+    (
+        "counts that are strings",
+        [text("Hi."), chunk(finish="stop", usage={"prompt_tokens": "3", "completion_tokens": "4"})],
+        [Text("Hi."), Usage(3, 4), Finish("stop")],
+    ),
+    (
+        "a usage that is none",
+        [text("Hi."), chunk(finish="stop", usage=[])],
+        [Text("Hi."), Finish("stop")],
+    ),
+    (
+        "a refusal that is false",
+        [text("Hi.", refusal=False), chunk(finish="stop")],
+        [Text("Hi."), Finish("stop")],
+    ),
+    (
+        "tool calls that are an object",
+        [text("Hi.", tool_calls={}), chunk(finish="stop")],
+        [Text("Hi."), Finish("stop")],
+    ),
+    (
+        "a call that is null",
+        [text("Hi.", tool_calls=[None]), chunk(finish="stop")],
+        [Text("Hi."), Finish("stop")],
+    ),
+    (
+        "a reason that is false",
+        [chunk({"content": "Hi."}, False), chunk(finish="stop")],  # type: ignore[arg-type]
+        [Text("Hi."), Finish("stop")],
+    ),
+    (
+        "places that are fractions",
+        [
+            call(index=0.0, id=1, name="f", arguments="{"),
+            call(index=0.0, arguments="}"),
+            chunk(finish="stop", choices=[{"index": 0.0, "finish_reason": "stop"}]),
+        ],
+        [ToolCallReady(0, "1", "f", "{}"), Finish("stop")],
+    ),
+    (
+        "an object that is no word",
+        [chunk({"content": "Hi."}, "stop", object=1)],
+        [Text("Hi."), Finish("stop")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("pieces", "events"), [c[1:] for c in ODD], ids=[c[0] for c in ODD])
+def test_a_field_of_an_odd_type_does_not_end_the_answer(
+    pieces: list[bytes], events: list[Event]
+) -> None:
+    assert read(pieces) == events
