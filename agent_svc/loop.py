@@ -123,14 +123,15 @@ class Loop:
         calls: list[_Called] = []
         began, silent = time.monotonic(), True
         try:
-            async with self._own_time(), aclosing(self._call.said()) as events:
+            async with self._own_time() as clock, aclosing(self._call.said()) as events:
                 async for event in events:
                     if silent:
                         silent = False
                         metrics.FIRST_OUTPUT_SECONDS.observe(time.monotonic() - began)
                     match event:
                         case Text(piece):
-                            await self._say(piece, first=not text)
+                            async with self._readers_time(clock):
+                                await self._say(piece, first=not text)
                             text.append(piece)
                             self._watch_tokens()
                         case ToolCallReady():
@@ -217,12 +218,12 @@ class Loop:
         await self._around.emit(RunOutput(activity=RunActivity(state=state, tool=tool)))
 
     @asynccontextmanager
-    async def _own_time(self) -> AsyncIterator[None]:
+    async def _own_time(self) -> AsyncIterator[asyncio.Timeout]:
         """Counts against the seconds. Raises SwitchboardError once they are used up."""
         began = time.monotonic()
         try:
             async with asyncio.timeout(self._seconds) as clock:
-                yield
+                yield clock
         except TimeoutError:
             if not clock.expired():
                 raise
@@ -231,6 +232,18 @@ class Loop:
             ) from None
         finally:
             self._seconds = max(0.0, self._seconds - (time.monotonic() - began))
+
+    @asynccontextmanager
+    async def _readers_time(self, clock: asyncio.Timeout) -> AsyncIterator[None]:
+        """Stops the clock of our own time: how long a reader is behind counts against nobody."""
+        began, ends = time.monotonic(), clock.when()
+        clock.reschedule(None)
+        try:
+            yield
+        finally:
+            waited = time.monotonic() - began
+            self._seconds += waited
+            clock.reschedule(None if ends is None else ends + waited)
 
     def _id(self, provider_id: str) -> str:
         """The id of a call between us and the provider: its own where that is of use."""

@@ -15,7 +15,7 @@ class AgentSettings(ServiceSettings, ModelSettings):
     listen_addr: Address = Field(
         "127.0.0.1:50052", description="Where the service listens, host:port."
     )
-    memory_addr: str = Field("127.0.0.1:50053", description="Where the memory service is.")
+    memory_addr: Address = Field("127.0.0.1:50053", description="Where the memory service is.")
     agent_model: str = Field("gpt-4o-mini", min_length=1, description="The agents' model.")
     agent_rounds: int | None = Field(
         None, ge=0, description="Rounds of tool calls one request may take; not set: 8."
@@ -29,7 +29,8 @@ class AgentSettings(ServiceSettings, ModelSettings):
     agent_seconds: float | None = Field(
         None,
         gt=0,
-        description="Seconds one request may take, waiting for the device left out; not set: 300.",
+        description="Seconds one request may take, waiting for the device and for a slow reader"
+        " left out; not set: 300.",
     )
 
     def budgets(self, own: Budgets) -> Budgets:

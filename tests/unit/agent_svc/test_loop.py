@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -177,3 +178,41 @@ async def test_what_is_under_way_counts_for_the_cost() -> None:
     stage = Stage([call("list_tasks")], [Text("a"), Text("b"), Text("c")])
     await stage.loop.run()
     assert stage.costs == [2, 3, 4]  # the tool call was one
+
+
+async def test_a_reader_that_is_behind_does_not_use_up_the_seconds() -> None:
+    stage = Stage([Text("One. "), Text("Two.")], seconds=0.2)
+    emit = stage.loop._around.emit
+
+    async def emit_slowly(output: RunOutput) -> None:
+        if output.HasField("text"):
+            await asyncio.sleep(0.3)  # the very time that must not count
+        await emit(output)
+
+    stage.loop._around = dataclasses.replace(stage.loop._around, emit=emit_slowly)
+    await stage.loop.run()
+    assert stage.text == ["One. ", "Two."]
+
+
+async def test_the_models_own_time_still_counts_after_a_slow_reader() -> None:
+    stage = Stage([Text("One. ")], seconds=0.2)
+    emit, answer = stage.loop._around.emit, Answer([Text("One. ")])
+    said = answer.said
+
+    async def then_silence() -> AsyncGenerator[Said, None]:
+        async for event in said():
+            yield event
+        await asyncio.Event().wait()
+
+    async def emit_slowly(output: RunOutput) -> None:
+        await asyncio.sleep(0.05)
+        await emit(output)
+
+    answer.said = then_silence  # type: ignore[method-assign]
+    stage.call = lambda *_: answer  # type: ignore[method-assign]
+    stage.loop._around = dataclasses.replace(stage.loop._around, emit=emit_slowly)
+    async with asyncio.timeout(5):
+        with pytest.raises(SwitchboardError) as caught:
+            await stage.loop.run()
+    assert caught.value.code == ErrorCode.ERROR_CODE_DEADLINE_EXCEEDED
+    assert stage.text == ["One. "]

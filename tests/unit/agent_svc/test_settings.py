@@ -33,12 +33,14 @@ def test_bad_values_end_the_process_and_keep_the_key_out(
         "OPENAI_API_KEY": "sk-secret",
         "OPENAI_BASE_URL": "ftp://sk-secret",
         "AGENT_TOKENS": "many",
+        "MEMORY_ADDR": "nowhere",
     }
     with pytest.raises(SystemExit) as stopped:
         load(AgentSettings, "agent_svc", environ)
     assert stopped.value.code == 2
     line = capsys.readouterr().err
     assert "AGENT_TOKENS" in line
+    assert "MEMORY_ADDR" in line
     assert "OPENAI_BASE_URL" in line
     assert "sk-secret" not in line
 
