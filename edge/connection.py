@@ -17,7 +17,7 @@ from aiohttp.http import WSMessageTextBytes
 from edge import codec, metrics
 from edge.auth import Identity, Tokens
 from edge.device import Device
-from edge.devices import Devices
+from edge.devices import Devices, leave_all
 from edge.events import Received, Say
 from edge.limits import check_hello
 from edge.mapping import InvalidFrame
@@ -94,6 +94,11 @@ class Connection:
         """The family of refresh tokens behind the socket's token."""
         return self._identity.family_id if self._identity else ""
 
+    @property
+    def gone(self) -> bool:
+        """Whether its connection is known to be lost."""
+        return self._ws.gone
+
     def wake(self) -> None:
         """There is something to send."""
         self._output.set()
@@ -157,7 +162,13 @@ class Connection:
             return False
         self._identity, self._hello = identity, hello
         self._watch_expiry(identity)
-        relays = await self._devices.elsewhere(identity.user_id, hello)
+        relays = await self._devices.elsewhere(identity.user_id, self, hello)
+        if relays is None:
+            self.stop(CloseCode.CLOSE_CODE_SUPERSEDED)
+            return False
+        if self._code is not None or self.gone:  # nobody would read what was found
+            leave_all(relays)
+            return False
         self._device = self._devices.attach(identity.user_id, self, hello, relays)
         if self._device is None:
             self.stop(CloseCode.CLOSE_CODE_RATE_LIMITED)

@@ -28,6 +28,12 @@ def send_away() -> Draining:
     return Draining(round(RECONNECT_MS * random.uniform(0.5, 1.5)))  # noqa: S311 - jitter
 
 
+def leave_all(relays: Mapping[str, Relay]) -> None:
+    """Gives back what was found elsewhere."""
+    for relay in relays.values():
+        relay.leave()
+
+
 @dataclass(slots=True)
 class User:
     """One user's devices, by device id, and the request ids that are taken."""
@@ -86,6 +92,8 @@ class Devices:
         self._around = around
         self._max_sockets = max_sockets_per_user
         self._users: dict[str, User] = {}
+        self.welcoming: dict[tuple[str, str], Socket] = {}
+        """By user and device: the latest socket that said hello and has no welcome yet."""
         self.arriving: set[Socket] = set()
         """Sockets whose device is not known yet."""
         self.draining = False
@@ -113,8 +121,27 @@ class Devices:
         """How many requests have not ended, over all."""
         return sum(device.session.running for device in self)
 
-    async def elsewhere(self, user_id: str, hello: DeviceHello) -> Mapping[str, Relay]:
-        """Relays for what the hello would resume and another edge has: run them, or leave."""
+    async def elsewhere(
+        self, user_id: str, socket: Socket, hello: DeviceHello
+    ) -> Mapping[str, Relay] | None:
+        """Relays for what the hello would resume and another edge has: run them, or leave.
+
+        None: meanwhile a later socket of the device said hello, and this one is superseded.
+        """
+        key = user_id, hello.device_id
+        self.welcoming[key] = socket
+        relays: Mapping[str, Relay] = {}
+        try:
+            relays = await self._sought(user_id, hello)
+        finally:
+            superseded = self.welcoming.get(key) is not socket
+            if not superseded:
+                del self.welcoming[key]
+        if superseded:
+            leave_all(relays)
+        return None if superseded else relays
+
+    async def _sought(self, user_id: str, hello: DeviceHello) -> Mapping[str, Relay]:
         device = self.find(user_id, hello.device_id)
         known = [
             request_id
@@ -147,8 +174,7 @@ class Devices:
         device = user.devices.get(hello.device_id)
         others = [known for known in user.connected() if known is not device]
         if len(others) >= self._max_sockets:
-            for relay in relays.values():
-                relay.leave()
+            leave_all(relays)
             return None
         if device is None:
             device = self._new(user, hello.device_id, hello.device_id)

@@ -48,6 +48,11 @@ class WebSocket(web.WebSocketResponse[bool]):
         )
         self._transport: asyncio.Transport | None = None
 
+    @property
+    def gone(self) -> bool:
+        """Whether its connection is lost, as far as is known without reading."""
+        return self._transport is None or self._transport.is_closing()
+
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         """Opens the socket."""
         writer = await super().prepare(request)
