@@ -27,7 +27,8 @@ OFFLINE_URL: Final = "http://offline_model:8081/v1"
 
 _ENV: Final = """\
 # Settings of docker-compose.yml, made by `make env`. Keys and passwords stand in ./secrets.
-# An empty value means the default. README.md has the table of all settings.
+# An empty value means the default. README.md has the table of all settings: those that are not
+# here may be added, but for addresses and files, which docker-compose.yml gives.
 
 # Where the edge is published. On 127.0.0.1 only this machine reaches it; let others in through
 # a proxy that ends TLS, or set EDGE_BIND=0.0.0.0 behind one.
@@ -39,7 +40,11 @@ EDGE_TLS_CERT_FILE=
 EDGE_TLS_KEY_FILE=
 # Networks of the proxies before the edge, such as 10.0.0.0/8, separated by commas: limits hold
 # for each client where they are named, and for all clients together where they are not.
+# A proxy on this machine comes from the gateway of the network `public`, 10.213.77.1 as it stands:
+# name it only while EDGE_BIND is 127.0.0.1.
 TRUSTED_PROXIES=
+# The addresses of that network, should they be taken here.
+PUBLIC_SUBNET=10.213.77.0/24
 
 # Web origins that may connect, separated by commas (default: the desktop app and loopback).
 ALLOWED_ORIGINS=

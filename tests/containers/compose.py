@@ -7,6 +7,7 @@ import contextlib
 import functools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -79,6 +80,8 @@ class Compose:
         self.project = f"switchboard-{uuid.uuid4().hex[:8]}"
         self.port = _free_ports(EDGES)
         self.published = str(self.port)
+        # Beside whatever else runs on this machine.
+        self.subnet = f"10.{random.randrange(64, 192)}.{random.randrange(256)}.0/24"
         self.origins = tuple(f"http://127.0.0.1:{self.port + each}" for each in range(EDGES))
         self.origin = self.origins[0]
         self._said = ""
@@ -99,7 +102,11 @@ class Compose:
 
     def __call__(self, *arguments: str) -> str:
         """Runs a compose command in the project."""
-        settings = {"EDGE_PORT": self.published, "SWITCHBOARD_TAG": "test"}
+        settings = {
+            "EDGE_PORT": self.published,
+            "PUBLIC_SUBNET": self.subnet,
+            "SWITCHBOARD_TAG": "test",
+        }
         return run(
             *_compose(), "-p", self.project, *arguments, cwd=self.folder, env=os.environ | settings
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
+from cryptography.fernet import Fernet
 
 from agent_svc.settings import AgentSettings
 from deploy import certs
@@ -15,7 +17,7 @@ from edge.settings import EdgeSettings
 from formatter_svc.settings import FormatterSettings
 from memory_svc.settings import DatabaseSettings, MemorySettings
 from router_svc.settings import RouterSettings
-from runtime.settings import Settings
+from runtime.settings import Settings, load
 
 FILE: Final[dict[str, Any]] = yaml.safe_load(Path("docker-compose.yml").read_text())
 SERVICES: Final[dict[str, Any]] = FILE["services"]
@@ -40,8 +42,57 @@ CALLERS: Final = {
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_service_is_given_settings_that_it_has(name: str) -> None:
     known = {field.upper() for field in SETTINGS[name].model_fields}
+    known |= {"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"}  # the tracing library's own
     given = set(SERVICES[name].get("environment", {}))
     assert given <= known | {f"{field}_FILE" for field in known}
+
+
+# What an operator does not set, and why. All else can be set in .env.
+FIXED: Final = {
+    "edge_host": "the image listens on all addresses",
+    "edge_port": "the image's port; EDGE_PORT is the one that it is published on",
+    "listen_addr": "the image's, and others dial it",
+    "health_addr": "the health check has the service's own certificate",
+    "advertise_addr": "each container's own name",
+    "erasure_ledger": "the image's volume",
+    "offline_model_addr": "the image's, and others dial it",
+}
+# These call nobody and are called by nobody with a certificate, and end or are for trying out.
+ALONE: Final = {"migrate", "offline_model"}
+UNSEEN: Final = {
+    *("admin_addr", "otel_exporter_otlp_endpoint", "tls_cert_file", "tls_key_file", "tls_ca_file")
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_can_be_set(name: str) -> None:
+    given = SERVICES[name].get("environment", {})
+    fixed = {*FIXED} | (UNSEEN if name in ALONE else set())
+    settable = {each for each in SETTINGS[name].model_fields if each not in fixed}
+    missing = {
+        each
+        for each in settable
+        if each.upper() not in given and f"{each.upper()}_FILE" not in given
+    }
+    assert not missing
+
+
+REQUIRED: Final = {
+    "AUTH_SIGNING_KEYS": "s" * 40,
+    "DATABASE_URL": "postgresql://u:p@db/switchboard",
+    "MASTER_KEYS": Fernet.generate_key().decode(),
+    "ERASURE_LEDGER": "/tmp/erasures",
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_with_nothing_in_the_env_file_a_service_has_its_defaults(name: str) -> None:
+    given = SERVICES[name].get("environment", {}).items()
+    passed = {key: re.fullmatch(r"\$\{(\w+):-(.*)\}", value) for key, value in given}
+    left_out = {key: match[2] for key, match in passed.items() if match}
+    assert all(match[1] == key for key, match in passed.items() if match)
+    left_out.pop("LOG_FORMAT", None)  # the images' is json
+    assert load(SETTINGS[name], name, REQUIRED | left_out) == load(SETTINGS[name], name, REQUIRED)
 
 
 def test_every_target_of_the_dockerfile_is_used() -> None:
@@ -70,10 +121,9 @@ def test_the_database_is_reached_by_those_alone_who_need_it() -> None:
 
 def test_no_secret_stands_in_an_environment() -> None:
     for name, each in SERVICES.items():
-        for key in each.get("environment", {}):
-            assert key.endswith("_FILE") or not {"KEY", "KEYS", "PASSWORD"} & set(key.split("_")), (
-                name
-            )
+        secret = ("KEY", "KEYS", "PASSWORD", "SECRET", "TOKEN", "_URL")
+        held = {key for key in each.get("environment", {}) if key.endswith(secret)}
+        assert held <= {"OPENAI_BASE_URL"}, name
         assert all(secret in FILE["secrets"] for secret in each.get("secrets", []))
 
 
