@@ -6,7 +6,8 @@ from enum import IntEnum
 
 
 class Tier(IntEnum):
-    """The tiers; the numbers are those of memory.proto and of `memory_terms.tier`."""
+    """The tiers; the numbers are those of memory.proto and of `memory_terms.tier` (there, 5
+    stands for facts that were superseded)."""
 
     CORE = 1
     ASSOCIATIVE = 2

@@ -122,11 +122,18 @@ async def merge(db: Connection, user_id: UUID, duplicate: Row, into: UUID) -> No
 
 
 async def supersede(db: Connection, user_id: UUID, by: Row) -> int:
-    """Ends the older facts of the same slot at this one's time; returns how many."""
+    """Ends the older facts of the same slot at this one's time, and sets their words aside;
+    returns how many."""
     done = await db.fetch(
-        """UPDATE memory_associative SET superseded_at = $4, superseded_by = $3
-        WHERE user_id = $1 AND slot = $2 AND id <> $3 AND superseded_at IS NULL
-            AND (created_at, id) < ($4, $3) RETURNING id""",
+        """WITH old AS (
+            UPDATE memory_associative SET superseded_at = $4, superseded_by = $3
+            WHERE user_id = $1 AND slot = $2 AND id <> $3 AND superseded_at IS NULL
+                AND (created_at, id) < ($4, $3) RETURNING id
+        ), words AS (
+            UPDATE memory_terms t SET tier = 5 FROM old
+            WHERE t.user_id = $1 AND t.tier = 2 AND t.item_id = old.id
+        )
+        SELECT id FROM old""",
         *(user_id, by.slot, by.id, by.created_at),
     )
     return len(done)

@@ -245,6 +245,30 @@ async def test_a_newer_value_supersedes_the_same_attribute(memory: Running, user
     assert [item.HasField("superseded_at") for item in searched.items] == [False, True]
 
 
+@pytest.mark.parametrize("embedded", [True, False])
+async def test_what_was_superseded_neither_hides_nor_outweighs_what_holds(
+    memory: Running, user: UUID, provider: EmbeddingServer, embedded: bool
+) -> None:
+    for number in range(110):
+        await memory.say(user, f"My office is room {number}.")
+    filler = " ".join(f"The crate {number} is full." for number in range(12))
+    await memory.say(user, f"{filler}\nThe report is late.")
+    await memory.say(user, "The office needs paint. The water is cold.")
+    await memory.settled()
+    provider.status = 200 if embedded else 500
+    found = (await memory.enrich(user, "office water")).items
+    scores = {item.text: item.score for item in found if item.tier == FACT}
+    # The word is as telling as if there were no old values.
+    assert scores["The office needs paint."] > scores["The water is cold."] / 2
+    request = pb.SearchRequest(user_id=str(user), query="my office", tier=FACT, limit=5)
+    searched = (await memory.stub.Search(request)).items
+    assert {item.text for item in searched[:2]} == {
+        "My office is room 109.",
+        "The office needs paint.",
+    }
+    assert any(item.HasField("superseded_at") for item in searched)
+
+
 async def test_other_attributes_are_left_alone(memory: Running, user: UUID) -> None:
     said = ["My office is room 12.", "My dog is sick.", "My dog is a terrier.", "My job is baker."]
     for message in said:
