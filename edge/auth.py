@@ -78,9 +78,13 @@ class Tokens:
             identity = Identity(str(claims["sub"]), str(claims["fam"]), float(claims["exp"]))
         except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
             raise unauthenticated() from None
-        if identity.expires_at <= self._clock() or self._is_revoked(identity):
+        if not self.holds(identity):
             raise unauthenticated()
         return identity
+
+    def holds(self, identity: Identity, grace_s: float = 0) -> bool:
+        """Whether this identity's token has neither expired, `grace_s` ago, nor been revoked."""
+        return self.left(identity) + grace_s > 0 and not self._is_revoked(identity)
 
     def left(self, identity: Identity) -> float:
         """How long this identity's token still holds, in seconds."""

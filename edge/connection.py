@@ -169,6 +169,10 @@ class Connection:
         if self._code is not None or self.gone:  # nobody would read what was found
             leave_all(relays)
             return False
+        if not self._still_holds(identity):
+            leave_all(relays)
+            self.stop(CloseCode.CLOSE_CODE_UNAUTHENTICATED)
+            return False
         self._device = self._devices.attach(identity.user_id, self, hello, relays)
         if self._device is None:
             self.stop(CloseCode.CLOSE_CODE_RATE_LIMITED)
@@ -181,9 +185,13 @@ class Connection:
             identity = self._tokens.check(hello.token)
             if known is None or known.user_id == identity.user_id:
                 return identity
-        elif known is not None:
+        elif known is not None and self._still_holds(known):
             return known
         raise SwitchboardError(ErrorCode.ERROR_CODE_UNAUTHENTICATED, "Another user's token.")
+
+    def _still_holds(self, identity: Identity) -> bool:
+        """Whether a token that was good once may still be used: the user may have signed out."""
+        return self._tokens.holds(identity, self._settings.token_grace_s)
 
     def _watch_expiry(self, identity: Identity) -> None:
         if self._expiry is not None:

@@ -86,6 +86,20 @@ def test_revoked(revoked: str) -> None:
     assert tokens.check(other).user_id == "u2"
 
 
+@pytest.mark.parametrize("revoked", ["u", "f"])
+def test_whoever_was_let_in_is_asked_after_again(revoked: str) -> None:
+    clock = Clock()
+    tokens = Tokens([NEW], 900, clock)
+    known = tokens.check(tokens.issue("u", "f"))
+    assert tokens.holds(known)
+    clock.now += 901
+    assert not tokens.holds(known)
+    assert tokens.holds(known, grace_s=2)
+    clock.now -= 901
+    tokens.revoke(revoked)
+    assert not tokens.holds(known, grace_s=2)
+
+
 def test_a_later_sign_in_is_not_revoked() -> None:
     clock = Clock()
     tokens = Tokens([NEW], 900, clock)

@@ -10,6 +10,8 @@ import aiohttp
 import pytest
 
 from edge.auth import Tokens
+from edge.devices import Devices
+from edge.signing_out import sign_out
 from switchboard.v3.frames_pb2 import EndStatus, MutationOp
 from tests.support.edge_stack import KEY, Closed, EdgeStack, edge_stack, eventually
 from tests.support.scripted_router import Turn
@@ -194,6 +196,32 @@ async def test_an_expired_token_closes_the_socket_after_its_grace() -> None:
     async with edge_stack(access_token_s=0.3, token_grace_s=0.1) as stack:
         device = await stack.device()
         assert await device.closed() == 4401
+
+
+@pytest.mark.parametrize("family_id", ["family-1", None])
+async def test_who_signed_out_since_the_upgrade_is_not_welcome(
+    stack: EdgeStack, family_id: str | None
+) -> None:
+    device = await stack.open(stack.token())
+    sign_out(stack.edge.tokens, stack.edge.devices, "user-1", family_id)
+    await device.send("device_hello", device_id="a")
+    assert await device.closed() == 4401
+
+
+async def test_who_signs_out_while_the_hello_is_looked_at_is_not_welcome(
+    stack: EdgeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = Devices.elsewhere
+
+    async def look(devices: Devices, *asked: Any) -> Any:
+        found = await looks(devices, *asked)
+        sign_out(stack.edge.tokens, devices, "user-1", "family-1")
+        return found
+
+    monkeypatch.setattr(Devices, "elsewhere", look)
+    device = await stack.open(stack.token())
+    await device.send("device_hello", device_id="a")
+    assert await device.closed() == 4401
 
 
 async def test_a_second_hello_refreshes_the_token() -> None:
