@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from tests.support.roamer import Asked, Roamer, register
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FLOOD_BYTES = 16 * 1024
+HELLO_S = 3
 BOUND_S = 30.0
 """For what must happen soon, on a machine that does much else."""
 
@@ -78,10 +79,14 @@ class Network:
 async def network(folder: Path, database: str) -> AsyncIterator[Network]:
     choice = {"agent": "task_agent", "confidence": 1, "reason": "scripted"}
     # The first is as it comes. The second has little patience with slow devices and those that
-    # are away; the third looks often whether they are there.
+    # are away; the third looks often whether they are there, and waits for no slow hello.
     own = {
         ("edge", 1): {"STALL_S": "2", "RESUME_WINDOW_S": "6"},
-        ("edge", 2): {"HEARTBEAT_S": "1"},
+        ("edge", 2): {
+            "HEARTBEAT_S": "1",
+            "HELLO_TIMEOUT_S": str(HELLO_S),
+            "HTTP_IDLE_S": str(HELLO_S),
+        },
     }
     async with ModelServer(script, json=choice) as model, aiohttp.ClientSession() as http:
         fleet = Fleet(
@@ -435,18 +440,52 @@ async def test_past_the_resume_window_it_is_lost_and_the_agent_is_told(net: Netw
     assert device.broken == []
 
 
-async def test_a_slow_hello_is_not_waited_for(net: Network) -> None:
-    """Slow-loris: the bytes of an upgrade, one at a time; others are served meanwhile."""
-
-    def upgrade() -> Iterator[bytes]:
-        yield from (bytes([byte]) for byte in b"GET /api/v1/ws/device HTTP/1.1\r\nHost: x\r\n")
-
-    reader, writer = await asyncio.open_connection("127.0.0.1", net.fleet["edge", 0].port)
-    device = await net.device()
-    for byte in upgrade():
-        writer.write(byte)
-        await writer.drain()
+@pytest.mark.parametrize("part", ["the upgrade", "the hello"])
+async def test_a_slow_hello_is_not_waited_for(net: Network, part: str) -> None:
+    """Slow-loris: a byte now and then; it is closed in time, and others are served meanwhile."""
+    device = await net.device(edge=2)
+    began = time.monotonic()
+    if part == "the upgrade":
+        reader, writer = await asyncio.open_connection("127.0.0.1", net.fleet["edge", 2].port)
+        transport: Any = writer.transport
+        said = b"GET /api/v1/ws/device HTTP/1.1\r\nHost: x\r\nX-Slow: " + b"x" * 1000
+        closed = asyncio.create_task(reader.read())
+    else:
+        headers = {"Authorization": f"Bearer {device.token}"}
+        url = f"{net.fleet.origin(2)}/api/v1/ws/device"
+        socket = await net.stack.enter_async_context(net.http.ws_connect(url, headers=headers))
+        transport = socket._response.connection.transport  # type: ignore[union-attr]
+        said = bytes([0x81, 0x80 | 126]) + (1000).to_bytes(2, "big") + bytes(4) + b" " * 1000
+        closed = asyncio.create_task(socket.receive())  # type: ignore[arg-type]
+    drip = asyncio.create_task(_drip(transport, said))
     asked = await device.ask("words 20")
-    kept(device, await asked.over(), "".join(words(20)))
-    writer.close()
-    assert reader is not None
+    await steadily(device, lambda: asked.is_over)
+    kept(device, asked, "".join(words(20)))
+    try:
+        end = await asyncio.wait_for(closed, BOUND_S)
+    finally:
+        drip.cancel()
+        transport.abort()
+    assert HELLO_S - 0.5 < time.monotonic() - began < HELLO_S + 5
+    assert end == b"" if part == "the upgrade" else socket.close_code == 4408
+
+
+async def _drip(transport: asyncio.Transport, said: bytes) -> None:
+    for byte in said:
+        transport.write(bytes([byte]))
+        await asyncio.sleep(0.1)
+
+
+async def test_a_connection_that_comes_twice_runs_nothing_twice(net: Network) -> None:
+    way = await net.proxy()
+    device = await net.device(way)
+    asked = await device.ask("words 77")
+    await asked.words(10)
+    await way.duplicate()  # its upgrade, its hello and its request
+    assert await device.closed() == 4409  # the copy came later
+    await device.connect()
+    assert device.ready["resumed"] == [asked.request_id]
+    await asked.over()
+    kept(device, asked, "".join(words(77)))
+    ran = [r for r in net.model.chats if "words 77" in str(r.messages[-1]["content"])]
+    assert len(ran) == 1

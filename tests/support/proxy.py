@@ -7,6 +7,7 @@ async with FaultProxy("127.0.0.1", port) as proxy:
     proxy.stall()      # bytes wait, both ways; the sockets look alive
     proxy.flow()       # on again; what waited goes through
     proxy.throttle(1)  # bytes a second towards the client
+    await proxy.duplicate()  # all that came from the clients comes a second time, beside
     proxy.refuse()     # new connections end at once, until flow()
 """
 
@@ -16,7 +17,9 @@ import socket
 import struct
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+
+REMEMBERED: Final = 256
 
 
 @dataclass(eq=False)
@@ -24,6 +27,8 @@ class _Connection:
     near: asyncio.StreamWriter
     far: asyncio.StreamWriter
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    said: list[bytes] = field(default_factory=list)
+    """What the client sent, to be said again."""
 
     def close(self, *, hard: bool) -> None:
         for writer in (self.near, self.far):
@@ -47,6 +52,7 @@ class FaultProxy:
         self._connections: set[_Connection] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._copies: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._refusing = False
         self._bytes_per_second: float | None = None
         self._server: asyncio.Server | None = None
@@ -66,6 +72,9 @@ class FaultProxy:
         assert self._server
         self._server.close()
         tasks = [task for connection in self._connections for task in connection.tasks]
+        for task, writer in self._copies.items():
+            writer.transport.abort()
+            tasks.append(task)
         self.reset()
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -98,6 +107,23 @@ class FaultProxy:
     def throttle(self, bytes_per_second: float | None) -> None:
         self._bytes_per_second = bytes_per_second
 
+    async def duplicate(self) -> None:
+        """As a network does that delivers twice: each connection of the moment has a copy, in
+        which the client says again what it has said. Nobody reads what the copy is answered."""
+        for connection in tuple(self._connections):
+            reader, writer = await self._dial()
+            upgrade, *frames = tuple(connection.said)
+            writer.write(upgrade)
+            await reader.readuntil(b"\r\n\r\n")
+            writer.writelines(frames)
+            await writer.drain()
+            self._copies[asyncio.create_task(self._ignore(reader))] = writer
+
+    async def _ignore(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(16 * 1024):
+                pass
+
     def refuse(self) -> None:
         self._refusing = True
 
@@ -119,8 +145,8 @@ class FaultProxy:
         connection = _Connection(near, far)
         self._connections.add(connection)
         connection.tasks = [
-            asyncio.create_task(self._pump(near_reader, far, slow=False)),
-            asyncio.create_task(self._pump(far_reader, near, slow=True)),
+            asyncio.create_task(self._pump(near_reader, far, said=connection.said)),
+            asyncio.create_task(self._pump(far_reader, near)),
         ]
         await asyncio.wait(connection.tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in connection.tasks:
@@ -143,12 +169,18 @@ class FaultProxy:
         return await asyncio.open_connection(sock=made)
 
     async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, slow: bool
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        said: list[bytes] | None = None,
     ) -> None:
+        """Carries one direction; `said` keeps what the client says, up to REMEMBERED pieces."""
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(16 * 1024):
+                if said is not None and len(said) < REMEMBERED:
+                    said.append(data)
                 await self._flowing.wait()
-                if slow and self._bytes_per_second is not None:
+                if said is None and self._bytes_per_second is not None:
                     await self._trickle(data, writer)
                 else:
                     writer.write(data)
