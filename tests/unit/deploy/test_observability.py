@@ -113,3 +113,16 @@ def test_every_job_of_the_alerts_is_scraped() -> None:
         for job in found.split("|")
     }
     assert named == jobs
+
+
+def test_a_service_that_is_gone_is_noticed_as_one_that_is_down() -> None:
+    (down,) = [rule["expr"] for rule in rules() if rule["alert"] == "SwitchboardReplicaDown"]
+    text = (DEPLOY / "prometheus" / "prometheus.yml").read_text("utf-8")
+    jobs = {job["job_name"] for job in yaml.safe_load(text)["scrape_configs"]}
+    assert set(re.findall(r'absent\(up\{job="(\w+)"\}\)', down)) == jobs
+
+
+def test_failures_of_a_model_are_counted_together_whatever_their_code() -> None:
+    (fails,) = [rule["expr"] for rule in rules() if rule["alert"] == "SwitchboardModelFails"]
+    failed, calls = re.findall(r"sum by \((.*?)\)", fails)
+    assert failed == calls == "operation"
