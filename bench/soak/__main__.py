@@ -17,7 +17,8 @@ from statistics import median
 from bench.soak.judge import MIB, Look, judged
 from bench.soak.run import Report, Soak, name_of
 from memory_svc import migrate
-from tests.support.fleet import Fleet, Plan
+from tests.support.fleet import Fleet, several
+from tests.support.nats import nats
 from tests.support.postgres import serve
 
 
@@ -34,20 +35,29 @@ def main() -> None:
         with serve(folder / "postgres") as server:
             server.run("CREATE DATABASE soak")
             migrate.upgrade(server.url("soak"))
-            plan = Plan(router=2, agent=2, formatter=2, memory=2)
-            with Fleet(folder, server.url("soak"), plan, DRAIN_S="20") as fleet:
-                soak = Soak(
-                    fleet,
-                    sockets=given.sockets,
-                    seconds=given.minutes * 60,
-                    seed=given.seed,
-                    note=_note,
-                )
-                report = asyncio.run(soak.run())
+            report = asyncio.run(_soak(folder, server.url("soak"), given))
     print(f"seed {given.seed}")
     for line in told(report):
         print(line)
     sys.exit(0 if report.good else 1)
+
+
+async def _soak(folder: Path, database_url: str, given: argparse.Namespace) -> Report:
+    plan = several(edge=2, router=2, agent=2, formatter=2, memory=2)
+    async with nats() as broker:
+        fleet = Fleet(folder, database_url, plan, NATS_URL=broker.url, DRAIN_S="20")
+        await asyncio.to_thread(fleet.__enter__)
+        try:
+            soak = Soak(
+                fleet,
+                sockets=given.sockets,
+                seconds=given.minutes * 60,
+                seed=given.seed,
+                note=_note,
+            )
+            return await soak.run()
+        finally:
+            await asyncio.to_thread(fleet.__exit__, None, None, None)
 
 
 def _note(line: str) -> None:

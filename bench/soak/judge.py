@@ -21,8 +21,9 @@ SPARE_FDS: Final = 4
 started again may stand twice for a moment."""
 POOLED: Final = 48
 """Connections that a process may keep to the model, or to the database."""
-SPARE_TASKS: Final = 4
-"""As with descriptors: watches of peers that were started again."""
+SPARE_TASKS: Final = 6
+"""What a process runs for channels that are made when they are first needed, and for those who
+watch its health. A task left by each device or request would be hundreds."""
 
 _GAUGE: Final = re.compile(
     r"^(switchboard_rpcs_active|switchboard_edge_sockets|switchboard_edge_requests_active"
@@ -72,8 +73,12 @@ def gauges(metrics: str) -> dict[str, float] | None:
     return found if "switchboard_tasks" in found else None
 
 
-def left(name: str, idle: Look, now: Look) -> list[str]:
-    """What a process keeps of devices that have gone. `idle`: before they came."""
+def left(name: str, idle: Look, now: Look, users: int = 0) -> list[str]:
+    """What a process keeps of devices that have gone. `idle`: before they came.
+
+    An edge knows for minutes which calls it made, for results that come late: meanwhile it
+    listens for each of the `users`, which is a task of the NATS client's.
+    """
     if now.gauges is None or idle.gauges is None:
         return [f"{name} does not tell its metrics"]
     found = []
@@ -84,7 +89,8 @@ def left(name: str, idle: Look, now: Look) -> list[str]:
     if name.startswith("edge") and now.peers:
         found.append(f"{name} has {now.peers} connections")
     tasks, before = (look["switchboard_tasks"] for look in (now.gauges, idle.gauges))
-    if tasks > before + SPARE_TASKS:
+    remembered = users if name.startswith("edge") else 0
+    if tasks > before + SPARE_TASKS + remembered:
         found.append(f"{name} has {tasks:g} tasks, {before:g} before")
     found += [
         f"{name} still has {value:g} of {gauge}"

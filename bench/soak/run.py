@@ -13,7 +13,7 @@ import contextlib
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -31,8 +31,10 @@ DEVICES: Final = 2
 
 CUT: Final = "rehearse a cut"
 BACK_S: Final = 90.0
-REST_S: Final = 60.0
-"""After so long without devices nothing of theirs may be left."""
+REST_S: Final = 90.0
+"""After so long without devices nothing of theirs may be left: more than the resume window."""
+SPREAD_S: Final = 2.0
+"""How long one edge may need to know what another one was told."""
 SETTLE_S: Final = 2.0
 """So long after a process is in use again a request may still be told of its end."""
 SAMPLE_S: Final = 5.0
@@ -90,6 +92,28 @@ def converse(rng: random.Random) -> tuple[str, str | None]:
     return rng.choice(messages)
 
 
+class Wanderer(Roamer):
+    """A device that comes back wherever it is let in."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        origins: Sequence[str],
+        token: str,
+        *,
+        device_id: str,
+        rng: random.Random,
+    ) -> None:
+        super().__init__(http, origins[0], token, device_id=device_id)
+        self._origins = origins
+        self._rng = rng
+
+    async def connect(self, *, forget: Callable[[int], int] = lambda seq: seq) -> None:
+        """A new socket, at any edge. Raises what aiohttp raises where nobody listens there."""
+        self.origin = self._rng.choice(self._origins)
+        await super().connect(forget=forget)
+
+
 class Soak:
     """`sockets` devices for so many seconds; `disturb` whether processes come and go."""
 
@@ -144,18 +168,21 @@ class Soak:
 
     async def _user(self, http: aiohttp.ClientSession, number: int, token: str) -> None:
         rng = random.Random(self._rng.random())
-        origin = self._fleet.origin()
+        origins = [self._fleet.origin(n) for n in range(self._fleet.plan.edge)]
         while self._going_on:
             names = [f"device-{number}-{n}" for n in range(DEVICES)]
-            devices = [Roamer(http, origin, token, device_id=name) for name in names]
+            devices = [
+                Wanderer(http, origins, token, device_id=name, rng=random.Random(rng.random()))
+                for name in names
+            ]
             self._devices += devices
             await self._round(rng, devices)
             for device in devices:
                 self._devices.remove(device)
                 await device.close()
 
-    async def _round(self, rng: random.Random, devices: list[Roamer]) -> None:
-        scenario = Scenario(rng, devices, converse)
+    async def _round(self, rng: random.Random, devices: Sequence[Roamer]) -> None:
+        scenario = Scenario(rng, devices, converse, spread_s=SPREAD_S)
         for _ in range(rng.randrange(10, 30)):
             await scenario.act()
             await asyncio.sleep(rng.random() * 2 * self._pause_s)
@@ -240,10 +267,10 @@ class Soak:
             name, now = name_of(key), self._look(process)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(REST_S):
-                    while left(name, before[key], now):
+                    while left(name, before[key], now, self._users):
                         await asyncio.sleep(0.2)
                         now = self._look(process)
-            self.report.leaks += left(name, before[key], now)
+            self.report.leaks += left(name, before[key], now, self._users)
             self.report.looks[key] = (before[key], now)
 
     def _look(self, process: Process) -> Look:

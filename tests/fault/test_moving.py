@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.support.fleet import Fleet, Plan
+from tests.support.fleet import Fleet, several
 from tests.support.model_server import Call, ModelServer, Reply, Request, calls, says
 from tests.support.nats import nats
 from tests.support.roamer import Asked, Roamer, register
@@ -62,11 +62,10 @@ async def shared(
 ) -> AsyncIterator[tuple[Fleet, aiohttp.ClientSession]]:
     folder = tmp_path_factory.mktemp("fleet")
     choice = {"agent": "task_agent", "confidence": 1, "reason": "scripted"}
-    # Each with a port of the system's choice for the others: it tells them which.
-    own = {("edge", number): {"LISTEN_ADDR": "127.0.0.1:0"} for number in range(EDGES)}
     async with nats() as broker, ModelServer(script, json=choice) as model:
-        plan = Plan(edge=EDGES, own=own)
-        fleet = Fleet(folder, module_database, plan, model_url=model.url, NATS_URL=broker.url)
+        fleet = Fleet(
+            folder, module_database, several(EDGES), model_url=model.url, NATS_URL=broker.url
+        )
         await asyncio.to_thread(fleet.__enter__)
         try:
             async with aiohttp.ClientSession() as http:

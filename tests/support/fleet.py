@@ -59,6 +59,13 @@ class Plan:
         return 1 if name == "model" else int(getattr(self, name))
 
 
+def several(edge: int, **counts: int) -> Plan:
+    """A plan with edges that are one, where there is a NATS_URL: each listens for the others at a
+    port of the system's choice, and tells them which."""
+    own = {("edge", number): {"LISTEN_ADDR": "127.0.0.1:0"} for number in range(edge)}
+    return Plan(edge=edge, own=own, **counts)  # type: ignore[arg-type]
+
+
 class Process:
     """One service process; it can be started again."""
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final
@@ -32,15 +33,25 @@ STEP_S: Final = 0.02
 
 
 class Scenario:
-    """One user's devices and what they do."""
+    """One user's devices and what they do. `spread_s`: how long several edges may need to know
+    who is where."""
 
-    def __init__(self, rng: random.Random, devices: Sequence[Roamer], write: Write) -> None:
+    def __init__(
+        self,
+        rng: random.Random,
+        devices: Sequence[Roamer],
+        write: Write,
+        *,
+        spread_s: float = 0,
+    ) -> None:
         self.devices = devices
         self.did: list[str] = []
         self._rng = rng
         self._write = write
+        self._spread_s = spread_s
         self._texts: dict[str, str | None] = {}
-        self._own: dict[str, Roamer] = {}
+        self._own: dict[str, tuple[Roamer, Frame, float]] = {}
+        """The devices' own changes: who made each, what it is, and when it was first sent."""
         self._acts: dict[Callable[[Roamer], Awaitable[None]], int] = {
             self._ask: 6,
             self._drop: 2,
@@ -75,6 +86,10 @@ class Scenario:
                 await asyncio.sleep(STEP_S)
             for device in self.devices:
                 await self._barrier(device)
+        # Where edges are several, what one tells another comes a moment later.
+        end = time.monotonic() + self._spread_s
+        while time.monotonic() < end and any(self._not_fanned_out()):
+            await asyncio.sleep(STEP_S)
 
     async def _barrier(self, device: Roamer) -> None:
         while True:
@@ -143,9 +158,10 @@ class Scenario:
         if device.connected:
             mutation = {"op": "update", "entity": "task", "id": "t1", "data": {"id": "t1"}}
             mutation_id = str(uuid.uuid4())
-            self._own[mutation_id] = device
+            self._own[mutation_id] = device, mutation, time.monotonic()
             for _ in range(self._rng.choice([1, 1, 2])):  # once, though it may be sent twice
                 await device.send("mutation", mutation_id=mutation_id, **mutation)
+            await device.send("ping", nonce=mutation_id)  # its pong: the change has arrived
 
     async def _ask_twice(self, device: Roamer) -> None:
         if device.running and device.connected:
@@ -192,17 +208,37 @@ class Scenario:
             yield f"{where} has a text that the model never said: {asked.text!r}"
 
     def _not_fanned_out(self) -> Iterator[str]:
-        """Changes that a connected device was not told of."""
+        """Changes that a connected device was not told of, or was told of wrongly."""
         for device in self.devices:
             for asked in device.asked.values():
                 for change in (asked.end or {}).get("mutations", []):
-                    yield from self._untold(device, change)
+                    if (answered := device.answered.get(change["mutation_id"])) is not None:
+                        yield from self._untold(device, change, answered)
+        for mutation_id, (device, made, sent) in self._own.items():
+            change = {"mutation_id": mutation_id, **made}
+            yield from self._mistold(device, change)
+            if mutation_id in device.pongs:
+                yield from self._untold(device, change, sent)
 
-    def _untold(self, origin: Roamer, change: Frame) -> Iterator[str]:
-        answered = origin.answered.get(change["mutation_id"])
+    def _untold(self, origin: Roamer, change: Frame, made: float) -> Iterator[str]:
         for device in self.devices:
             # One that came later than the change is not told of it.
-            if device is origin or answered is None or device.since > answered:
+            if device is origin or device.since + self._spread_s > made:
                 continue
-            if change["mutation_id"] not in {m["mutation_id"] for m in device.mutations}:
+            if device.may_lose or origin.may_lose:  # an edge died, and its notes with it
+                continue
+            if not _told(device, change):
                 yield f"{device.device_id} was not told of {change}"
+
+    def _mistold(self, origin: Roamer, change: Frame) -> Iterator[str]:
+        """A device's own change goes to the others only, once each, as it was sent."""
+        expected = {"type": "mutation", **change, "origin": {"device_id": origin.device_id}}
+        for device in self.devices:
+            told = _told(device, change)
+            if len(told) > (device is not origin):
+                yield f"{device.device_id} was told {len(told)} times of {change}"
+            yield from (f"{change} was told as {one}" for one in told if one != expected)
+
+
+def _told(device: Roamer, change: Frame) -> list[Frame]:
+    return [one for one in device.mutations if one["mutation_id"] == change["mutation_id"]]

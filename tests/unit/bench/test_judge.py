@@ -42,6 +42,13 @@ def test_each_gauge_that_does_not_go_back_is_a_leak(name: str) -> None:
     assert len(left("edge 0", IDLE, replace(IDLE, gauges=more))) == 1
 
 
+def test_an_edge_may_listen_for_each_user_and_no_service_may() -> None:
+    more = replace(IDLE, gauges={**GAUGES, "switchboard_tasks": 9.0 + SPARE_TASKS + 5})
+    assert left("edge 0", IDLE, more, users=5) == []
+    assert len(left("edge 0", IDLE, more, users=4)) == 1
+    assert len(left("router 0", IDLE, more, users=5)) == 1
+
+
 @pytest.mark.parametrize(
     "now",
     [
