@@ -2,8 +2,7 @@
 
 Facts come from what the user states, and from the entities that tools touched; never from
 the answer. A question or a command states nothing. A fact that says what an attribute of
-something *is* has a slot, (entity, attribute); a newer fact of the same slot supersedes it.
-The forms that give a slot are few on purpose: a wrong supersession hides what is true.
+something *is* has a slot (`memory_svc.slots`); a newer fact of the same slot supersedes it.
 """
 
 import re
@@ -15,6 +14,7 @@ from typing import Final
 import regex
 
 from memory_svc import words
+from memory_svc.slots import slot
 
 MAX_FACTS: Final = 12
 """Statements kept of one message."""
@@ -28,7 +28,6 @@ _END: Final = regex.compile(r"(?<=[.!?])[\s\"'”’)]+(?=[\p{Lu}\p{N}\"“(])|(
 _CLAUSE: Final = regex.compile(
     r",\s*(?:and |but )?(?=(?:I|I'm|I've|my|we|our|call me)\b)", regex.IGNORECASE
 )
-_JOINED: Final = regex.compile(r"\b(?:and|but) (?:i|my|we|our)\b")
 _QUESTION: Final = regex.compile(
     r"(?:what|who|whom|whose|when|where|why|how|which|is|are|am|was|were|do|does|did|can|could|"
     r"would|will|should|shall|may|have you|has|had|any)\b",
@@ -64,32 +63,6 @@ _INSTRUCTS: Final = regex.compile(
     r"from now on|system prompt|instructions?|pass(?:word|phrase|code)s?|api[ -]?keys?|secrets?|"
     r"credentials?|tokens? (?:is|are)|as an ai)\b",
     regex.IGNORECASE,
-)
-
-_ATTRIBUTES: Final = frozenset(
-    """name nickname address email phone number office room desk birthday anniversary age job title
-    role position boss manager lead employer company team city town country home timezone zone
-    language salary budget deadline launch release status priority owner assignee username handle
-    website editor laptop car doctor dentist hotel flight gate seat goal target version diet size
-    plate hometown school university major degree date venue location time""".split()  # noqa: SIM905
-)
-_CHOSEN: Final = regex.compile(r"(?:favou?rite|preferred|default|usual|current)\b ")
-_IS: Final = r"(?: is| are|'s| will be| has changed to| changed to| moved to| has moved to| is now)"
-_OWN: Final = regex.compile(rf"(?:my|our) (?P<attr>[^,;:]{{1,60}}?){_IS} (?P<value>.+)")
-_THEIRS: Final = regex.compile(
-    rf"(?P<entity>[\p{{L}}\p{{N}} -]{{1,40}}?)'s (?P<attr>[^,;:']{{1,40}}?){_IS} (?P<value>.+)"
-)
-_OF: Final = regex.compile(
-    rf"the (?P<attr>[^,;:]{{1,40}}?) (?:of|for) (?P<entity>[^,;:]{{1,60}}?){_IS} (?P<value>.+)"
-)
-_FORMS: Final = (
-    (regex.compile(r"(?:i|we) (?:now )?(?:live|moved|have moved|relocated) (?:in|to) "), "home"),
-    (regex.compile(r"(?:i|we) (?:now )?work (?:at|for) "), "employer"),
-    (regex.compile(r"(?:you can |please )?call me "), "name"),
-    (regex.compile(r"i(?:'m| am) \p{N}{1,3}(?: years old)?\b"), "age"),
-)
-_DOUBT: Final = regex.compile(
-    r"\b(?:not|never|n't|maybe|perhaps|might|if|used to|was|were)\b|n't\b"
 )
 
 
@@ -152,31 +125,6 @@ def _states(sentence: str) -> bool:
     if asks and not slot(sentence):
         return False
     return bool(set(words.telling(sentence)) - _POLITE)
-
-
-def slot(sentence: str) -> str | None:
-    """The (entity, attribute) whose value a sentence sets, as one text."""
-    said = words.fold(sentence).strip(" .!")
-    if _DOUBT.search(said) or _JOINED.search(said):
-        return None
-    for opening, settled in _FORMS:
-        if opening.match(said):
-            return f"user|{_key(settled)}"
-    for form in (_OWN, _THEIRS, _OF):
-        if (match := form.fullmatch(said)) and (attribute := _attribute(match["attr"])):
-            return f"{_key(match.groupdict().get('entity', 'user'))}|{attribute}"
-    return None
-
-
-def _attribute(text: str) -> str | None:
-    chosen = _CHOSEN.match(text)
-    if not chosen and text.rpartition(" ")[2] not in _ATTRIBUTES:
-        return None
-    return _key(text)
-
-
-def _key(text: str) -> str:
-    return " ".join(sorted(words.terms(text))) or text
 
 
 def touched(entities: Sequence[Entity], message: str) -> list[Fact]:

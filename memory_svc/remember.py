@@ -104,7 +104,10 @@ def _check_id(what: str, text: str) -> None:
 
 def _seal(keys: Keys, exchange: Exchange) -> _Sealed:
     found = facts.stated(exchange.message) + facts.touched(exchange.entities, exchange.message)
-    kept = [_fact(keys, fact) for fact in {digest_text(fact): fact for fact in found}.values()]
+    # All of one message are of one time, so their ids tell which was said last: it holds.
+    last = {digest_text(fact): fact for fact in reversed(found)}
+    ids = sorted(uuid4() for _ in last)
+    kept = [_fact(keys, row, fact) for row, fact in zip(ids, reversed(last.values()), strict=True)]
     return _Sealed(_episode(keys, exchange), kept)
 
 
@@ -114,8 +117,7 @@ def digest_text(fact: Fact) -> str:
     return entity + words.normal(fact.text)
 
 
-def _fact(keys: Keys, fact: Fact) -> episodes.NewFact:
-    row = uuid4()
+def _fact(keys: Keys, row: UUID, fact: Fact) -> episodes.NewFact:
     return episodes.NewFact(
         id=row,
         content=keys.seal(fact.text, fact_store.place(row, 1)),

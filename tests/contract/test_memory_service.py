@@ -245,6 +245,28 @@ async def test_a_newer_value_supersedes_the_same_attribute(memory: Running, user
     assert [item.HasField("superseded_at") for item in searched.items] == [False, True]
 
 
+@pytest.mark.parametrize("again", ["", "My office is room 12. "])
+async def test_the_last_value_of_a_message_holds(memory: Running, user: UUID, again: str) -> None:
+    for number in range(20, 26):
+        message = f"My office is room 12. {again}Sorry, my office is room {number}."
+        await memory.say(user, message)
+        await memory.settled()
+        assert [fact.lower() for fact in await memory.facts(user)] == [
+            f"my office is room {number}."
+        ]
+    await memory.say(user, "My office is room 7. My office is room 8. My office is room 7.")
+    await memory.settled()
+    assert await memory.facts(user) == ["My office is room 7."]
+
+
+async def test_a_remark_on_a_thing_replaces_nothing(memory: Running, user: UUID) -> None:
+    said = ["My car is a red Volvo.", "My car is dirty.", "My boss is Anna.", "My boss is ill."]
+    for message in said:
+        await memory.say(user, message)
+        await memory.settled()
+    assert await memory.facts(user) == said
+
+
 @pytest.mark.parametrize("embedded", [True, False])
 async def test_what_was_superseded_neither_hides_nor_outweighs_what_holds(
     memory: Running, user: UUID, provider: EmbeddingServer, embedded: bool

@@ -31,30 +31,6 @@ def test_statements(message: str, found: list[str]) -> None:
     assert [fact.text for fact in facts.stated(message)] == found
 
 
-@pytest.mark.parametrize(
-    ("sentence", "slot"),
-    [
-        ("My office is room 12.", "user|offic"),
-        ("Our office is now in Berlin", "user|offic"),
-        ("my favourite color is blue", "user|color favourit"),
-        ("I live in Rome", "user|hom"),
-        ("I moved to Oslo", "user|hom"),
-        ("Call me Sam", "user|nam"),
-        ("My name is Sam", "user|nam"),
-        ("Anna's birthday is May 5", "anna|birthday"),
-        ("The deadline for Apollo is Friday", "apollo|deadlin"),
-        ("My dog is sick", None),
-        ("My office was room 12", None),
-        ("My name is not Sam", None),
-        ("If my office is room 12 we meet", None),
-        ("My office is room 12 and my desk is by the window", None),
-        ("I like tea", None),
-    ],
-)
-def test_slots(sentence: str, slot: str | None) -> None:
-    assert facts.slot(sentence) == slot
-
-
 @given(st.text(max_size=400))
 def test_facts_are_few_and_short_whatever_is_said(message: str) -> None:
     found = facts.stated(message)
