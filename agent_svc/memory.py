@@ -15,7 +15,9 @@ from agent_svc.loop import ServerTool
 from agent_svc.prompt import remembered
 from agent_svc.tools import failed
 from runtime import budget, tracing
+from runtime.errors import SwitchboardError, from_rpc, word
 from switchboard.v3 import memory_pb2
+from switchboard.v3.errors_pb2 import ErrorCode
 
 if TYPE_CHECKING:  # the stubs' name for it, which is not there at run time
     from switchboard.v3.memory_pb2_grpc import MemoryServiceAsyncStub
@@ -23,6 +25,12 @@ if TYPE_CHECKING:  # the stubs' name for it, which is not there at run time
 log = logging.getLogger(__name__)
 
 TIMEOUT_S: Final = 5.0
+
+_ASKED_WRONG: Final = (
+    ErrorCode.ERROR_CODE_INVALID_FRAME,
+    ErrorCode.ERROR_CODE_MESSAGE_TOO_LONG,
+    ErrorCode.ERROR_CODE_NOT_FOUND,
+)
 
 
 class MemoryTools:
@@ -67,7 +75,14 @@ def _guarded(name: str, tool: Callable[[dict[str, Any]], Awaitable[dict[str, Any
                 return orjson.dumps(await tool(arguments)).decode()
             except grpc.aio.AioRpcError as error:
                 called.outcome = "error"
-                log.warning("memory did not answer: %s", error.code().name)
-                return failed("memory_unavailable", "Memory does not answer right now.")
+                log.warning("memory did not do it: %s", error.code().name)
+                return _told(from_rpc(error))
 
     return run
+
+
+def _told(error: SwitchboardError) -> str:
+    """Why memory did not do it: the model can mend what it asked, or tell the user."""
+    if error.code in _ASKED_WRONG:
+        return failed(word(error.code), error.message)
+    return failed("memory_unavailable", "Memory does not answer right now.")

@@ -147,6 +147,8 @@ def remembered(item: MemoryItem) -> dict[str, str]:
         shown["key"] = item.key
     if item.HasField("updated_at"):
         shown["date"] = item.updated_at.ToDatetime(UTC).date().isoformat()
+    if item.HasField("superseded_at"):  # it no longer holds
+        shown["until"] = item.superseded_at.ToDatetime(UTC).date().isoformat()
     return shown
 
 

@@ -1,5 +1,6 @@
 """What is remembered of a user, for that user to see and remove (PROTOCOL §7)."""
 
+import re
 from typing import Any, Final
 
 import orjson
@@ -36,6 +37,8 @@ _DECISIONS: Final = {
     "dismiss": PatternDecision.PATTERN_DECISION_DISMISS,
 }
 
+_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
 EXPORT_S: Final = 300.0
 """How long an export may take, in seconds."""
 
@@ -67,8 +70,11 @@ async def set_preference(request: web.Request) -> web.Response:
 
 @routes.delete("/api/v1/memory/core/{key}")
 async def delete_preference(request: web.Request) -> web.Response:
-    """Removes a preference."""
-    asked = DeleteCoreRequest(user_id=identity(request).user_id, key=request.match_info["key"])
+    """Removes a preference, by its key or, as any item that was listed, by its id."""
+    key = request.match_info["key"]
+    if _ID.fullmatch(key):  # no key has a hyphen
+        return await _forget(request, MemoryTier.MEMORY_TIER_CORE, key)
+    asked = DeleteCoreRequest(user_id=identity(request).user_id, key=key)
     await request.app[EDGE].memory.DeleteCore(asked, timeout=CALL_S, metadata=tracing.carried())
     return web.Response(status=204)
 
@@ -108,11 +114,11 @@ async def export(request: web.Request) -> web.StreamResponse:
 @routes.delete("/api/v1/memory/{tier}/{id}")
 async def forget(request: web.Request) -> web.Response:
     """Removes one item."""
-    asked = DeleteRequest(
-        user_id=identity(request).user_id,
-        tier=_tier(request.match_info["tier"]),
-        id=request.match_info["id"],
-    )
+    return await _forget(request, _tier(request.match_info["tier"]), request.match_info["id"])
+
+
+async def _forget(request: web.Request, tier: MemoryTier.ValueType, item: str) -> web.Response:
+    asked = DeleteRequest(user_id=identity(request).user_id, tier=tier, id=item)
     await request.app[EDGE].memory.Delete(asked, timeout=CALL_S, metadata=tracing.carried())
     return web.Response(status=204)
 

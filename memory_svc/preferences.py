@@ -53,36 +53,44 @@ class Preferences:
 
     async def get(self, user_id: UUID, key: str | None = None) -> list[Item]:
         """All of a user's preferences, or the one of `key`, in order of key."""
+        if key is not None:
+            _check_key(key)
         keys = await self._keys.get(user_id)
         async with self._db.connection() as db:
             return [each.item() for each in _open(keys, await core.rows(db, user_id, key))]
 
     async def set(self, user_id: UUID, key: str, value: str) -> Item:
         """Sets a preference. Raises MESSAGE_TOO_LONG past the size budget."""
-        _check(key, value)
+        _check_key(key)
+        _check_value(value)
         keys = await self._keys.get(user_id)
         async with self._db.transaction() as db:
             await _alone(db, user_id)
-            there = _open(keys, await core.rows(db, user_id))
+            rows = await core.rows(db, user_id)
+            there = _open(keys, rows)
             old = next((each for each in there if each.row.key == key), None)
             if old and old.value == value:
                 return old.item()
             others = [each for each in there if each is not old]
             _check_budget(others, value)
-            return await _write(db, keys, key, old, value)
+            # One that does not open is replaced all the same; what it was is lost.
+            row = next((row for row in rows if row.key == key), None)
+            return await _write(db, keys, row or key, old.value if old else None, value)
 
     async def undo(self, user_id: UUID, key: str) -> Item:
         """Takes the last change of a preference back; a second time, brings it again."""
+        _check_key(key)
         keys = await self._keys.get(user_id)
         async with self._db.transaction() as db:
             await _alone(db, user_id)
             old = next(iter(_open(keys, await core.rows(db, user_id, key))), None)
             if old is None or old.previous is None:
                 raise _not_found("There is no earlier value.")
-            return await _write(db, keys, key, old, old.previous)
+            return await _write(db, keys, old.row, old.value, old.previous)
 
     async def delete(self, user_id: UUID, key: str) -> None:
         """Removes a preference and what it was before. Raises NOT_FOUND."""
+        _check_key(key)
         await self._keys.get(user_id)
         async with self._db.connection() as db:
             if not await core.delete(db, user_id, key):
@@ -100,15 +108,22 @@ def _open(keys: Keys, rows: list[core.Row]) -> list[_Open]:
     return found
 
 
-async def _write(db: Connection, keys: Keys, key: str, old: _Open | None, value: str) -> Item:
-    row_id = old.row.id if old else uuid4()
-    revision = old.row.revision + 1 if old else 1
+async def _write(
+    db: Connection, keys: Keys, old: core.Row | str, before: str | None, value: str
+) -> Item:
+    """Writes a value; `old`: the row in whose place it comes, or the key of a new one."""
+    if isinstance(old, str):
+        row_id, key, revision = uuid4(), old, 1
+    else:
+        row_id, key, revision = old.id, old.key, old.revision + 1
     now = datetime.now(UTC)
     row = core.Row(
         row_id,
         key,
         keys.seal(value, core.place(row_id, revision)),
-        keys.seal(old.value, core.place(row_id, revision, "previous_encrypted")) if old else None,
+        None
+        if before is None
+        else keys.seal(before, core.place(row_id, revision, "previous_encrypted")),
         revision,
         now,
     )
@@ -121,12 +136,15 @@ async def _alone(db: Connection, user_id: UUID) -> None:
         raise _not_found("There is no such user.")
 
 
-def _check(key: str, value: str) -> None:
+def _check_key(key: str) -> None:
     if not _KEY.fullmatch(key):
         raise SwitchboardError(
             ErrorCode.ERROR_CODE_INVALID_FRAME,
             "A preference's key is up to 64 of a-z, 0-9, _ and ., a letter first.",
         )
+
+
+def _check_value(value: str) -> None:
     if not value.strip():
         raise SwitchboardError(ErrorCode.ERROR_CODE_INVALID_FRAME, "A preference has a value.")
     if len(value) > MAX_VALUE:

@@ -110,6 +110,25 @@ async def test_a_key_is_of_one_form(memory: Running, user: UUID, key: str) -> No
     assert error.code == ErrorCode.ERROR_CODE_INVALID_FRAME
 
 
+@pytest.mark.parametrize("key", ["a\x00", "Name", "", "a-b"])
+async def test_what_is_no_key_is_said_to_be_none(memory: Running, user: UUID, key: str) -> None:
+    who = str(user)
+    for call in (
+        memory.stub.DeleteCore(pb.DeleteCoreRequest(user_id=who, key=key)),
+        memory.stub.GetCore(pb.GetCoreRequest(user_id=who, key=key)),
+        memory.stub.UpdateCore(pb.UpdateCoreRequest(user_id=who, key=key)),
+    ):
+        assert (await refused(call)).code == ErrorCode.ERROR_CODE_INVALID_FRAME
+
+
+async def test_a_damaged_preference_can_be_set_again(memory: Running, user: UUID) -> None:
+    await prefer(memory, user, "tone", "brief")
+    await memory.fetch("UPDATE memory_core SET value_encrypted = 'gAAAA' RETURNING id")
+    assert (await prefer(memory, user, "tone", "long")).text == "long"
+    assert (await prefer(memory, user, "tone", "short")).text == "short"
+    assert (await prefer(memory, user, "tone", None)).text == "long"
+
+
 @pytest.mark.parametrize("value", ["x" * 2001, "x" * (1 << 20)])
 async def test_a_value_has_a_size(memory: Running, user: UUID, value: str) -> None:
     request = pb.UpdateCoreRequest(user_id=str(user), key="k", value=value)

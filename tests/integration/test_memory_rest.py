@@ -44,6 +44,15 @@ async def test_preferences_are_set_read_and_removed(stack: Whole) -> None:
     assert (await stack.rest("ada", "DELETE", f"{MEMORY}/core/tone"))[0] == 404
 
 
+async def test_a_preference_is_removed_by_the_id_that_it_is_listed_with(stack: Whole) -> None:
+    await stack.rest("ada", "PUT", f"{MEMORY}/core/tone", json={"value": "brief"})
+    (item,) = await remembered(stack, "ada", "core")
+    assert (await stack.rest("grace", "DELETE", f"{MEMORY}/core/{item['id']}"))[0] == 404
+    assert (await stack.rest("ada", "DELETE", f"{MEMORY}/core/{item['id']}"))[0] == 204
+    assert await remembered(stack, "ada", "core") == []
+    assert (await stack.rest("ada", "DELETE", f"{MEMORY}/core/%00"))[0] == 400
+
+
 async def test_what_was_said_is_listed_searched_exported_and_removed(stack: Whole) -> None:
     await chat(stack, "ada", "Our supplier of oak is Holzmann")
     await chat(stack, "ada", "The meeting with Bruno is on Friday")

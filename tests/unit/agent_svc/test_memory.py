@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import grpc
 import orjson
 
 from agent_svc.memory import MemoryTools
+from agent_svc.prompt import remembered
+from runtime.errors import SwitchboardError
+from runtime.server import Server
+from runtime.settings import ServiceSettings
+from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.memory_pb2 import MemoryItem, MemoryTier
-from switchboard.v3.memory_pb2_grpc import MemoryServiceStub, add_MemoryServiceServicer_to_server
+from switchboard.v3.memory_pb2_grpc import (
+    MemoryServiceServicer,
+    MemoryServiceStub,
+    add_MemoryServiceServicer_to_server,
+)
 from tests.support.agents import Memory
 
 
@@ -34,3 +45,29 @@ async def test_memory_that_is_not_there_is_told_to_the_model() -> None:
         tools = MemoryTools(MemoryServiceStub(channel), "user-7").by_name()
         told = orjson.loads(await tools["search_memory"]({"query": "tone"}))
     assert told["error"]["code"] == "memory_unavailable"
+
+
+class _Full(MemoryServiceServicer):
+    """A memory that has no room left."""
+
+    async def UpdateCore(self, request: object, context: Any) -> Any:
+        raise SwitchboardError(ErrorCode.ERROR_CODE_MESSAGE_TOO_LONG, "There are too many.")
+
+
+async def test_why_memory_refuses_is_told_to_the_model() -> None:
+    settings = ServiceSettings(listen_addr="127.0.0.1:0")
+    server = Server(settings, "memory_svc", ())
+    add_MemoryServiceServicer_to_server(_Full(), server.grpc)  # type: ignore[abstract]
+    port = await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        tools = MemoryTools(MemoryServiceStub(channel), "user-7").by_name()
+        told = orjson.loads(await tools["remember_preference"]({"key": "tone", "value": "long"}))
+    await server.stop(0)
+    assert told["error"] == {"code": "message_too_long", "message": "There are too many."}
+
+
+def test_what_no_longer_holds_says_until_when() -> None:
+    item = MemoryItem(tier=MemoryTier.MEMORY_TIER_ASSOCIATIVE, text="My office is room 12.")
+    assert "until" not in remembered(item)
+    item.superseded_at.FromJsonString("2026-03-04T05:06:07Z")
+    assert remembered(item)["until"] == "2026-03-04"
