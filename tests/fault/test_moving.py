@@ -3,11 +3,12 @@
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -43,6 +44,7 @@ class Edges:
 
     fleet: Fleet
     http: aiohttp.ClientSession
+    model: ModelServer
     token: str
     stack: AsyncExitStack
 
@@ -59,7 +61,7 @@ class Edges:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(
     tmp_path_factory: pytest.TempPathFactory, module_database: str
-) -> AsyncIterator[tuple[Fleet, aiohttp.ClientSession]]:
+) -> AsyncIterator[tuple[Fleet, aiohttp.ClientSession, ModelServer]]:
     folder = tmp_path_factory.mktemp("fleet")
     choice = {"agent": "task_agent", "confidence": 1, "reason": "scripted"}
     async with nats() as broker, ModelServer(script, json=choice) as model:
@@ -69,16 +71,17 @@ async def shared(
         await asyncio.to_thread(fleet.__enter__)
         try:
             async with aiohttp.ClientSession() as http:
-                yield fleet, http
+                yield fleet, http, model
         finally:
             await asyncio.to_thread(fleet.__exit__, None, None, None)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def edges(shared: tuple[Fleet, aiohttp.ClientSession]) -> AsyncIterator[Edges]:
-    fleet, http = shared
+async def edges(shared: tuple[Fleet, aiohttp.ClientSession, ModelServer]) -> AsyncIterator[Edges]:
+    fleet, http, model = shared
     async with AsyncExitStack() as stack:
-        yield Edges(fleet, http, await register(http, fleet.origin()), stack)
+        token = await register(http, fleet.origin())
+        yield Edges(fleet, http, model, token, stack)
 
 
 def kept(device: Roamer, asked: Asked, text: str) -> None:
@@ -133,3 +136,69 @@ async def test_wherever_it_goes_it_gets_each_frame_once(edges: Edges, seed: int)
         await asyncio.sleep(chance.random() / 5)
     for device, each in asked:
         kept(device, each, "".join(words(100)))
+
+
+@dataclass
+class Load:
+    """A device that asks one thing after another, and goes where it is sent."""
+
+    edges: Edges
+    device: Roamer
+    going: set[int]
+    stop: asyncio.Event
+    moves: int = 0
+    asked: list[str] = field(default_factory=list)
+
+    async def run(self) -> None:
+        while not self.stop.is_set():
+            message = f"words 25 {uuid4()}"
+            asked, sent_away = await self.device.ask(message), False
+            while not asked.is_over:
+                if self.device.goaway is not None or not self.device.connected:
+                    sent_away = True
+                    await self._move()
+                await asyncio.sleep(0.01)
+            if (sent_away or self.device.goaway is not None) and not asked.of("stream_start"):
+                assert asked.lost or asked.code == "service_unavailable", asked.end
+                continue  # it crossed the goaway: refused, or never arrived; it was not begun
+            kept(self.device, asked, "".join(words(25)))
+            self.asked.append(message)
+
+    async def _move(self) -> None:
+        self.device.goaway = None
+        self.moves += 1
+        there = [edge for edge in range(EDGES) if edge not in self.going]
+        await self.edges.move(self.device, random.choice(there))
+
+
+@pytest.mark.timeout(240)  # drains, and starts, one after the other
+async def test_a_rolling_restart_of_the_edges_fails_no_request_and_runs_none_twice(
+    edges: Edges,
+) -> None:
+    going: set[int] = set()
+    stop = asyncio.Event()
+    devices = [await edges.device(number % EDGES) for number in range(4)]
+    loads = [Load(edges, device, going, stop) for device in devices]
+    async with asyncio.TaskGroup() as tasks:
+        for load in loads:
+            tasks.create_task(load.run())
+        for index in range(EDGES - 1):
+            edge = edges.fleet["edge", index]
+            going.add(index)
+            edge.terminate()
+            await eventually(lambda e=edge: not e.alive)  # type: ignore[misc]
+            assert edge.status == 0, edge.log
+            edge.start()
+            await eventually(lambda e=edge: e.up and "can be reached" in e.log)  # type: ignore[misc]
+            going.discard(index)
+        stop.set()
+    assert sum(load.moves for load in loads) >= EDGES - 1
+    for message in (message for load in loads for message in load.asked):
+        ran = [one for one in edges.model.chats if message in str(one.messages[-1]["content"])]
+        assert len(ran) == 1, message
+
+
+async def eventually(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.05)
