@@ -35,7 +35,8 @@ log = logging.getLogger(__name__)
 Converse = grpc.aio.StreamStreamCall[ConverseRequest, ConverseResponse]
 
 INPUTS: Final = 64
-"""More than a request can have open calls; a bound all the same."""
+"""What may wait by rule. Nothing here waits for room: answers to calls may pass it, and
+there are no more of these than the request has open calls."""
 
 RUN_OUT_S: Final = 5.0
 """How long the router may keep the stream after its last frame."""

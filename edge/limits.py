@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from typing import Final
+from unicodedata import category
 
 from edge.mapping import InvalidFrame
 from runtime.errors import SwitchboardError
@@ -15,6 +16,8 @@ PROTOCOL: Final = 3
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _MAX_ID: Final = 128
+_REFUSED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Categories of Unicode: controls, surrogates, separators of lines and of paragraphs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,10 @@ def check_request(request: HomeRequest | PopupRequest, limits: Limits) -> None:
         raise InvalidFrame("request_id", "is no UUID")
     if request.HasField("session_id"):
         _check_id("session_id", request.session_id)
+    if isinstance(request, PopupRequest):
+        _check_id("scope.type", request.scope.type)
+        if request.scope.HasField("id"):
+            _check_id("scope.id", request.scope.id)
     if len(request.message) > limits.max_message_chars:
         raise SwitchboardError(
             ErrorCode.ERROR_CODE_MESSAGE_TOO_LONG,
@@ -89,6 +96,7 @@ def check_mutation(mutation: Mutation) -> None:
 
 
 def _check_id(name: str, value: str) -> None:
-    # A NUL is no text to the database, and a line break makes two lines of a log.
-    if not 0 < len(value) <= _MAX_ID or not value.isprintable():
-        raise InvalidFrame(name, f"must have 1 to {_MAX_ID} printable characters")
+    # A NUL is no text to the database, a line break makes two lines of a log, and half of a
+    # pair of surrogates has no UTF-8. Any other character may be in a name that people give.
+    if not 0 < len(value) <= _MAX_ID or not _REFUSED.isdisjoint(map(category, value)):
+        raise InvalidFrame(name, f"must have 1 to {_MAX_ID} characters, none of them for control")

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 Attach = grpc.aio.StreamStreamCall[AttachRequest, AttachResponse]
 
 INPUTS: Final = 64
+"""What may wait by rule. Nothing here waits for room: the device's own rate bounds it."""
 
 _LOST: Final = SwitchboardError(
     ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE, "A part of the server was lost."

@@ -56,6 +56,7 @@ from edge.events import (
     Unlink,
     Unlinked,
 )
+from edge.fitting import fit_change, fitted_end
 from edge.limits import PROTOCOL, Limits, check_mutation, check_request
 from edge.outbox import Outbox
 from edge.rates import too_fast
@@ -508,6 +509,7 @@ class Session:
         told = Mutation()
         told.CopyFrom(change)
         told.origin.CopyFrom(Origin(device_id=self.device_id, request_id=request_id))
+        fit_change(told)
         self._effects.append(FanOut(told))
 
     # Outputs of the router.
@@ -590,7 +592,7 @@ class Session:
         if answer.quiet:
             self._effects.append(Collected(answer.request_id, frame))
         self._calls.close_all(answer.request_id, now)
-        answer.say(frame)
+        answer.say(fitted_end(frame))
         self._wake(answer)
         self._alarms.at(now + self._limits.resume_window_s, Due.FORGET, answer.request_id)
         if answer.abandoned:

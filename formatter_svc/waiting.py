@@ -15,6 +15,8 @@ from formatter_svc.texts import Text
 
 # Bytes of JSON and characters of text that may wait behind unanswered queries.
 MAX_WAITING: Final = 1024 * 1024
+# An entity that fills a frame of the device has no room in one that holds a card's words, too.
+MAX_SHOWN_BYTES: Final = 1024 * 1024 - 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Query:
 
     def _card(self, entity_id: str) -> Shown | Reason:
         item = self.found.get(entity_id)
-        if item is None:
+        if item is None or len(item) > MAX_SHOWN_BYTES:
             return self.reason
         return Shown("entity_ref", b'{"entity":"%b","item":%b}' % (self.kind.encode(), item))
 

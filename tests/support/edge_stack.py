@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp import web
 
 from edge import app, tls
+from edge.codec import MAX_FRAME_BYTES
 from edge.settings import EdgeSettings
 from edge.web import EDGE, Edge
 from tests.support.scripted_router import Behind
@@ -18,6 +19,9 @@ from tests.support.scripted_router import Behind
 Frame = dict[str, Any]
 PATIENCE_S: Final = 10.0
 KEY: Final = "k" * 40
+
+
+MOST = MAX_FRAME_BYTES + 1  # aiohttp takes less than this: no frame of the server is larger
 
 
 class Closed(Exception):
@@ -109,7 +113,7 @@ class Front:
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
         ws = await self.http.ws_connect(
-            f"{self.url}/api/v1/ws/device", headers=sent, max_msg_size=0, autoclose=True
+            f"{self.url}/api/v1/ws/device", headers=sent, max_msg_size=MOST, autoclose=True
         )
         socket = DeviceSocket(ws)
         self._sockets.append(socket)

@@ -194,7 +194,7 @@ class Roamer:
         socket = await self._http.ws_connect(
             f"{self.origin}/api/v1/ws/device",
             headers={"Authorization": f"Bearer {self.token}"},
-            max_msg_size=0,
+            max_msg_size=1024 * 1024 + 1,  # no frame of the server is larger
         )
         try:
             await self._hello(socket, forget)

@@ -380,7 +380,7 @@ class DeviceHello(_message.Message):
     TIMEZONE_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
     device_id: _builtins.str
-    """The device, stable over connections; any string of 1–128 characters."""
+    """The device, stable over connections; 1–128 characters, no controls and no line breaks among them."""
     token: _builtins.str
     """An access token, where the upgrade carried none."""
     protocol: _builtins.int
@@ -622,9 +622,9 @@ class Scope(_message.Message):
     TYPE_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
     type: _builtins.str
-    """task, project, note, checkpoint, or any other word, which does not steer routing."""
+    """task, project, note, checkpoint, or any other word, which does not steer routing; 1–128 characters."""
     id: _builtins.str
-    """The item that the popup stands on; the agent can read it."""
+    """The item that the popup stands on; the agent can read it; 1–128 characters."""
     def __init__(
         self,
         *,
@@ -819,7 +819,7 @@ class Mutation(_message.Message):
     """The entity's id."""
     @_builtins.property
     def data(self) -> _values_pb2.Json:
-        """The entity as it is now, or the keys that changed."""
+        """The entity as it is now, or the keys that changed. Left out where the frame would be larger than 1 MiB with it."""
 
     @_builtins.property
     def origin(self) -> Global___Origin:
@@ -1283,7 +1283,9 @@ class StreamEnd(_message.Message):
     """What became of the memory of it."""
     @_builtins.property
     def mutations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Mutation]:
-        """The changes that its tools made."""
+        """The changes that its tools made: without their `data`, which the asking device has, where all of it does not fit
+        into 1 MiB, and then only as many of them as do.
+        """
 
     @_builtins.property
     def error(self) -> _errors_pb2.Error:

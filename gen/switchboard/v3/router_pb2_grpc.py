@@ -64,8 +64,8 @@ class RouterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Converse(self, request_iterator, context):
-        """Conducts one request from its start to its end. The first input is `start`; the first output is `routed`,
-        the last a `stream_end` frame. A bare end of either stream means that the peer was lost.
+        """Conducts one request from its start to its end. The first input is `start`. `routed` comes before any
+        other output but `activity`, which an asker may have wanted from the start; the last output is a `stream_end` frame. A bare end of either stream means that the peer was lost.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,8 +36,8 @@ class RouterServiceStub:
     Route: _grpc.UnaryUnaryMultiCallable[_router_pb2.RouteRequest, _router_pb2.RouteResponse]
     """Names the agent for a message, and why. Never fails for want of a model: it falls back to scope and keywords."""
     Converse: _grpc.StreamStreamMultiCallable[_router_pb2.ConverseRequest, _router_pb2.ConverseResponse]
-    """Conducts one request from its start to its end. The first input is `start`; the first output is `routed`,
-    the last a `stream_end` frame. A bare end of either stream means that the peer was lost.
+    """Conducts one request from its start to its end. The first input is `start`. `routed` comes before any
+    other output but `activity`, which an asker may have wanted from the start; the last output is a `stream_end` frame. A bare end of either stream means that the peer was lost.
     """
     ListTools: _grpc.UnaryUnaryMultiCallable[_router_pb2.RouterServiceListToolsRequest, _router_pb2.RouterServiceListToolsResponse]
     """Lists the tool catalogue, as the agent service has it."""
@@ -50,8 +50,8 @@ class RouterServiceAsyncStub(RouterServiceStub):
     Route: _aio.UnaryUnaryMultiCallable[_router_pb2.RouteRequest, _router_pb2.RouteResponse]  # type: ignore[assignment]
     """Names the agent for a message, and why. Never fails for want of a model: it falls back to scope and keywords."""
     Converse: _aio.StreamStreamMultiCallable[_router_pb2.ConverseRequest, _router_pb2.ConverseResponse]  # type: ignore[assignment]
-    """Conducts one request from its start to its end. The first input is `start`; the first output is `routed`,
-    the last a `stream_end` frame. A bare end of either stream means that the peer was lost.
+    """Conducts one request from its start to its end. The first input is `start`. `routed` comes before any
+    other output but `activity`, which an asker may have wanted from the start; the last output is a `stream_end` frame. A bare end of either stream means that the peer was lost.
     """
     ListTools: _aio.UnaryUnaryMultiCallable[_router_pb2.RouterServiceListToolsRequest, _router_pb2.RouterServiceListToolsResponse]  # type: ignore[assignment]
     """Lists the tool catalogue, as the agent service has it."""
@@ -73,8 +73,8 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_router_pb2.ConverseRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_router_pb2.ConverseResponse], _abc.AsyncIterator[_router_pb2.ConverseResponse]]:
-        """Conducts one request from its start to its end. The first input is `start`; the first output is `routed`,
-        the last a `stream_end` frame. A bare end of either stream means that the peer was lost.
+        """Conducts one request from its start to its end. The first input is `start`. `routed` comes before any
+        other output but `activity`, which an asker may have wanted from the start; the last output is a `stream_end` frame. A bare end of either stream means that the peer was lost.
         """
 
     @_abc_1.abstractmethod

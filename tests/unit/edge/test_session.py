@@ -505,6 +505,20 @@ def test_a_device_s_own_change_is_told_once_with_its_origin() -> None:
     assert session.feed(Received(ClientFrame(mutation=change)), 0) == []
 
 
+def test_changes_that_fit_into_no_frame_are_told_without_their_data() -> None:
+    session = connected()
+    session.feed(ask(R), 0)
+    for n in range(3):
+        session.feed(called(R, uid(n), MutationOp.MUTATION_OP_UPDATE), 0)
+        item = {"id": f"t{n}", "title": "x" * 400_000}
+        fanned = session.feed(result(uid(n), {"item": item}), 0)
+        assert [e.mutation.HasField("data") for e in fanned if isinstance(e, FanOut)] == [True]
+    session.feed(ended(R), 0)
+    (end,) = [f for f in session.take(0, 10_000_000) if f.HasField("stream_end")]
+    assert [c.id for c in end.stream_end.mutations] == ["t0", "t1", "t2"]
+    assert not any(c.HasField("data") for c in end.stream_end.mutations)
+
+
 def test_request_ids_are_the_user_s() -> None:
     claimed: set[str] = set()
     first, second = make(claimed=claimed), make(claimed=claimed)

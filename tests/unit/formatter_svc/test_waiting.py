@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from formatter_svc.reasons import Reason
 from formatter_svc.texts import Text
-from formatter_svc.waiting import MAX_WAITING, Line, Query, Shown
+from formatter_svc.waiting import MAX_SHOWN_BYTES, MAX_WAITING, Line, Query, Shown
 
 
 def test_what_waits_for_nothing_is_ready_at_once() -> None:
@@ -45,3 +45,10 @@ def test_what_waits_is_bounded() -> None:
     line.put(Query("task", ("a",), {}))
     line.put(Text("z"))
     assert line.ready() == []
+
+
+def test_an_entity_that_no_frame_can_hold_is_left_out() -> None:
+    line = Line()
+    line.put(Query("task", ("a", "b"), {"a": b"x" * (MAX_SHOWN_BYTES + 1), "b": b"{}"}, True))
+    card = Shown("entity_ref", b'{"entity":"task","item":{}}')
+    assert line.ready() == [Reason.ENTITY_NOT_FOUND, card]

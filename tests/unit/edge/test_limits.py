@@ -1,0 +1,40 @@
+"""What a hello, a request and a change have to keep to."""
+
+import pytest
+
+from edge.limits import Limits, check_hello, check_mutation, check_request
+from edge.mapping import InvalidFrame
+from switchboard.v3.frames_pb2 import DeviceHello, Mutation, PopupRequest, Scope
+
+GOOD = ["x", "x" * 128, "Sam\u2019s\u00a0laptop", "\U0001f4bb", "a\u200db", "\u0627\u0644"]
+BAD = ["", "x" * 129, "a\x00", "a\nb", "a\x7f", "a\x85", "a\u2028", "a\u2029"]
+
+
+@pytest.mark.parametrize("id_", GOOD)
+def test_an_id_is_any_text_of_1_to_128_characters(id_: str) -> None:
+    check_hello(DeviceHello(device_id=id_))
+    check_mutation(Mutation(mutation_id=id_, id=id_))
+    check_request(popup(type=id_, id=id_), Limits())
+
+
+@pytest.mark.parametrize("id_", BAD)
+def test_an_id_has_no_controls_and_no_line_breaks(id_: str) -> None:
+    with pytest.raises(InvalidFrame) as refused:
+        check_hello(DeviceHello(device_id=id_))
+    assert refused.value.field == "device_id"
+
+
+@pytest.mark.parametrize("id_", BAD)
+def test_a_scope_keeps_to_the_same(id_: str) -> None:
+    for name, scope in (("type", popup(type=id_)), ("id", popup(type="task", id=id_))):
+        with pytest.raises(InvalidFrame) as refused:
+            check_request(scope, Limits())
+        assert refused.value.field == f"scope.{name}"
+
+
+def test_a_scope_needs_no_id() -> None:
+    check_request(popup(type="task"), Limits())
+
+
+def popup(**scope: str) -> PopupRequest:
+    return PopupRequest(message="hi", scope=Scope(**scope))
