@@ -21,6 +21,10 @@ CHART_COLORS: Final = 5
 # As own keys they would replace a row's prototype.
 FORBIDDEN: Final = frozenset({"__proto__", "constructor", "prototype"})
 
+# Recharts gives a row's own keys to the element that it draws for it, and React takes these
+# for its own: a text in their place crashes the chart or draws it wrong.
+REACTS_OWN: Final = frozenset({"children", "dangerouslySetInnerHTML", "key", "ref", "style"})
+
 _KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,30})(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,3})?")
 MAX_COLOR: Final = 100
@@ -34,6 +38,7 @@ _COLOR: Final = re.compile(
     rf"|(?:rgba?|hsla?|oklch)\( *{_PART}(?:{_BETWEEN}{_PART}){{2,3}} *\)"
     r"|[A-Za-z]{1,32}"
 )
+_NO_COLUMNS: Final = FORBIDDEN | REACTS_OWN
 
 Row = dict[str, object]
 Config = dict[str, dict[str, object]]
@@ -65,7 +70,7 @@ def _rows(data: object) -> list[Row]:
     for row in data:
         if (
             not isinstance(row, dict)
-            or not FORBIDDEN.isdisjoint(row)
+            or not _NO_COLUMNS.isdisjoint(row)
             or any(isinstance(cell, dict | list) for cell in row.values())
         ):
             raise Invalid(Reason.CHART_DATA)

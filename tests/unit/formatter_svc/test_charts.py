@@ -66,6 +66,15 @@ def test_an_unknown_type(kind: object) -> None:
     assert refused(kind=kind) == Reason.CHART_TYPE
 
 
+@pytest.mark.parametrize("kind", LINES + SHARES)
+@pytest.mark.parametrize("column", sorted(charts.REACTS_OWN))
+def test_columns_that_react_takes_for_its_own(kind: str, column: str) -> None:
+    as_text = [{column: "Jan", "sales": 3}, {column: "Feb", "sales": 5}]
+    as_number = [{"month": "Jan", column: 3}, {"month": "Feb", column: 5}]
+    assert refused(as_text, kind=kind) == Reason.CHART_DATA
+    assert refused(as_number, kind=kind) == Reason.CHART_DATA
+
+
 def test_titles() -> None:
     assert chart(title=None)["title"] == ""
     assert refused(title=1) == Reason.CHART_TITLE
