@@ -287,11 +287,16 @@ class Conductor:
     async def _keep(self, episode: StoreEpisodeRequest) -> None:
         self._feed(Stored(await self._services.backlog.keep(episode)))
 
+    def _time(self) -> float:
+        """How long a stream of the turn may last, in seconds: a little longer than the turn,
+        which ends it itself, so that this counts only where the router is lost or hangs."""
+        return budget.within(self._limits.deadline_s) + self._limits.grace_s + _FLUSH_S
+
     # --- the agent
 
     def _open_agent(self) -> None:
         link: Link[RunInput, RunRequest, RunResponse] = Link(
-            self._services.agent.Run(metadata=tracing.carried()),
+            self._services.agent.Run(timeout=self._time(), metadata=tracing.carried()),
             lambda inputs: RunRequest(request_id=self._request_id, inputs=inputs),
         )
         self._agent = link
@@ -316,7 +321,7 @@ class Conductor:
 
     def _open_formatter(self) -> None:
         link: Link[FormatInput, FormatRequest, FormatResponse] = Link(
-            self._services.formatter.Format(metadata=tracing.carried()),
+            self._services.formatter.Format(timeout=self._time(), metadata=tracing.carried()),
             lambda inputs: FormatRequest(request_id=self._request_id, inputs=inputs),
         )
         self._formatter = link

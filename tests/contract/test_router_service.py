@@ -379,6 +379,15 @@ async def test_the_deadline_ends_a_turn_after_what_was_said() -> None:
         assert end.error.retryable
 
 
+async def test_agent_and_formatter_are_told_how_long_the_turn_may_last() -> None:
+    async with bench(request_deadline_s=30) as b:
+        turn = await b.converse().begin()
+        await turn.rest()
+        for run in (b.peers.agent.runs[0], b.peers.formatter.runs[0]):
+            assert run.time_left is not None
+            assert 25 < run.time_left < 32
+
+
 @pytest.mark.parametrize("how", ["bare end", "server gone"])
 async def test_a_lost_agent_fails_the_turn_after_what_was_said(how: str) -> None:
     said = asyncio.Event()

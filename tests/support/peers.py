@@ -93,6 +93,7 @@ class AgentRun:
         self.start = start
         self.cancelled = asyncio.Event()  # a cancel came
         self.over = asyncio.Event()  # the call is over, in one way or another
+        self.time_left: float | None = None  # of the call as it came, in seconds
         self.results: list[ToolResult] = []
         self.sent = 0  # messages written
         self._outputs: asyncio.Queue[RunOutput | None] = asyncio.Queue(1)
@@ -183,6 +184,7 @@ class ScriptedAgent(agent_pb2_grpc.AgentServiceServicer):
     ) -> AsyncIterator[RunResponse]:
         first = await anext(request_iterator)
         run = AgentRun(first.request_id, first.inputs[0].start)
+        run.time_left = context.time_remaining()
         self.runs.append(run)
         listening = asyncio.create_task(run.listen(request_iterator))
         playing = asyncio.create_task(run.play(self.script))
@@ -219,6 +221,7 @@ class FormatRun:
         self.start = start
         self.inputs: list[FormatInput] = []
         self.over = asyncio.Event()
+        self.time_left: float | None = None  # of the call as it came, in seconds
         self._outputs: list[FormatOutput] = []
 
     def send(self, frame: ServerFrame) -> None:
@@ -267,6 +270,7 @@ class ScriptedFormatter(formatter_pb2_grpc.FormatterServiceServicer):
                 for given in request.inputs:
                     if run is None:
                         run = FormatRun(request.request_id, given.start)
+                        run.time_left = context.time_remaining()
                         self.runs.append(run)
                     run.inputs.append(given)
                     await self.script(run, given)
