@@ -24,7 +24,15 @@ from runtime.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", *sorted(f"docs/{page.name}" for page in Path(__file__).parent.glob("*.md")))
 CONTRACT = ROOT / "gen" / "switchboard" / "v3" / "contract.binpb"
-PROCESSES = ("edge", "router_svc", "agent_svc", "memory_svc", "formatter_svc", "devstack")
+PROCESSES = (
+    "edge",
+    "router_svc",
+    "agent_svc",
+    "memory_svc",
+    "formatter_svc",
+    "devstack.offline_model",
+    "devstack",
+)
 _MARKED = re.compile(r"(<!-- generated:([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -56,7 +64,7 @@ def settings_table() -> str:
     read: dict[str, dict[str, FieldInfo]] = {}
     for process in PROCESSES:
         for name, field in _settings_of(process).items():
-            read.setdefault(name.upper(), {})[process] = field
+            read.setdefault(name.upper(), {})[process.rpartition(".")[2]] = field
     return table(
         ("variable", "default", "what it is", "read by"),
         [

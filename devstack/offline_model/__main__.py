@@ -3,24 +3,13 @@
 import logging
 
 from aiohttp import web
-from pydantic import Field
 
 from devstack.offline_model.server import app
+from devstack.offline_model.settings import OfflineModelSettings
 from runtime import logs
-from runtime.settings import Address, Settings, load
+from runtime.settings import load
 
 log = logging.getLogger(__name__)
-
-
-class OfflineModelSettings(Settings):
-    """What the offline model may be told."""
-
-    offline_model_addr: Address = Field(
-        "127.0.0.1:8081", description="Where the offline model listens, host:port."
-    )
-    offline_model_tokens_per_s: float = Field(
-        250, ge=0, description="How fast the offline model writes; 0 is as fast as it can."
-    )
 
 
 def main() -> None:

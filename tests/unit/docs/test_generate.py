@@ -107,3 +107,10 @@ def test_the_command_passes_on_this_checkout() -> None:
         check=False,
     )
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_the_settings_of_the_offline_model_are_told() -> None:
+    lines = MADE["settings"]().splitlines()
+    (line,) = [line for line in lines if "`OFFLINE_MODEL_TOKENS_PER_S`" in line]
+    assert "| `250` |" in line
+    assert "offline_model" in line
