@@ -22,6 +22,11 @@ UNAUTHENTICATED = 4401
 TOO_BIG = 1009
 # The server sends at most 1 MiB a frame; what is larger is not one of its frames.
 MAX_FRAME_BYTES = 2 * 1024 * 1024
+# Used until `device_ready` tells the server's own limit.
+MOST_BYTES = 1024 * 1024
+TOO_MANY = 429
+# After that status, where the server does not say how long to wait, in seconds.
+LATER_S = 1.0
 HEARTBEAT_S = 20.0
 HELLO_TIMEOUT_S = 10.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 10.0
@@ -54,6 +59,23 @@ def popup_request(message: str, scope: Frame, history: list[Frame], request_id: 
 def cancel(request_id: str) -> Frame:
     """Stops a request; its stream_end still comes."""
     return {"type": "cancel", "request_id": request_id}
+
+
+def encode(frame: Frame, most_bytes: int) -> str:
+    """Writes a frame. An answer larger than the server takes becomes an error that says so:
+    the server would close the socket, and ask again on the next one."""
+    text = _dump(frame)
+    if frame["type"] in ("tool_result", "data_response") and len(text.encode()) > most_bytes:
+        error = {"code": "too_large", "message": "The answer is larger than a frame may be."}
+        named = {key: frame[key] for key in ("type", "call_id", "query_id") if key in frame}
+        return _dump(named | {"error": error})
+    return text
+
+
+def _dump(frame: Frame) -> str:
+    # As it is, not escaped: that would make six bytes of two. Half a character has no UTF-8.
+    text = json.dumps(frame, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="replace").decode()
 
 
 def decode(text: str) -> Frame | None:
@@ -166,6 +188,7 @@ class Link:
         self._pause_s: float | None = None
         self._was_up = False
         self._token_refused = False
+        self._most_bytes = MOST_BYTES
 
     async def send(self, frame: Frame) -> None:
         """Sends a frame, or keeps it until the connection is back.
@@ -179,7 +202,7 @@ class Link:
         if frame["type"] in ("home_request", "popup_request"):
             self._progress.opened(frame["request_id"])
         with contextlib.suppress(ConnectionError, aiohttp.ClientError):
-            await self._socket.send_json(frame)
+            await self._socket.send_str(encode(frame, self._most_bytes))
 
     def close_request(self, request_id: str) -> None:
         """Says that a request will get no stream_end, so that it is not asked after."""
@@ -210,6 +233,9 @@ class Link:
                 await socket.send_json(hello)
                 await self._read(socket, resume, listener)
         except aiohttp.WSServerHandshakeError as error:
+            if error.status == TOO_MANY:
+                self._pause_s = _retry_after(error)
+                return
             self._closed(UNAUTHENTICATED if error.status == 401 else error.status, error.message)
         finally:
             self._socket = None
@@ -269,6 +295,7 @@ class Link:
         listener: Listener,
     ) -> None:
         self._socket, self._was_up, self._token_refused = socket, True, False
+        self._most_bytes = (ready.get("limits") or {}).get("max_frame_bytes", MOST_BYTES)
         for request_id in set(resume).difference(ready.get("resumed") or ()):
             self._progress.close(request_id)
             await listener.on_lost(request_id)
@@ -287,3 +314,12 @@ class Link:
             raise Refused(
                 f"the server closed the connection: {reason or 'no reason given'} ({code})"
             )
+
+
+def _retry_after(error: aiohttp.WSServerHandshakeError) -> float:
+    """How long the server asks to wait, in seconds."""
+    try:
+        asked = float(error.headers["Retry-After"]) if error.headers else LATER_S
+    except (KeyError, ValueError):  # not said, or said as a date
+        asked = LATER_S
+    return min(max(asked, 0.0), LONGEST_PAUSE_S)

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from typing import Any
 
 import aiohttp
@@ -10,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.terminal import protocol
-from client.terminal.protocol import Link, Progress, Refused, Unreachable, decode, pauses
+from client.terminal.protocol import (
+    Link,
+    Progress,
+    Refused,
+    Unreachable,
+    decode,
+    encode,
+    pauses,
+)
 from tests.support.ws_server import Peer, Script, WsServer, serve
 
 Frame = dict[str, Any]
@@ -336,5 +345,33 @@ async def test_a_server_that_stays_away_is_given_up() -> None:
 async def test_an_upgrade_that_is_forbidden_is_final() -> None:
     async with serve() as server, aiohttp.ClientSession() as http:
         server.refuse_upgrades = [403]
+        failure = await Rig(server, http).failure()
+    assert isinstance(failure, Refused) and "(403)" in str(failure)
+
+
+def test_letters_go_out_as_they_are() -> None:
+    assert encode({"type": "cancel", "request_id": "\u00e9"}, 100).encode() == (
+        b'{"type":"cancel","request_id":"\xc3\xa9"}'
+    )
+    assert encode({"type": "cancel", "request_id": "\ud800"}, 100).endswith('"?"}')
+
+
+@pytest.mark.parametrize(
+    ("type_", "id_", "outcome"),
+    [("tool_result", "call_id", "result"), ("data_response", "query_id", "items")],
+)
+def test_an_answer_larger_than_the_server_takes_is_an_error(
+    type_: str, id_: str, outcome: str
+) -> None:
+    frame = {"type": type_, id_: "c", outcome: ["x" * 500, "\u00e9" * 200]}
+    assert json.loads(encode(frame, 1000)) == frame
+    told = json.loads(encode(frame, 900))
+    assert (told["type"], told[id_], told["error"]["code"]) == (type_, "c", "too_large")
+    assert outcome not in told
+
+
+async def test_an_upgrade_that_comes_too_often_is_tried_again_later() -> None:
+    async with serve() as server, aiohttp.ClientSession() as http:
+        server.refuse_upgrades = [429, 403]
         failure = await Rig(server, http).failure()
     assert isinstance(failure, Refused) and "(403)" in str(failure)
