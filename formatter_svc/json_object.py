@@ -205,9 +205,9 @@ class ObjectScanner:
 
     def _was_never_closed(self, text: str, i: int) -> bool:
         """Whether the line is a block of its own, and not a row of this one."""
-        first = self._expect == "first_value" or self._typed_rows
-        self._typed_rows = self._typed_rows or bool(_NEW_BLOCK.match(text, i))
-        return not first and bool(_KNOWN_BLOCK.match(text, i))
+        rows = self._typed_rows
+        self._typed_rows = rows or bool(_NEW_BLOCK.match(text, i))
+        return not rows and bool(_KNOWN_BLOCK.match(text, i))
 
     def _punctuate(self, char: str) -> None:
         match char:

@@ -117,6 +117,12 @@ def test_an_unclosed_object_ends_where_a_line_starts_with_a_type(text: str, line
         assert rest == ["after"]
 
 
+def test_a_list_that_was_only_opened_swallows_no_block() -> None:
+    text = '{"type":"chart","data":[\n' + AFTER + "\n"
+    assert told(text) == ["<unclosed>", "after"]
+    assert told(list(text)) == ["<unclosed>", "after"]
+
+
 def test_only_the_start_of_a_line_ends_it() -> None:
     assert told('{"type":"thing",,"a":[ ' + AFTER) == ["<malformed>"]
     assert told('{"type":"thing",,\n{"kind":1}}' + AFTER) == ["<malformed>", "after"]
