@@ -9,10 +9,12 @@ from aiohttp import web
 from edge.mapping import InvalidFrame
 from edge.web import CALL_S, EDGE, body, identity, reply, text_of
 from runtime import tracing
+from switchboard.v3.entities_pb2 import EntityKind
 from switchboard.v3.memory_pb2 import (
     DeleteCoreRequest,
     DeleteRequest,
     ExportRequest,
+    ExportResponse,
     GetCoreRequest,
     ListRequest,
     MemoryItem,
@@ -100,10 +102,11 @@ async def remembered(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/memory/export")
 async def export(request: web.Request) -> web.StreamResponse:
-    """All of it, one JSON object a line."""
+    """All of it, one JSON object a line: the items as they are listed, with a preference's
+    `previous` value and what is kept of an `exchange`."""
     asked = ExportRequest(user_id=identity(request).user_id)
     call = request.app[EDGE].memory.Export(asked, timeout=EXPORT_S, metadata=tracing.carried())
-    lines = [orjson.dumps(_item(response.item)) + b"\n" async for response in call]
+    lines = [orjson.dumps(_exported(response)) + b"\n" async for response in call]
     return web.Response(
         body=b"".join(lines),
         content_type="application/x-ndjson",
@@ -148,6 +151,31 @@ def _limit(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 200:
         raise InvalidFrame("limit", "is no number up to 200")
     return int(text)
+
+
+def _exported(response: ExportResponse) -> dict[str, Any]:
+    found = _item(response.item)
+    if response.HasField("previous"):
+        found["previous"] = response.previous
+    if response.HasField("exchange"):
+        kept = response.exchange
+        found["exchange"] = {
+            "message": kept.message,
+            "agent": kept.agent_name,
+            "tools": list(kept.tools),
+            "entities": [
+                {
+                    "kind": EntityKind.Name(each.kind).removeprefix("ENTITY_KIND_").lower(),
+                    "id": each.id,
+                    "title": each.title,
+                    "changed": each.changed,
+                    "attributes": dict(each.attributes),
+                }
+                for each in kept.entities
+            ],
+            "timezone": kept.timezone,
+        }
+    return found
 
 
 def _item(item: MemoryItem) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import AsyncIterator, Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -12,6 +12,7 @@ from uuid import UUID
 from memory_svc import cutting, opening, recall, words
 from memory_svc.context import Context
 from memory_svc.crypto import Keys, opened
+from memory_svc.detail import Detail
 from memory_svc.embed import MAX_CHARACTERS
 from memory_svc.keys import KeyCache
 from memory_svc.mining import bury, rewritten
@@ -26,6 +27,15 @@ from switchboard.v3.errors_pb2 import ErrorCode
 _PAGE: Final = 200
 _BATCH: Final = 200
 """Exchanges that are open at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An item with all that is kept of it: a preference's value before, an exchange's detail."""
+
+    item: Item
+    previous: str | None
+    detail: Detail | None
 
 
 class Browse:
@@ -48,14 +58,35 @@ class Browse:
         more = _cursor(rows[limit - 1]) if len(rows) > limit else ""
         return opening.items(keys, rows[:limit]), more
 
-    async def export(self, user_id: UUID) -> AsyncIterator[Item]:
-        """Everything, newest first."""
-        cursor, more = "", True
-        while more:
-            found, cursor = await self.page(user_id, None, _PAGE, cursor)
-            more = bool(cursor)
-            for item in found:
-                yield item
+    async def export(self, user_id: UUID) -> AsyncIterator[Exported]:
+        """Everything that there is now, newest first."""
+        keys = await self._keys.get(user_id)
+        async with self._db.connection() as db:
+            there = await items.ids(db, user_id)
+        for start in range(0, len(there), _PAGE):
+            # By their ids: a fact that is said again meanwhile moves, and must not be missed.
+            part = there[start : start + _PAGE]
+            for exported in await self._exported(keys, part):
+                yield exported
+
+    async def _exported(self, keys: Keys, part: list[tuple[Tier, UUID]]) -> list[Exported]:
+        wanted = [row for _, row in part]
+        async with self._db.connection() as db:
+            rows = await items.some(db, keys.user_id, wanted)
+            exchanges = await episodes.by_ids(db, keys.user_id, wanted)
+            preferences = await core.rows(db, keys.user_id)
+        found = {(item.tier, UUID(item.id)): item for item in opening.items(keys, rows)}
+        details = {row.id: read(keys, row) for row in exchanges}
+        before = {
+            row.id: opened(keys, row.previous, row.place("previous_encrypted"))
+            for row in preferences
+            if row.previous is not None
+        }
+        return [
+            Exported(item, before.get(place[1]), details.get(place[1]))
+            for place in part
+            if (item := found.get(place))
+        ]
 
     async def search(
         self, user_id: UUID, query: str, tier: Tier | None, limit: int = 10

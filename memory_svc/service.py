@@ -10,6 +10,7 @@ from memory_svc import metrics
 from memory_svc.account_service import user_id
 from memory_svc.browse import Browse
 from memory_svc.context import Context
+from memory_svc.detail import Detail
 from memory_svc.facts import Entity
 from memory_svc.preferences import Preferences
 from memory_svc.remember import Exchange, Remember
@@ -104,8 +105,11 @@ class MemoryServicer(MemoryServiceServicer):
     async def Export(
         self, request: pb.ExportRequest, context: Call
     ) -> AsyncIterator[pb.ExportResponse]:
-        async for item in self._browse.export(user_id(request.user_id)):
-            yield pb.ExportResponse(item=_item(item))
+        async for each in self._browse.export(user_id(request.user_id)):
+            exchange = _exchange(each.detail) if each.detail else None
+            yield pb.ExportResponse(
+                item=_item(each.item), previous=each.previous, exchange=exchange
+            )
 
     async def ReviewPattern(
         self, request: pb.ReviewPatternRequest, context: Call
@@ -117,6 +121,10 @@ class MemoryServicer(MemoryServiceServicer):
         return pb.ReviewPatternResponse()
 
 
+_KINDS: Final = {
+    EntityKind.Name(kind).removeprefix("ENTITY_KIND_").lower(): kind for kind in EntityKind.values()
+}
+_WORDS: Final = {kind: word for word, kind in _KINDS.items()}
 _DECISIONS: Final = (pb.PATTERN_DECISION_APPROVE, pb.PATTERN_DECISION_DISMISS)
 
 
@@ -127,10 +135,28 @@ def _tier(tier: pb.MemoryTier.ValueType) -> Tier | None:
         raise _invalid("There is no such tier.") from None
 
 
+def _exchange(detail: Detail) -> pb.ExportedExchange:
+    return pb.ExportedExchange(
+        message=detail.message,
+        agent_name=detail.agent,
+        tools=detail.tools,
+        entities=[
+            pb.EpisodeEntity(
+                kind=_KINDS.get(each.kind, EntityKind.ENTITY_KIND_UNSPECIFIED),
+                id=each.id,
+                title=each.title,
+                changed=each.changed,
+                attributes=each.attributes,
+            )
+            for each in detail.entities
+        ],
+        timezone=detail.timezone,
+    )
+
+
 def _entity(entity: pb.EpisodeEntity) -> Entity:
-    kind = EntityKind.Name(entity.kind) if entity.kind in EntityKind.values() else ""
     return Entity(
-        kind=kind.removeprefix("ENTITY_KIND_").lower(),
+        kind=_WORDS.get(entity.kind, ""),
         id=entity.id,
         title=entity.title,
         changed=entity.changed,

@@ -60,7 +60,7 @@ async def rows(app: App, user: UUID) -> tuple[int, int]:
 
 
 async def contents(app: App, user: UUID) -> list[str]:
-    return [item.text async for item in app.browse.export(user)]
+    return [each.item.text async for each in app.browse.export(user)]
 
 
 async def measure(app: App) -> None:

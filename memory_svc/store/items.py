@@ -69,6 +69,8 @@ _PAGE: Final = " UNION ALL ".join(
     for number, table in enumerate(_TABLES, 1)
 )
 
+_ALL: Final = " UNION ALL ".join(f"({table})" for table in _TABLES)
+
 _SOME: Final = " UNION ALL ".join(f"({table} WHERE id = ANY ($2::uuid[]))" for table in _TABLES)
 
 _BESIDE: Final = f"""
@@ -99,6 +101,15 @@ async def page(
     at, row_id = after or (None, None)
     statement = f"SELECT * FROM ({_PAGE}) AS all_tiers ORDER BY at DESC, id DESC LIMIT $5"  # noqa: S608
     return [_row(tuple(row)) for row in await db.fetch(statement, user_id, tier, at, row_id, limit)]
+
+
+async def ids(db: Connection, user_id: UUID) -> list[tuple[Tier, UUID]]:
+    """What there is of all tiers, newest first."""
+    rows = await db.fetch(
+        f"SELECT tier, id FROM ({_ALL}) AS all_tiers ORDER BY at DESC, id DESC",  # noqa: S608
+        user_id,
+    )
+    return [(Tier(row[0]), row[1]) for row in rows]
 
 
 async def some(db: Connection, user_id: UUID, ids: Sequence[UUID]) -> list[Row]:

@@ -12,7 +12,7 @@ from memory_svc.opening import read
 from memory_svc.store import episodes
 from runtime.errors import SwitchboardError, from_rpc
 from switchboard.v3 import memory_pb2 as pb
-from switchboard.v3.entities_pb2 import ENTITY_KIND_TASK
+from switchboard.v3.entities_pb2 import ENTITY_KIND_TASK, EntityKind
 from switchboard.v3.errors_pb2 import ErrorCode
 from tests.support.embeddings import EmbeddingServer
 from tests.support.memory import Running, memory_service
@@ -392,6 +392,44 @@ async def test_pages_are_newest_first_and_whole(memory: Running, user: UUID) -> 
         each.item.id async for each in memory.stub.Export(pb.ExportRequest(user_id=str(user)))
     ]
     assert exported == seen
+
+
+async def test_an_export_has_all_that_is_kept(memory: Running, user: UUID) -> None:
+    await prefer(memory, user, "name", "Samuel")
+    await prefer(memory, user, "name", "Sam")
+    long = "My aunt has a farm. " * 40
+    entity = pb.EpisodeEntity(
+        kind=EntityKind.ENTITY_KIND_TASK,
+        id="t1",
+        title="Feed the goats",
+        changed=True,
+        attributes={"status": "done"},
+    )
+    await memory.say(
+        user, long, entities=[entity], tools=["complete_task"], agent_name="task_agent"
+    )
+    found = [each async for each in memory.stub.Export(pb.ExportRequest(user_id=str(user)))]
+    (name,) = [each for each in found if each.item.tier == CORE]
+    assert (name.item.text, name.previous) == ("Sam", "Samuel")
+    (exchange,) = [each.exchange for each in found if each.item.tier == EPISODE]
+    assert exchange.message.strip() == long.strip()
+    assert list(exchange.entities) == [entity]
+    assert (exchange.agent_name, list(exchange.tools)) == ("task_agent", ["complete_task"])
+    assert not any(each.HasField("exchange") for each in found if each.item.tier != EPISODE)
+
+
+async def test_what_is_said_again_during_an_export_is_not_missed(
+    memory: Running, user: UUID
+) -> None:
+    said = [f"The box number {number} is red." for number in range(250)]
+    for start in range(0, len(said), 25):
+        await memory.say(user, " ".join(said[start : start + 25]))
+    exporting = memory.stub.Export(pb.ExportRequest(user_id=str(user)))
+    seen = [(await anext(aiter(exporting))).item.text]
+    await memory.say(user, said[0])
+    await memory.settled()
+    seen += [each.item.text async for each in exporting]
+    assert set(await memory.facts(user)) <= set(seen)
 
 
 @pytest.mark.parametrize("cursor", ["x", "AAAA", "MjAyNi0wMS0wMVQwMDowMDowMCB4", "%%%"])

@@ -1,6 +1,7 @@
 """What is remembered of a user, over REST and the real memory_svc: to see, change and remove."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,10 @@ async def test_what_was_said_is_listed_searched_exported_and_removed(stack: Whol
         exported = await response.text()
     assert "Holzmann" in exported
     assert "Bruno" in exported
+    lines = [json.loads(line) for line in exported.splitlines()]
+    assert [line["id"] for line in lines if "exchange" in line] == [each["id"] for each in episodes]
+    (oak,) = [line["exchange"] for line in lines if "Holzmann" in str(line.get("exchange"))]
+    assert oak["message"] == "Our supplier of oak is Holzmann"
 
     path = f"{MEMORY}/episodic/{episodes[1]['id']}"
     assert (await stack.rest("grace", "DELETE", path))[0] == 404

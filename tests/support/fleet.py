@@ -63,7 +63,7 @@ def several(edge: int, **counts: int) -> Plan:
     """A plan with edges that are one, where there is a NATS_URL: each listens for the others at a
     port of the system's choice, and tells them which."""
     own = {("edge", number): {"LISTEN_ADDR": "127.0.0.1:0"} for number in range(edge)}
-    return Plan(edge=edge, own=own, **counts)  # type: ignore[arg-type]
+    return Plan(edge=edge, own=own, **counts)
 
 
 class Process:

@@ -743,22 +743,76 @@ class ExportResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEM_FIELD_NUMBER: _builtins.int
+    PREVIOUS_FIELD_NUMBER: _builtins.int
+    EXCHANGE_FIELD_NUMBER: _builtins.int
+    previous: _builtins.str
+    """Of a preference: the value that it had before, which undo brings back."""
     @_builtins.property
     def item(self) -> Global___MemoryItem:
         """The item."""
+
+    @_builtins.property
+    def exchange(self) -> Global___ExportedExchange:
+        """Of an exchange: what is kept of it beside the summary."""
 
     def __init__(
         self,
         *,
         item: Global___MemoryItem | None = ...,
+        previous: _builtins.str | None = ...,
+        exchange: Global___ExportedExchange | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_previous", b"_previous", "exchange", b"exchange", "item", b"item", "previous", b"previous"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_previous", b"_previous", "exchange", b"exchange", "item", b"item", "previous", b"previous"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__previous: _TypeAlias = _typing.Literal["previous"]  # noqa: Y015
+    _WhichOneofArgType__previous: _TypeAlias = _typing.Literal["_previous", b"_previous"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__previous) -> _WhichOneofReturnType__previous | None: ...
+
+Global___ExportResponse: _TypeAlias = ExportResponse  # noqa: Y015
+
+@_typing.final
+class ExportedExchange(_message.Message):
+    """What is kept of an exchange."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    AGENT_NAME_FIELD_NUMBER: _builtins.int
+    TOOLS_FIELD_NUMBER: _builtins.int
+    ENTITIES_FIELD_NUMBER: _builtins.int
+    TIMEZONE_FIELD_NUMBER: _builtins.int
+    message: _builtins.str
+    """The user's message, as far as it is kept."""
+    agent_name: _builtins.str
+    """The agent that answered."""
+    timezone: _builtins.str
+    """The user's time zone."""
+    @_builtins.property
+    def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The tools that were called."""
+
+    @_builtins.property
+    def entities(self) -> _containers.RepeatedCompositeFieldContainer[Global___EpisodeEntity]:
+        """The entities that they returned."""
+
+    def __init__(
+        self,
+        *,
+        message: _builtins.str = ...,
+        agent_name: _builtins.str = ...,
+        tools: _abc.Iterable[_builtins.str] | None = ...,
+        entities: _abc.Iterable[Global___EpisodeEntity] | None = ...,
+        timezone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_name", b"agent_name", "entities", b"entities", "message", b"message", "timezone", b"timezone", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ExportResponse: _TypeAlias = ExportResponse  # noqa: Y015
+Global___ExportedExchange: _TypeAlias = ExportedExchange  # noqa: Y015
 
 @_typing.final
 class ReviewPatternRequest(_message.Message):

@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 
 from agent_svc.settings import AgentSettings
 from deploy import certs
-from devstack.offline_model.__main__ import OfflineModelSettings
+from devstack.offline_model.settings import OfflineModelSettings
 from edge.settings import EdgeSettings
 from formatter_svc.settings import FormatterSettings
 from memory_svc.settings import DatabaseSettings, MemorySettings
