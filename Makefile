@@ -37,7 +37,7 @@ chat: $(VENV)/.devstack ## talk to it: make chat, or make chat MESSAGE="what is 
 override export MESSAGE := $(value MESSAGE)
 
 test: $(VENV)/.dev ## all tests, those that break networks and processes among them
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev ## format, lint, types, import contracts, contract and docs fresh, dependencies
 	$(BIN)/ruff format --check $(CODE)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ANSWER_S: Final = 0.5
+ANSWER_S: Final = 0.9
 """How long an edge that listens may take to answer, in seconds."""
 
 MORE_S: Final = 0.05

@@ -37,6 +37,7 @@ def configure(settings: Settings, service: str) -> None:
     """Sends this process's logs to stderr in the chosen form."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json(service) if settings.log_format == "json" else _Human())
+    handler.addFilter(_is_no_peer_that_went)
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
     for chatty in (
         "httpx2",
@@ -47,6 +48,12 @@ def configure(settings: Settings, service: str) -> None:
         "alembic.runtime.plugins",
     ):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _is_no_peer_that_went(record: logging.LogRecord) -> bool:
+    """A peer that goes while it is written to is an end like others; gRPC calls it an error."""
+    went = "ExecuteBatchError raised in core"
+    return not (record.name.startswith("grpc") and record.getMessage().startswith(went))
 
 
 def _ids() -> dict[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.support import ports
 from tests.support.certs import Authority
 from tests.support.edge_stack import KEY
 from tests.support.scripted_router import Behind
@@ -35,11 +36,6 @@ async def edge(**environ: str) -> AsyncIterator[asyncio.subprocess.Process]:
         if process.returncode is None:
             process.kill()
         await process.communicate()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 async def refused(**environ: str) -> tuple[int | None, str]:
@@ -70,7 +66,7 @@ async def test_bad_settings_are_told_at_once_in_one_line() -> None:
 
 
 async def test_it_serves_drains_on_sigterm_and_ends_with_0() -> None:
-    port = free_port()
+    (port,) = ports.free(1)
     url = f"http://127.0.0.1:{port}"
     async with (
         Behind() as behind,

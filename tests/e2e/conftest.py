@@ -1,4 +1,4 @@
-"""One stack for all conversations; it stays on one worker."""
+"""One stack for all conversations of a worker."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -6,12 +6,6 @@ import pytest
 
 from tests.support.device import Device
 from tests.support.stack import Running
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "tests/e2e/" in item.nodeid:
-            item.add_marker(pytest.mark.xdist_group("e2e"))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -22,15 +23,20 @@ from tests.support.roamer import Asked, Roamer, register
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EDGES = 3
+STAYS = 2
+"""The edge that no test restarts."""
+MINUTE_S = 60.0
 
 
 def script(request: Request) -> Reply:
-    """words N: slowly; create: a writing tool, and a few words."""
+    """words N: slowly; create, delete: a writing tool, and a few words."""
     asked = [message for message in request.messages if message["role"] == "user"][-1]["content"]
     if request.messages[-1]["role"] == "tool":
         return says("It is ", "done.")
     if found := re.search(r"words (\d+)", asked):
         return Reply([step for word in words(int(found[1])) for step in (word, 0.02)])
+    if "delete" in asked:
+        return calls(Call("delete_task", {"id": "t1"}))
     return calls(Call("create_task", {"title": "Water the plants"}))
 
 
@@ -82,6 +88,37 @@ async def edges(shared: tuple[Fleet, aiohttp.ClientSession, ModelServer]) -> Asy
     async with AsyncExitStack() as stack:
         token = await register(http, fleet.origin())
         yield Edges(fleet, http, model, token, stack)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
+async def approving(
+    shared: tuple[Fleet, aiohttp.ClientSession, ModelServer],
+) -> AsyncIterator[asyncio.Task[tuple[Roamer, Asked]]]:
+    """An approval that takes its minute beside the other tests."""
+    fleet, http, model = shared
+    async with AsyncExitStack() as stack:
+        token = await register(http, fleet.origin())
+        task = asyncio.create_task(approve_late(Edges(fleet, http, model, token, stack)))
+        yield task
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def approve_late(edges: Edges) -> tuple[Roamer, Asked]:
+    """Says yes a minute after it was asked, on another connection."""
+    device = await edges.device(STAYS, tool=None)
+    asked = await device.ask("delete it")
+    await asked.until(lambda asked: bool(asked.of("tool_call")))
+    (call,) = asked.of("tool_call")
+    assert call["requires_approval"]
+    came = time.monotonic()
+    await asyncio.sleep(MINUTE_S / 2)  # how long a user takes to decide is what is tried
+    device.drop()
+    await edges.move(device, STAYS)
+    await asyncio.sleep(came + MINUTE_S - time.monotonic())
+    await device.answer(call, result={"id": "t1"})
+    await asked.over()
+    return device, asked
 
 
 def kept(device: Roamer, asked: Asked, text: str) -> None:
@@ -182,7 +219,7 @@ async def test_a_rolling_restart_of_the_edges_fails_no_request_and_runs_none_twi
     async with asyncio.TaskGroup() as tasks:
         for load in loads:
             tasks.create_task(load.run())
-        for index in range(EDGES - 1):
+        for index in range(STAYS):
             edge = edges.fleet["edge", index]
             going.add(index)
             edge.terminate()
@@ -202,3 +239,12 @@ async def eventually(holds: Callable[[], object]) -> None:
     async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.05)
+
+
+async def test_an_approval_may_take_a_minute_over_a_reconnect(
+    approving: asyncio.Task[tuple[Roamer, Asked]],
+) -> None:
+    """Twice the time of other calls, and of the connections between the services."""
+    device, asked = await asyncio.wait_for(approving, 1.5 * MINUTE_S)
+    kept(device, asked, "It is done.")
+    assert asked.end and [change["op"] for change in asked.end["mutations"]] == ["delete"]

@@ -11,14 +11,6 @@ from tests.support.device import Device
 from tests.support.scrape import Scrape, free_block
 from tests.support.stack import Running
 
-_OBSERVED = ("test_traces.py", "test_metrics.py")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.name in _OBSERVED and item.path.parent.name == "integration":
-            item.add_marker(pytest.mark.xdist_group("observed"))
-
 
 @dataclass(frozen=True, slots=True)
 class Observed:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ import aiohttp
 
 from edge.auth import Tokens
 from edge.web import Edge
+from tests.support import ports
 from tests.support.edge_stack import KEY, EdgeStack, edge_stack, eventually
 from tests.support.nats import Nats, nats
 from tests.support.scripted_router import Behind, Script
@@ -77,8 +77,7 @@ class EdgeProcess(EdgeStack):
 @asynccontextmanager
 async def edge_process(behind: Behind, nats_url: str, **environ: str) -> AsyncIterator[EdgeProcess]:
     """`python -m edge`, ready, until left or killed."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = int(found.getsockname()[1])
+    (port,) = ports.free(1)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

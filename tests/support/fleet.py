@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from typing import Final, Self
 
 from cryptography.fernet import Fernet
 
+from tests.support import ports
 from tests.support.stack import environment, until
 
 START_S: Final = 90.0
@@ -300,13 +300,10 @@ Ports = dict[tuple[str, int], int]
 
 
 def _ports(plan: Plan) -> tuple[Ports, Ports]:
-    """Free ports to serve and to tell of metrics; all are held at once: no two are the same."""
+    """Free ports to serve and to tell of metrics."""
     keys = [(name, index) for name in SERVICES for index in range(plan.count(name))]
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in (*keys, *keys)]
-    ports = [int(one.getsockname()[1]) for one in held]
-    for one in held:
-        one.close()
-    return dict(zip(keys, ports, strict=False)), dict(zip(keys, ports[len(keys) :], strict=True))
+    found = ports.free(2 * len(keys))
+    return dict(zip(keys, found, strict=False)), dict(zip(keys, found[len(keys) :], strict=True))
 
 
 def _read(pid: int, name: str) -> str:

@@ -104,3 +104,17 @@ def test_the_level_is_kept_and_libraries_stay_quiet(monkeypatch: pytest.MonkeyPa
     start(monkeypatch, Settings(log_level="debug"))
     assert not logging.getLogger("openai").isEnabledFor(logging.INFO)
     assert not logging.getLogger("httpx2").isEnabledFor(logging.DEBUG)
+
+
+def test_a_peer_that_goes_while_it_is_written_to_is_no_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    err = start(monkeypatch, Settings())
+    grpc = logging.getLogger("grpc._cython.cygrpc")
+    grpc.error("ExecuteBatchError raised in core by servicer method [%s]", "/x/Attach")
+    grpc.error("another error")
+    log.error("ExecuteBatchError raised in core, as we say it")
+    assert [line.split("error   ")[1] for line in err.getvalue().splitlines()] == [
+        "another error",
+        "ExecuteBatchError raised in core, as we say it",
+    ]
