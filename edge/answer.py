@@ -10,10 +10,14 @@ from enum import Enum, auto
 from itertools import islice
 from typing import Final
 
-from switchboard.v3.frames_pb2 import Mutation, ServerFrame
+from switchboard.v3.frames_pb2 import Mutation, ServerFrame, StreamText
 
 JOIN_CHARS: Final = 4096
 """Text is joined up to so much: longer pieces would be copied again for each token."""
+
+
+PIECE_CHARS: Final = 64 * 1024
+"""More text than this is more than one frame: escaped, a character may take six bytes of JSON."""
 
 
 class State(Enum):
@@ -73,6 +77,13 @@ class Answer:
     def say(self, frame: ServerFrame) -> None:
         """Adds a frame without a number."""
         if self.abandoned:
+            return
+        if len(frame.stream_text.chunk) > PIECE_CHARS:
+            for start in range(0, len(text := frame.stream_text.chunk), PIECE_CHARS):
+                piece = StreamText(
+                    request_id=self.request_id, chunk=text[start : start + PIECE_CHARS]
+                )
+                self.say(ServerFrame(stream_text=piece))
             return
         size = frame.ByteSize()
         self.waiting_bytes += size

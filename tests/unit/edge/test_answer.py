@@ -4,6 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.answer import JOIN_CHARS, Answer
+from edge.codec import encode
+from edge.limits import Limits
 from switchboard.v3.frames_pb2 import (
     DataRequest,
     ServerFrame,
@@ -52,6 +54,17 @@ def test_long_text_is_not_copied_again_for_each_token() -> None:
     for _ in range(3):
         it.say(text("x" * JOIN_CHARS))
     assert [len(frame.stream_text.chunk) for frame in drain(it)] == [JOIN_CHARS] * 3
+
+
+def test_text_of_any_length_goes_out_in_frames_of_lawful_size() -> None:
+    whole = "\x01ä" * 400_000  # six bytes of JSON, and two
+    a = answer(journal_bytes=64 * 2**20)
+    a.say(text(whole))
+    a.say(text("and on"))
+    frames = drain(a)
+    assert said(frames) == whole + "and on"
+    assert seqs(frames) == list(range(1, len(frames) + 1))
+    assert max(len(encode(frame)) for frame in frames) <= Limits().max_frame_bytes
 
 
 def test_what_left_is_not_joined_any_more() -> None:
