@@ -47,8 +47,6 @@ _BEHIND: Final = {
 }
 """What readiness asks: who answers, and the health name."""
 
-_STOPPING: Final = web.AppKey("stopping", asyncio.Event)
-
 
 def make(settings: EdgeSettings) -> web.Application:
     """The application; it dials the services behind and opens no port yet."""
@@ -82,7 +80,6 @@ def make(settings: EdgeSettings) -> web.Application:
         router_channel=router_channel,
         memory_channel=memory_channel,
     )
-    app[_STOPPING] = asyncio.Event()
     app.router.add_get("/api/v1/ws/device", device_socket)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
@@ -139,7 +136,7 @@ async def readyz(request: web.Request) -> web.Response:
     channels = {"router": edge.router_channel, "memory": edge.memory_channel}
     found = await asyncio.gather(*(_serves(channels[by], name) for by, name in _BEHIND.values()))
     services = dict(zip(_BEHIND, found, strict=True))
-    ready = all(found) and not request.app[_STOPPING].is_set()
+    ready = all(found) and not edge.devices.draining
     return reply({"ready": ready, "services": services}, 200 if ready else 503)
 
 
@@ -149,7 +146,7 @@ async def edge_readyz(request: web.Request) -> web.Response:
     A service behind that is away takes no edge out of service: all of them would go at once,
     and with them what still works, such as answers without memory, and resumes.
     """
-    ready = not request.app[_STOPPING].is_set()
+    ready = not request.app[EDGE].devices.draining
     return reply({"ready": ready}, 200 if ready else 503)
 
 
@@ -165,7 +162,6 @@ async def _serves(channel: grpc.aio.Channel, name: str) -> bool:
 
 async def drain(app: web.Application) -> None:
     """Sends the sockets away, lets requests finish within `drain_s`, and closes (4503)."""
-    app[_STOPPING].set()
     edge = app[EDGE]
     edge.devices.draining = True
     loop = asyncio.get_running_loop()

@@ -37,6 +37,19 @@ _SAFE: Final = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
 _GONE: Final = (Error, OSError, asyncio.TimeoutError)
 
 
+class _Client(Client):
+    """Asks for its TLS context at each handshake."""
+
+    def __init__(self, tls: Callable[[], ssl.SSLContext] | None) -> None:
+        super().__init__()
+        self._tls = tls
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        """What the next handshake works with."""
+        return self._tls() if self._tls else super().ssl_context
+
+
 class Silent(Exception):
     """Somebody listens to this subject, and does not answer."""
 
@@ -51,12 +64,16 @@ def subject(*tokens: str) -> str:
 
 
 class Broker:
-    """One connection to NATS, as good as it is at the moment."""
+    """One connection to NATS, as good as it is at the moment.
 
-    def __init__(self, servers: Sequence[str], tls: ssl.SSLContext | None = None) -> None:
+    `tls`: what a handshake works with, asked at each of them.
+    """
+
+    def __init__(
+        self, servers: Sequence[str], tls: Callable[[], ssl.SSLContext] | None = None
+    ) -> None:
         self._servers = list(servers)
-        self._tls = tls
-        self._nats = Client()
+        self._nats = _Client(tls)
         self._wanted: dict[str, Handler] = {}
         self._heard: dict[str, Subscription] = {}
         # What is to be said, in order: subjects to listen to or to leave, each once, and notes.
@@ -174,7 +191,6 @@ class Broker:
             error_cb=self._failed,
             disconnected_cb=self._lost,
             reconnected_cb=self._back,
-            tls=self._tls,
         )
         log.info("the other edges can be reached by the broker")
         self._down = False

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from edge.mapping import InvalidFrame, from_json, json_value, raw, to_json
+from runtime import enums
 from switchboard.v3.blocks_pb2 import BlockType
 from switchboard.v3.frames_pb2 import (
     ClientFrame,
@@ -136,10 +137,8 @@ _CHECK: Final[dict[str, Callable[[dict[str, Any]], None]]] = {
 
 # Written by hand: the server's hot frames, and the client's.
 
-_DOMAINS: Final = {v.number: v.name[len("DOMAIN_") :].lower() for v in Domain.DESCRIPTOR.values}
-_BLOCKS: Final = {
-    v.number: v.name[len("BLOCK_TYPE_") :].lower() for v in BlockType.DESCRIPTOR.values
-}
+_DOMAINS: Final = enums.words(Domain.DESCRIPTOR)
+_BLOCKS: Final = enums.words(BlockType.DESCRIPTOR)
 
 
 def _stream_text(m: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ waits there, unnumbered, and nowhere else.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -74,6 +75,7 @@ class Connection:
         self._abort = abort
         self._device: Device | None = None
         self._hello = DeviceHello()
+        self.hello_ns = 0
         self._code: int | None = None
         self._output = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -160,7 +162,7 @@ class Connection:
         except SwitchboardError:
             self.stop(CloseCode.CLOSE_CODE_UNAUTHENTICATED)
             return False
-        self._identity, self._hello = identity, hello
+        self._identity, self._hello, self.hello_ns = identity, hello, time.time_ns()
         self._watch_expiry(identity)
         relays = await self._devices.elsewhere(identity.user_id, self, hello)
         if relays is None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, assert_never
 from uuid import uuid4
+
+import grpc
 
 from edge import metrics
 from edge.bridge import Bridge
@@ -47,13 +49,14 @@ from edge.events import (
 )
 from edge.limits import Limits
 from edge.others import Others
-from edge.rates import Buckets
+from edge.rates import Buckets, too_fast
 from edge.refusals import refusal_of, unknown_call
 from edge.relay import Relay
 from edge.session import Session
 from runtime import logs
 from runtime.errors import SwitchboardError
 from switchboard.v3.agent_pb2 import Surface
+from switchboard.v3.edge_pb2 import AttachStart
 from switchboard.v3.errors_pb2 import CloseCode, ErrorCode
 from switchboard.v3.frames_pb2 import (
     ClientFrame,
@@ -79,6 +82,11 @@ class Socket(Protocol):
         """The family of refresh tokens behind it."""
         ...
 
+    @property
+    def hello_ns(self) -> int:
+        """When its hello came, in nanoseconds since 1970."""
+        ...
+
     def wake(self) -> None:
         """There is something to send."""
         ...
@@ -102,6 +110,13 @@ class Reader(Protocol):
 
 SOUGHT: Final = 16
 """For so many results at once the edge that called is looked for."""
+
+WAIT_S: Final = 1.0
+"""How long one result more has to wait, in seconds."""
+
+_UNREACHED: Final = SwitchboardError(
+    ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE, "The part of the server that asked was not reached."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +153,7 @@ class Device:
         self._collectors: dict[str, Callable[[ServerFrame], None]] = {}
         self._readers: dict[str, Reader] = {}
         self._relays: dict[str, Relay] = {}
-        self._sought: set[asyncio.Task[None]] = set()
+        self._sought: dict[str, asyncio.Task[None]] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self.session = Session(
             user_id=user.user_id,
@@ -185,11 +200,18 @@ class Device:
         for request_id, relay in relays.items():
             self._relay(request_id, relay)
 
-    def leave(self) -> None:
-        """The device is connected to another edge: a socket here is superseded."""
-        if self.socket is not None:
-            self.socket.stop(CloseCode.CLOSE_CODE_SUPERSEDED)
-            self.detach(self.socket)
+    def leave(self, hello_ns: int) -> bool:
+        """The device is connected to another edge since then: a socket here is superseded.
+
+        False: the socket here is the later one, and stays. 0 is later than all.
+        """
+        if self.socket is None:
+            return True
+        if 0 < hello_ns < self.socket.hello_ns:
+            return False
+        self.socket.stop(CloseCode.CLOSE_CODE_SUPERSEDED)
+        self.detach(self.socket)
+        return True
 
     def join(self, request_id: str, relay: Relay) -> None:
         """Reads a request of REST that runs at another edge; with no socket here, not."""
@@ -199,13 +221,15 @@ class Device:
         self.feed(Joined(request_id))
         self._relay(request_id, relay)
 
-    def link(self, request_id: str, seq: int, features: Collection[str], reader: Reader) -> bool:
-        """Another edge reads a request from now on; False: it cannot be given whole."""
-        self.leave()
+    def link(self, request_id: str, start: AttachStart, reader: Reader) -> bool:
+        """Another edge reads a request from now on; False: it cannot be given whole, or the
+        device reads it here by now."""
+        if not self.leave(start.hello_unix_ns):
+            return False
         if older := self._readers.pop(request_id, None):
             older.take_over()
             self.feed(Unlinked(request_id))
-        self.feed(Linked(request_id, seq, features))
+        self.feed(Linked(request_id, start.after_seq, frozenset(start.features)))
         if not self.session.linked(request_id):
             return False
         self._readers[request_id] = reader
@@ -292,25 +316,35 @@ class Device:
         task.add_done_callback(over)
 
     def _seek(self, result: ClientFrame) -> None:
-        """Finds the edge that made the call, beside what else goes on."""
-        if len(self._sought) < SOUGHT:
-            task = asyncio.create_task(self._deliver(result))
-            self._sought.add(task)
-            task.add_done_callback(self._sought.discard)
-        else:
-            self._unknown(result)
+        """Finds the edge that made the call, beside what else goes on.
+
+        A result that comes again meanwhile is ignored: the first one wins.
+        """
+        call_id = result.tool_result.call_id or result.data_response.query_id
+        if call_id in self._sought:
+            return
+        if len(self._sought) >= SOUGHT:
+            self._refuse(result, too_fast(WAIT_S))
+            return
+        task = asyncio.create_task(self._deliver(result))
+        self._sought[call_id] = task
+        task.add_done_callback(lambda _: self._sought.pop(call_id))
 
     async def _deliver(self, result: ClientFrame) -> None:
         device_id = self.session.device_id
-        errors = await self._around.others.deliver(self.user.user_id, device_id, result)
+        try:
+            errors = await self._around.others.deliver(self.user.user_id, device_id, result)
+        except grpc.aio.AioRpcError:
+            self._refuse(result, _UNREACHED)
+            return
         if errors is None:
-            self._unknown(result)
+            self._refuse(result, unknown_call())
         for error in errors or ():
             self.feed(Say(error))
 
-    def _unknown(self, result: ClientFrame) -> None:
+    def _refuse(self, result: ClientFrame, error: SwitchboardError) -> None:
         kind = result.WhichOneof("frame") or ""
-        self.feed(Say(refusal_of(unknown_call(), kind, getattr(result, kind))))
+        self.feed(Say(refusal_of(error, kind, getattr(result, kind))))
 
     def _surface(self, surface: Surface.ValueType, request_id: str) -> str:
         return "rest" if request_id in self._collectors else metrics.surface_of(surface)

@@ -132,7 +132,7 @@ class Devices:
         self.welcoming[key] = socket
         relays: Mapping[str, Relay] = {}
         try:
-            relays = await self._sought(user_id, hello)
+            relays = await self._sought(user_id, hello, socket.hello_ns)
         finally:
             superseded = self.welcoming.get(key) is not socket
             if not superseded:
@@ -141,14 +141,14 @@ class Devices:
             leave_all(relays)
         return None if superseded else relays
 
-    async def _sought(self, user_id: str, hello: DeviceHello) -> Mapping[str, Relay]:
+    async def _sought(self, user_id: str, hello: DeviceHello, hello_ns: int) -> Mapping[str, Relay]:
         device = self.find(user_id, hello.device_id)
         known = [
             request_id
             for request_id in hello.resume.requests
             if device is not None and device.session.owns(request_id)
         ]
-        return await self._around.others.resume(user_id, hello, known)
+        return await self._around.others.resume(user_id, hello, hello_ns, known)
 
     async def taken(self, user_id: str, request_id: str) -> bool:
         """Whether another edge runs or keeps this request."""
@@ -179,7 +179,7 @@ class Devices:
         if device is None:
             device = self._new(user, hello.device_id, hello.device_id)
         device.attach(socket, hello, relays)
-        self._around.others.arrived(user_id, hello.device_id)
+        self._around.others.arrived(user_id, hello.device_id, socket.hello_ns)
         if self.draining:
             device.feed(send_away())
         return device
@@ -189,12 +189,17 @@ class Devices:
         user = self._users.get(user_id)
         return user.devices.get(device_id) if user else None
 
-    def supersede(self, user_id: str, device_id: str) -> list[str]:
-        """The device said hello to another edge; returns requests that it cannot resume by name."""
+    def arrived_elsewhere(self, user_id: str, device_id: str, hello_ns: int) -> list[str]:
+        """The device said hello to another edge; returns requests that it cannot resume by name.
+
+        Where its hello here is the later one, the other edge is told so, and nothing happens.
+        """
         device = self.find(user_id, device_id)
         if device is None:
             return []
-        device.leave()
+        if device.socket is not None and not device.leave(hello_ns):
+            self._around.others.arrived(user_id, device_id, device.socket.hello_ns)
+            return []
         return device.session.unheard
 
     def tell(self, user_id: str, mutation: Mutation) -> None:

@@ -21,6 +21,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from runtime import enums
 from switchboard.v3.values_pb2 import Json
 
 ToJson = Callable[[Any], Any]
@@ -197,8 +198,7 @@ def _list_of(read: FromJson) -> FromJson:
 
 
 def _enum(enum: EnumDescriptor) -> tuple[ToJson, FromJson]:
-    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
-    words = {v.number: v.name.removeprefix(prefix).lower() for v in enum.values}
+    words = enums.words(enum)
     numbers = {word: number for number, word in words.items() if number}
 
     def from_word(value: Any) -> int:

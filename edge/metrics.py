@@ -8,6 +8,7 @@ from typing import Final
 from aiohttp import web
 from prometheus_client import Counter, Gauge, Histogram
 
+from runtime import enums
 from runtime.errors import word
 from runtime.metrics import LATENCY_BUCKETS
 from switchboard.v3.agent_pb2 import Surface
@@ -73,7 +74,7 @@ def surface_of(surface: Surface.ValueType) -> str:
 
 def ending(end: StreamEnd) -> tuple[str, str]:
     """Status and code of an end, as words; the code of a success is ok."""
-    status = EndStatus.Name(end.status).removeprefix("END_STATUS_").lower()
+    status = enums.word(EndStatus.DESCRIPTOR, end.status)
     return status, word(end.error.code) if end.HasField("error") else "ok"
 
 
@@ -112,14 +113,14 @@ def refused(surface: str, end: StreamEnd) -> None:
 def mutation(made: Mutation) -> None:
     """Counts a change that goes to other devices."""
     source = "tool" if made.origin.HasField("request_id") else "user"
-    op = MutationOp.Name(made.op).removeprefix("MUTATION_OP_").lower()
+    op = enums.word(MutationOp.DESCRIPTOR, made.op)
     MUTATIONS.labels(source, op).inc()
 
 
 def closed(ours: CloseCode.ValueType | int | None, theirs: int | None) -> None:
     """Counts a socket's close: `ours` is the code that we chose, `theirs` what aiohttp saw."""
     if ours in CloseCode.values():
-        reason = CloseCode.Name(CloseCode.ValueType(ours)).removeprefix("CLOSE_CODE_").lower()
+        reason = enums.word(CloseCode.DESCRIPTOR, ours)
     else:
         reason = {_LOST: "lost", _TOO_LARGE: "too_large"}.get(theirs or 0, "peer")
     SOCKETS_CLOSED.labels(reason).inc()

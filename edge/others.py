@@ -30,8 +30,8 @@ class Others:
     def changed(self, user_id: str, mutation: Mutation) -> None:
         """Tells the user's devices elsewhere."""
 
-    def arrived(self, user_id: str, device_id: str) -> None:
-        """A device said hello here: its older sockets elsewhere are superseded."""
+    def arrived(self, user_id: str, device_id: str, hello_ns: int) -> None:
+        """A device said hello here, then: its older sockets elsewhere are superseded."""
 
     def revoked(self, user_id: str, family_id: str | None) -> None:
         """A family logged out; None: the user is gone."""
@@ -41,7 +41,7 @@ class Others:
         return False
 
     async def resume(
-        self, user_id: str, hello: DeviceHello, known: Collection[str]
+        self, user_id: str, hello: DeviceHello, hello_ns: int, known: Collection[str]
     ) -> Mapping[str, Relay]:
         """A relay for each request of the hello, but for the `known`, that another edge has."""
         return {}
@@ -49,7 +49,10 @@ class Others:
     async def deliver(
         self, user_id: str, device_id: str, frame: ClientFrame
     ) -> list[ServerFrame] | None:
-        """Hands a result to the edge that called; returns its errors. None: no edge did."""
+        """Hands a result to the edge that called; returns its errors. None: no edge did.
+
+        Raises AioRpcError where that edge is lost meanwhile, or slow.
+        """
         return None
 
     async def chat(

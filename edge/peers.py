@@ -46,7 +46,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ANSWER_S: Final = 0.9
-"""How long an edge that listens may take to answer, in seconds."""
+"""How long an edge that listens may take to say that it has a request, in seconds."""
+
+SOUGHT_S: Final = 3.0
+"""How long it may take to say that it has a device or made a call: no promise waits for that."""
 
 MORE_S: Final = 0.05
 """How long to wait for others once the first has answered, in seconds."""
@@ -126,9 +129,10 @@ class Peers(Others):
         """Tells the user's devices elsewhere."""
         self._tell(_user(user_id), EdgeNote(mutation=mutation))
 
-    def arrived(self, user_id: str, device_id: str) -> None:
+    def arrived(self, user_id: str, device_id: str, hello_ns: int) -> None:
         """Tells where the device is now."""
-        self._tell(_user(user_id), EdgeNote(arrived=DeviceArrived(device_id=device_id)))
+        arrived = DeviceArrived(device_id=device_id, hello_unix_ns=hello_ns)
+        self._tell(_user(user_id), EdgeNote(arrived=arrived))
 
     def revoked(self, user_id: str, family_id: str | None) -> None:
         """Tells every edge."""
@@ -150,18 +154,21 @@ class Peers(Others):
             return True  # it is there, if not well: running it twice would be worse
 
     async def resume(
-        self, user_id: str, hello: DeviceHello, known: Collection[str]
+        self, user_id: str, hello: DeviceHello, hello_ns: int, known: Collection[str]
     ) -> dict[str, Relay]:
         """Finds who runs them, and attaches."""
         sought = [each for each in hello.resume.requests if each not in known][:RESUMES]
-        found = await asyncio.gather(*(self._attach(user_id, hello, each) for each in sought))
+        attaching = (self._attach(user_id, hello, hello_ns, each) for each in sought)
+        found = await asyncio.gather(*attaching)
         return {
             request_id: relay
             for request_id, relay in zip(sought, found, strict=True)
             if relay is not None
         }
 
-    async def _attach(self, user_id: str, hello: DeviceHello, request_id: str) -> Relay | None:
+    async def _attach(
+        self, user_id: str, hello: DeviceHello, hello_ns: int, request_id: str
+    ) -> Relay | None:
         try:
             owner = await self._owner(user_id, request_id)
         except Silent:
@@ -173,6 +180,7 @@ class Peers(Others):
             device_id=hello.device_id,
             after_seq=hello.resume.requests[request_id],
             features=hello.features,
+            hello_unix_ns=hello_ns,
         )
         relay = Relay(self._channels.stub(owner), request_id, start)
         return relay if await relay.open(OPEN_S) else None
@@ -188,19 +196,15 @@ class Peers(Others):
         call_id = frame.tool_result.call_id or frame.data_response.query_id
         sought = EdgeNote(call_sought=CallSought(device_id=device_id, call_id=call_id))
         try:
-            answer = await self._broker.ask(_user(user_id), sought.SerializeToString(), ANSWER_S)
+            answer = await self._broker.ask(_user(user_id), sought.SerializeToString(), SOUGHT_S)
         except Silent:  # none of them made it
             return None
         if answer is None:
             return None
         late = DeliverRequest(user_id=user_id, device_id=device_id, frame=frame)
         edge = self._channels.stub(EdgeReply.FromString(answer).address)
-        try:
-            return list(
-                (await edge.Deliver(late, timeout=OPEN_S, metadata=tracing.carried())).frames
-            )
-        except grpc.aio.AioRpcError:
-            return None
+        response = await edge.Deliver(late, timeout=OPEN_S, metadata=tracing.carried())
+        return list(response.frames)
 
     async def chat(
         self, user_id: str, request: HomeRequest, idle_s: float | None
@@ -218,7 +222,7 @@ class Peers(Others):
 
     async def _holder(self, user_id: str, idle_s: float | None) -> str | None:
         sought = EdgeNote(device_sought=DeviceSought()).SerializeToString()
-        answers = await self._broker.ask_all(_user(user_id), sought, ANSWER_S, MORE_S)
+        answers = await self._broker.ask_all(_user(user_id), sought, SOUGHT_S, MORE_S)
         replies = [EdgeReply.FromString(answer) for answer in answers]
         there = [reply for reply in replies if reply.HasField("idle_ms")]
         best = min(there, key=lambda reply: reply.idle_ms, default=None)
@@ -236,7 +240,8 @@ class Peers(Others):
                 self._devices.tell(user_id, note.mutation)
             case "arrived":
                 device_id = note.arrived.device_id
-                for request_id in self._devices.supersede(user_id, device_id):
+                arrived = self._devices.arrived_elsewhere
+                for request_id in arrived(user_id, device_id, note.arrived.hello_unix_ns):
                     self._tell(_user(user_id), self._offer(device_id, request_id))
             case "offered":
                 self._begin(self._join(user_id, note.offered))
@@ -261,9 +266,13 @@ class Peers(Others):
 
     async def _join(self, user_id: str, offered: RequestOffered) -> None:
         device = self._devices.find(user_id, offered.device_id) if self._devices else None
-        if device is None or not device.session.connected:
+        if device is None or device.socket is None:
             return
-        start = AttachStart(user_id=user_id, device_id=offered.device_id)
+        start = AttachStart(
+            user_id=user_id,
+            device_id=offered.device_id,
+            hello_unix_ns=device.socket.hello_ns,
+        )
         relay = Relay(self._channels.stub(offered.address), offered.request_id, start)
         if await relay.open(OPEN_S):
             device.join(offered.request_id, relay)

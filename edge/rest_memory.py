@@ -8,7 +8,7 @@ from aiohttp import web
 
 from edge.mapping import InvalidFrame
 from edge.web import CALL_S, EDGE, body, identity, reply, text_of
-from runtime import tracing
+from runtime import enums, tracing
 from switchboard.v3.entities_pb2 import EntityKind
 from switchboard.v3.memory_pb2 import (
     DeleteCoreRequest,
@@ -27,12 +27,7 @@ from switchboard.v3.memory_pb2 import (
 
 routes: Final = web.RouteTableDef()
 
-_PREFIX: Final = "MEMORY_TIER_"
-_TIERS: Final = {
-    value.name.removeprefix(_PREFIX).lower(): value.number
-    for value in MemoryTier.DESCRIPTOR.values
-    if value.number
-}
+_TIERS: Final = {word: tier for tier, word in enums.words(MemoryTier.DESCRIPTOR).items() if tier}
 
 _DECISIONS: Final = {
     "approve": PatternDecision.PATTERN_DECISION_APPROVE,
@@ -165,7 +160,7 @@ def _exported(response: ExportResponse) -> dict[str, Any]:
             "tools": list(kept.tools),
             "entities": [
                 {
-                    "kind": EntityKind.Name(each.kind).removeprefix("ENTITY_KIND_").lower(),
+                    "kind": enums.word(EntityKind.DESCRIPTOR, each.kind),
                     "id": each.id,
                     "title": each.title,
                     "changed": each.changed,
@@ -181,7 +176,7 @@ def _exported(response: ExportResponse) -> dict[str, Any]:
 def _item(item: MemoryItem) -> dict[str, Any]:
     found: dict[str, Any] = {
         "id": item.id,
-        "tier": MemoryTier.Name(item.tier).removeprefix(_PREFIX).lower(),
+        "tier": enums.word(MemoryTier.DESCRIPTOR, item.tier),
         "text": item.text,
     }
     for name in ("key", "entity_type", "entity_id", "session_id", "confidence"):

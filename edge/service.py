@@ -103,7 +103,7 @@ class Link:
 
     def attach(self, start: AttachStart) -> bool:
         """Takes over from whoever read before; False: it cannot be given whole."""
-        return self._device.link(self._request_id, start.after_seq, frozenset(start.features), self)
+        return self._device.link(self._request_id, start, self)
 
     def detach(self) -> None:
         """The reader is gone: the device is away."""

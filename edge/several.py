@@ -1,6 +1,7 @@
 """What an edge runs to be one of several: the listener for the others, and the broker."""
 
 import ssl
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -46,11 +47,15 @@ class Several:
         await self._server.stop(STOP_S)
 
 
-def _tls(settings: EdgeSettings) -> ssl.SSLContext | None:
-    """For a broker at a tls:// address: the services' own certificate and authority."""
+def _tls(settings: EdgeSettings) -> Callable[[], ssl.SSLContext] | None:
+    """For a broker at a tls:// address: the services' own certificate and authority, renewed."""
     source = tls.files(settings)
     if source is None or not any(each.startswith("tls://") for each in settings.nats_servers):
         return None
-    context = ssl.create_default_context(cafile=source.ca)
-    context.load_cert_chain(source.cert, source.key)
-    return context
+    return tls.Renewing(source, _context).current
+
+
+def _context(source: tls.Files) -> ssl.SSLContext:
+    made = ssl.create_default_context(cafile=source.ca)
+    made.load_cert_chain(source.cert, source.key)
+    return made

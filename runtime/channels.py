@@ -40,8 +40,10 @@ OPTIONS: Final[tuple[tuple[str, str | int], ...]] = (
     ("grpc.http2.max_pings_without_data", 0),
     # The default back-off grows to two minutes; a restarted service is wanted at once.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # In spite of its name: how long one attempt may take. A busy machine needs its time for a
+    # handshake, and a peer that is frozen is not to hold up calls for the default's 20 s.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     # A container that is replaced has another address; the default looks again after 30 s.
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),
 )

@@ -48,8 +48,11 @@ _FAILS: Final = {
     "kill": frozenset({"edge", "router", "agent", "formatter"}),
     "terminate": frozenset({"edge"}),
 }
-"""What ends requests `service_unavailable`: a drain of a service behind the edge must not, and
-memory never."""
+"""What ends requests `service_unavailable`. Memory never does."""
+
+_CUTS: Final = frozenset({"router", "agent", "formatter"})
+"""Whose drain does, too, but only once its time is over: some answers wait for a device longer
+than a drain may take."""
 
 
 def faults(log: str) -> list[str]:
@@ -102,17 +105,23 @@ def left(name: str, idle: Look, now: Look, users: int = 0) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """A process that was killed or told to end, until it was in use again."""
+    """A process that was killed or told to end, until it was in use again.
+
+    `cuts`: when one that was told to end gave up what it still ran.
+    """
 
     how: str
     name: str
     began: float
+    cuts: float
     ended: float = float("inf")
 
     def explains(self, began: float, ended: float) -> bool:
         """Whether a request of that time may have failed because of it."""
-        there = began <= self.ended and ended >= self.began
-        return there and self.name in _FAILS.get(self.how, frozenset())
+        if self.name in _FAILS.get(self.how, frozenset()):
+            return began <= self.ended and ended >= self.began
+        cut = self.how == "terminate" and self.name in _CUTS
+        return cut and began <= self.began and self.cuts <= ended <= self.ended
 
 
 def may_end(

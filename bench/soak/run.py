@@ -233,7 +233,9 @@ class Soak:
             for device in self._devices:
                 device.may_lose = True
         at = len(self.report.disturbances)
-        self.report.disturbances.append(Disturbance(how, key[0], time.monotonic()))
+        now = time.monotonic()
+        cuts = now + (self._fleet.drain_s if how == "terminate" else 0)
+        self.report.disturbances.append(Disturbance(how, key[0], now, cuts))
         getattr(process, how)()
         await _eventually(lambda: not process.alive, f"{key} ends")
         if how == "terminate" and process.status != 0:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -55,10 +56,17 @@ class Owner:
         return device, request_id
 
     async def attach(
-        self, request_id: str, after: int = 0, user_id: str = "user-1", device_id: str = "laptop"
+        self,
+        request_id: str,
+        after: int = 0,
+        user_id: str = "user-1",
+        device_id: str = "laptop",
+        hello_ns: int = 0,
     ) -> tuple[Attach, AttachState.ValueType]:
         call = self.edge.Attach(timeout=20)
-        start = AttachStart(user_id=user_id, device_id=device_id, after_seq=after)
+        start = AttachStart(
+            user_id=user_id, device_id=device_id, after_seq=after, hello_unix_ns=hello_ns
+        )
         await call.write(AttachRequest(request_id=request_id, start=start))
         return call, (await read(call)).state
 
@@ -97,6 +105,26 @@ async def test_an_edge_without_its_broker_is_ready(owner: Owner) -> None:
     assert (await owner.stack.call("GET", "/readyz"))[0] == 200
     device, _ = await owner.begin()
     assert (await device.until("stream_end"))[-1]["status"] == "completed"
+
+
+async def test_a_device_that_said_hello_here_since_then_is_not_read_elsewhere(
+    owner: Owner,
+) -> None:
+    goes_on = asyncio.Event()
+
+    async def script(turn: Turn) -> None:
+        await goes_on.wait()
+        await turn.end()
+
+    owner.stack.behind.router.script = script
+    before = time.time_ns()
+    device, request_id = await owner.begin()
+    _, state = await owner.attach(request_id, hello_ns=before)
+    assert state == AttachState.ATTACH_STATE_LOST
+    goes_on.set()
+    assert (await device.until("stream_end"))[-1]["status"] == "completed"
+    await owner.attach(request_id, hello_ns=time.time_ns())
+    assert await device.closed() == 4409
 
 
 async def test_what_is_not_this_devices_is_lost(owner: Owner) -> None:

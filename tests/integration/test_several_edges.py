@@ -3,7 +3,7 @@ edges and brokers that die. Real sockets, real gRPC, a real NATS server."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import uuid4
 
@@ -82,6 +82,51 @@ async def test_a_resume_while_the_old_socket_looks_alive_supersedes_it(two: Pair
     assert await device.closed() == 4409
     moved.set()
     assert whole(before + await again.until("stream_end")) == "one two"
+
+
+async def test_a_note_that_comes_late_never_supersedes_the_later_hello(
+    two: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes: list[Callable[[], None]] = []
+    others = two.a.edge.devices.others
+    arrived = others.arrived
+    monkeypatch.setattr(others, "arrived", lambda *told: notes.append(lambda: arrived(*told)))
+    watcher = await two.b.device("phone")  # so that its edge hears of the user
+    older = await two.a.device()
+    newer = await two.b.device()
+    assert await older.closed() == 4409
+    notes.pop()()
+    await others_heard(two, watcher)
+    await newer.send("ping", nonce="here")
+    await newer.until("pong", nonce="here")
+
+
+async def test_an_older_hello_that_was_slow_gives_way_to_the_later_one(
+    two: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = asyncio.Event()
+
+    async def nothing_found(*_: Any) -> dict[str, Any]:
+        await goes_on.wait()
+        return {}
+
+    monkeypatch.setattr(two.a.edge.devices.others, "resume", nothing_found)
+    older = await two.a.open(two.a.token())
+    await older.send("device_hello", device_id="laptop")
+    await eventually(lambda: two.a.edge.devices.welcoming)
+    newer = await two.b.device()
+    goes_on.set()
+    assert await older.closed() == 4409
+    await newer.send("ping", nonce="here")
+    await newer.expect("pong", nonce="here")
+
+
+async def others_heard(two: Pair, watcher: DeviceSocket) -> None:
+    """Returns once edge b has heard all that edge a told it: notes keep their order."""
+    pager = await two.a.device("pager")
+    mutation = {"op": "update", "entity": "task", "id": "t1", "data": {"id": "t1"}}
+    await pager.send("mutation", mutation_id=str(uuid4()), **mutation)
+    await watcher.until("mutation")
 
 
 async def test_a_pending_tool_call_is_answered_by_way_of_the_other_edge(two: Pair) -> None:

@@ -25,6 +25,7 @@ from typing import Final, Self
 
 from cryptography.fernet import Fernet
 
+from runtime.settings import ServiceSettings
 from tests.support import ports
 from tests.support.stack import environment, until
 
@@ -217,6 +218,7 @@ class Fleet:
             **{f"{name.upper()}_ADDR": self._target(name) for name in SERVICES[1:-1]},
             **settings,
         }
+        self.drain_s = float(shared.get("DRAIN_S", ServiceSettings.model_fields["drain_s"].default))
         self.processes = {
             key: self._process(*key, shared)
             for key in self._ports

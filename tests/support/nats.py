@@ -13,9 +13,10 @@ START_S: Final = 10.0
 
 
 class Nats:
-    """`url` stays the same over restarts."""
+    """`url` stays the same over restarts. `options`: more of the command line."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
+        self._options = options
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
@@ -31,6 +32,7 @@ class Nats:
             "127.0.0.1",
             "-p",
             str(self.port),
+            *self._options,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
@@ -65,9 +67,9 @@ class Nats:
 
 
 @asynccontextmanager
-async def nats() -> AsyncIterator[Nats]:
+async def nats(*options: str) -> AsyncIterator[Nats]:
     """A running server, until left."""
-    server = Nats()
+    server = Nats(*options)
     await server.start()
     try:
         yield server

@@ -94,12 +94,17 @@ class AttachStart(_message.Message):
     DEVICE_ID_FIELD_NUMBER: _builtins.int
     AFTER_SEQ_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
+    HELLO_UNIX_NS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The user."""
     device_id: _builtins.str
     """The device that asked the request."""
     after_seq: _builtins.int
     """The last frame that the device has."""
+    hello_unix_ns: _builtins.int
+    """When that hello came, by the clock of the edge that heard it: nanoseconds since 1970. A later
+    hello of the device is never superseded by an earlier one. 0: not told, taken for later.
+    """
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What the device's hello switched on."""
@@ -111,10 +116,11 @@ class AttachStart(_message.Message):
         device_id: _builtins.str = ...,
         after_seq: _builtins.int = ...,
         features: _abc.Iterable[_builtins.str] | None = ...,
+        hello_unix_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "device_id", b"device_id", "features", b"features", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "device_id", b"device_id", "features", b"features", "hello_unix_ns", b"hello_unix_ns", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -327,16 +333,20 @@ class DeviceArrived(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DEVICE_ID_FIELD_NUMBER: _builtins.int
+    HELLO_UNIX_NS_FIELD_NUMBER: _builtins.int
     device_id: _builtins.str
     """The device."""
+    hello_unix_ns: _builtins.int
+    """As in AttachStart."""
     def __init__(
         self,
         *,
         device_id: _builtins.str = ...,
+        hello_unix_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "hello_unix_ns", b"hello_unix_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

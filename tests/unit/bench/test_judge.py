@@ -98,7 +98,8 @@ def test_what_is_no_exception_is_none(log: str) -> None:
     assert faults(log) == []
 
 
-KILLED = Disturbance("kill", "agent", 10, 20)
+KILLED = Disturbance("kill", "agent", began=10, cuts=10, ended=20)
+DRAINED = Disturbance("terminate", "agent", began=10, cuts=28, ended=31)
 
 
 @pytest.mark.parametrize(
@@ -109,11 +110,16 @@ KILLED = Disturbance("kill", "agent", 10, 20)
         ([replace(KILLED, began=31, ended=40)], False),
         ([replace(KILLED, began=1, ended=4)], False),
         ([replace(KILLED, name="memory")], False),
-        ([replace(KILLED, how="terminate")], False),  # a drain fails nothing
-        ([replace(KILLED, how="terminate", name="edge")], True),
+        ([replace(DRAINED, name="edge")], True),
+        ([DRAINED], True),  # it went on for longer than the drain
+        ([replace(DRAINED, cuts=31, ended=32)], False),  # a drain fails nothing before its time
+        ([replace(DRAINED, ended=29)], False),
+        ([replace(DRAINED, began=6)], True),
+        ([replace(DRAINED, began=4)], False),  # it began while the drain was on
+        ([replace(DRAINED, name="memory")], False),
     ],
 )
-def test_a_failure_needs_a_process_that_was_killed_then(
+def test_a_failure_needs_a_process_that_ended_then(
     among: list[Disturbance], explained: bool
 ) -> None:
     found = may_end("service_unavailable", cut=False, began=5, ended=30, among=among)
