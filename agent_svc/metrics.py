@@ -9,7 +9,7 @@ from typing import Final
 
 from prometheus_client import Counter, Histogram
 
-from runtime import tracing
+from runtime import enums, tracing
 from runtime.errors import word
 from runtime.metrics import LATENCY_BUCKETS
 from switchboard.v3.agent_pb2 import RunEnd
@@ -72,5 +72,5 @@ def tool(name: str, call_id: str = "") -> Iterator[Tool]:
 
 def ended(agent: str, end: RunEnd) -> None:
     """Counts a run."""
-    status = EndStatus.Name(end.status).removeprefix("END_STATUS_").lower()
+    status = enums.word(EndStatus.DESCRIPTOR, end.status)
     RUNS.labels(agent, status, word(end.error.code) if end.HasField("error") else "ok").inc()

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from agent_svc.agents import Agent
+from runtime import enums
 from switchboard.v3.agent_pb2 import RunStart, Surface
 from switchboard.v3.frames_pb2 import Role
 from switchboard.v3.memory_pb2 import MemoryItem, MemoryTier
@@ -141,8 +142,7 @@ def _memory(start: RunStart) -> str:
 
 def remembered(item: MemoryItem) -> dict[str, str]:
     """A memory as the model reads it."""
-    tier = MemoryTier.Name(item.tier).removeprefix("MEMORY_TIER_").lower()
-    shown = {"tier": tier, "text": item.text}
+    shown = {"tier": enums.word(MemoryTier.DESCRIPTOR, item.tier), "text": item.text}
     if item.HasField("key"):
         shown["key"] = item.key
     if item.HasField("updated_at"):

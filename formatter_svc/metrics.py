@@ -7,6 +7,7 @@ from typing import Final
 from prometheus_client import Counter
 
 from formatter_svc.reasons import Reason
+from runtime import enums
 from switchboard.v3.blocks_pb2 import BlockType
 from switchboard.v3.frames_pb2 import ServerFrame
 
@@ -24,8 +25,7 @@ def shown(frames: Iterable[ServerFrame]) -> None:
     """Counts the blocks among frames."""
     for frame in frames:
         if frame.HasField("stream_block"):
-            name = BlockType.Name(frame.stream_block.block_type)
-            BLOCKS.labels(name.removeprefix("BLOCK_TYPE_").lower()).inc()
+            BLOCKS.labels(enums.word(BlockType.DESCRIPTOR, frame.stream_block.block_type)).inc()
 
 
 def skipped(counts: Counts[Reason]) -> None:

@@ -74,7 +74,8 @@ class Browse:
         async with self._db.connection() as db:
             rows = await items.some(db, keys.user_id, wanted)
             exchanges = await episodes.by_ids(db, keys.user_id, wanted)
-            preferences = await core.rows(db, keys.user_id)
+            any_core = any(tier is Tier.CORE for tier, _ in part)
+            preferences = await core.rows(db, keys.user_id) if any_core else []
         found = {(item.tier, UUID(item.id)): item for item in opening.items(keys, rows)}
         details = {row.id: read(keys, row) for row in exchanges}
         before = {
@@ -114,8 +115,8 @@ class Browse:
         """Removes an item for good. Raises NOT_FOUND.
 
         A fact goes from the exchanges that it was said in too, whatever became of it there
-        (`memory_svc.cutting`). What it superseded stays
-        superseded: it had been replaced, whatever became of the replacement.
+        (`memory_svc.cutting`). What it superseded stays superseded: it had been replaced,
+        whatever became of the replacement.
         """
         keys = await self._keys.get(user_id)
         try:
@@ -177,7 +178,8 @@ async def _forget_fact(db: Connection, keys: Keys, row: UUID) -> bool:
     found = await episodes.with_terms(db, keys.user_id, hashes, min(2, len(hashes)))
     exchanges = [*sources.union(found)]
     for start in range(0, len(exchanges), _BATCH):
-        rows = await episodes.by_ids(db, keys.user_id, exchanges[start : start + _BATCH])
+        part = exchanges[start : start + _BATCH]
+        rows = await episodes.by_ids(db, keys.user_id, part, hold=True)
         for new, terms in await asyncio.to_thread(_cut_out, keys, rows, fact, sources):
             await episodes.rewrite(db, keys.user_id, new, terms)
     return True

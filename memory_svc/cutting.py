@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from memory_svc import duplicates, facts
+from memory_svc import facts
 from memory_svc.crypto import Keys
 from memory_svc.detail import Detail
 from memory_svc.duplicates import Text
@@ -93,7 +93,7 @@ def _kept(said: Sequence[str], goes: Sequence[bool]) -> list[str]:
 
 def _says(part: Text, fact: Text) -> bool:
     """Whether a sentence says all of the fact, or nothing but a part of it."""
-    mine, theirs = _telling(part), _telling(fact)
+    mine, theirs = part.telling, fact.telling
     if len(mine) < 2 or len(theirs) < 2:
         return bool(mine) and mine == theirs
     return mine <= theirs or theirs <= mine
@@ -101,11 +101,7 @@ def _says(part: Text, fact: Text) -> bool:
 
 def _shares(part: Text, fact: Text) -> bool:
     """Whether so much of a sentence is the fact's that it may well say it."""
-    mine, theirs = _telling(part), _telling(fact)
+    mine, theirs = part.telling, fact.telling
     shared = mine & theirs
     number = any(len(each) >= _LONG_NUMBER for each in set(part.numbers) & set(fact.numbers))
     return number or (bool(shared) and 2 * len(shared) >= min(len(mine), len(theirs)))
-
-
-def _telling(text: Text) -> frozenset[str]:
-    return text.terms - duplicates._COLOURLESS or text.terms

@@ -57,6 +57,11 @@ class Text:
     against: tuple[str, ...]
     names: frozenset[str]
 
+    @property
+    def telling(self) -> frozenset[str]:
+        """Its terms but for colourless ones; all, where there are no others."""
+        return self.terms - _COLOURLESS or self.terms
+
     @classmethod
     def of(cls, text: str) -> "Text":
         """Reads a text."""
@@ -95,16 +100,15 @@ def same(one: Text, other: Text, cosine: float = 0.0) -> bool:
     """Whether two texts say the same; `cosine` is that of their embeddings, 0 where unknown."""
     if one.apart(other):
         return False
-    mine, theirs = one.terms - _COLOURLESS, other.terms - _COLOURLESS
-    if not mine or not theirs:
-        return one.terms == other.terms
-    shared = len(mine & theirs) / len(mine | theirs)
-    return mine == theirs or (cosine >= _SAME_MEANING and shared >= _SOME_WORDS)
+    mine, theirs = one.telling, other.telling
+    if mine == theirs:
+        return True
+    return cosine >= _SAME_MEANING and len(mine & theirs) >= _SOME_WORDS * len(mine | theirs)
 
 
 def same_words(one: Text, other: Text) -> bool:
     """Whether two texts say the same in the same words but for colourless ones."""
-    return not one.apart(other) and one.terms - _COLOURLESS == other.terms - _COLOURLESS
+    return not one.apart(other) and one.telling == other.telling
 
 
 def contains(whole: Text, part: Text) -> bool:

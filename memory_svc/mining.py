@@ -160,7 +160,8 @@ class Summarise:
             return min(3600.0, 10 * 2.0**claim.attempts) if claim.attempts < 8 else None
         if not await users.hold(db, claim.user_id):
             return None
-        held = {row.id: row for row in await episodes.by_ids(db, keys.user_id, _ids(todo))}
+        found = await episodes.by_ids(db, keys.user_id, _ids(todo), hold=True)
+        held = {row.id: row for row in found}
         for (row, each), summary in zip(todo, written, strict=True):
             # Rewritten meanwhile, as the user removed something of it: leave it so.
             if summary and row.id in held and held[row.id].revision == row.revision:

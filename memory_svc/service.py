@@ -15,6 +15,7 @@ from memory_svc.facts import Entity
 from memory_svc.preferences import Preferences
 from memory_svc.remember import Exchange, Remember
 from memory_svc.tiers import Item, Tier
+from runtime import enums
 from runtime.errors import SwitchboardError
 from runtime.server import Context as Call
 from switchboard.v3 import memory_pb2 as pb
@@ -121,10 +122,8 @@ class MemoryServicer(MemoryServiceServicer):
         return pb.ReviewPatternResponse()
 
 
-_KINDS: Final = {
-    EntityKind.Name(kind).removeprefix("ENTITY_KIND_").lower(): kind for kind in EntityKind.values()
-}
-_WORDS: Final = {kind: word for word, kind in _KINDS.items()}
+_WORDS: Final = enums.words(EntityKind.DESCRIPTOR)
+_KINDS: Final = {_WORDS[kind]: kind for kind in EntityKind.values()}
 _DECISIONS: Final = (pb.PATTERN_DECISION_APPROVE, pb.PATTERN_DECISION_DISMISS)
 
 

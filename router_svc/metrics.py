@@ -5,6 +5,7 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 from router_svc.routing import Verdict
+from runtime import enums
 from runtime.errors import word
 from runtime.metrics import LATENCY_BUCKETS
 from switchboard.v3.frames_pb2 import EndStatus, ServerFrame
@@ -46,6 +47,6 @@ def ended(frame: ServerFrame) -> None:
     """Counts a turn, where this is its end."""
     if frame.HasField("stream_end"):
         end = frame.stream_end
-        status = EndStatus.Name(end.status).removeprefix("END_STATUS_").lower()
+        status = enums.word(EndStatus.DESCRIPTOR, end.status)
         code = word(end.error.code) if end.HasField("error") else "ok"
         TURNS.labels(end.agent or "none", status, code).inc()

@@ -158,13 +158,13 @@ async def newest(
     return [Row(*row) for row in rows]
 
 
-async def by_ids(db: Connection, user_id: UUID, ids: Sequence[UUID]) -> list[Row]:
-    """These exchanges, held until the transaction ends."""
-    rows = await db.fetch(
-        """SELECT id, summary_encrypted, detail_encrypted, session_id, revision, created_at
-        FROM memory_episodic WHERE user_id = $1 AND id = ANY ($2::uuid[]) ORDER BY id FOR UPDATE""",
-        *(user_id, list(ids)),
-    )
+async def by_ids(
+    db: Connection, user_id: UUID, ids: Sequence[UUID], *, hold: bool = False
+) -> list[Row]:
+    """These exchanges. `hold`: nobody else changes them until the transaction ends."""
+    statement = """SELECT id, summary_encrypted, detail_encrypted, session_id, revision, created_at
+        FROM memory_episodic WHERE user_id = $1 AND id = ANY ($2::uuid[]) ORDER BY id"""
+    rows = await db.fetch(statement + (" FOR UPDATE" if hold else ""), user_id, list(ids))
     return [Row(*row) for row in rows]
 
 
