@@ -85,7 +85,14 @@ class Draining:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The account is gone, or the server: every request ends here and now."""
+    """The server is gone: every request ends here and now."""
+
+    error: Error
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """The account is gone: so do its requests, and nothing is kept of what they said."""
 
     error: Error
 
@@ -144,6 +151,7 @@ Input = (
     | Say
     | Draining
     | Stopped
+    | Erased
     | Tick
     | Linked
     | Unlinked

@@ -32,6 +32,7 @@ from edge.events import (
     Collected,
     Detached,
     Draining,
+    Erased,
     Drop,
     Effect,
     FanOut,
@@ -125,6 +126,7 @@ class Session:
         self._alone = alone
         self._hello: DeviceHello | None = None  # of the socket of now
         self._draining = draining
+        self._erased = False
         self._answers = Answers(limits, claimed)
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._alarms = Alarms()
@@ -239,8 +241,13 @@ class Session:
                 )
                 self._say(ServerFrame(goaway=goaway))
             case Stopped(error):
+                self._stop(error, now)
+            case Erased(error):
+                self._draining = self._erased = True
+                self._stop(error, now)
                 for answer in self._answers:
-                    self._end_here(answer, EndStatus.END_STATUS_FAILED, error, now)
+                    if not answer.ready:
+                        self._answers.forget(answer)
             case Linked():
                 self._link(event, now)
             case Unlinked(request_id):
@@ -326,7 +333,9 @@ class Session:
 
     def _leave(self, answer: Answer, now: float) -> None:
         """Nobody reads it for now."""
-        if answer.attached:
+        if self._erased:
+            self._answers.forget(answer)
+        elif answer.attached:
             until = now + self._limits.resume_window_s
             answer.detach(until)
             self._alarms.at(until, Due.AWAY, answer.request_id)
@@ -572,6 +581,10 @@ class Session:
             self._end_here(answer, EndStatus.END_STATUS_FAILED, error, now)
 
     # Ends.
+
+    def _stop(self, error: Error, now: float) -> None:
+        for answer in self._answers:
+            self._end_here(answer, EndStatus.END_STATUS_FAILED, error, now)
 
     def _end_here(
         self, answer: Answer, status: EndStatus.ValueType, error: Error, now: float

@@ -4,7 +4,7 @@ from typing import Final
 
 from edge.auth import Tokens
 from edge.devices import Devices
-from edge.events import Stopped
+from edge.events import Erased
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import CloseCode, ErrorCode
 
@@ -18,6 +18,6 @@ def sign_out(tokens: Tokens, devices: Devices, user_id: str, family_id: str | No
     tokens.revoke(family_id or user_id)
     for device in devices.of(user_id):
         if family_id is None:
-            device.feed(Stopped(_GONE))
+            device.feed(Erased(_GONE))
         if device.socket is not None and family_id in (None, device.socket.family_id):
             device.socket.stop(CloseCode.CLOSE_CODE_UNAUTHENTICATED)

@@ -1,13 +1,15 @@
 """What an idle socket costs the edge: `python -m bench.idle_sockets --sockets 10000`.
 
-One edge as a process, in front of scripted services; devices that say hello and then
-nothing. Prints the edge's memory for each socket, and how long a `ping` takes among them.
+One edge as a process, in front of scripted services; devices that say hello and then only answer
+heartbeats. Prints the edge's memory for each socket, what of a core the heartbeats take, and how
+long a `ping` takes among them.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import os
 import resource
 import socket
@@ -27,21 +29,58 @@ from tests.support.scripted_router import Behind
 AT_ONCE: Final = 100
 USERS_SOCKETS: Final = 20
 SPARE_FDS: Final = 200
+PINGS: Final = 200
+"""About so many, one after another."""
 
-Socket = aiohttp.ClientWebSocketResponse
+
+HEARTBEATS: Final = 3
+"""The sockets are kept for so many of them."""
+
+
+class Socket:
+    """A socket that was welcomed. It reads on, as one must that answers heartbeats."""
+
+    def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        self._ws = ws
+        self._ponged = asyncio.Event()
+        self._reader = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        async for message in self._ws:
+            assert message.json()["type"] == "pong"
+            self._ponged.set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the edge still has it."""
+        return not self._reader.done()
+
+    async def ping(self) -> float:
+        """How long a ping takes, in seconds."""
+        began = time.perf_counter()
+        self._ponged.clear()
+        await self._ws.send_json({"type": "ping"})
+        async with asyncio.timeout(60):
+            await self._ponged.wait()
+        return time.perf_counter() - began
+
+    async def close(self) -> None:
+        """Leaves."""
+        await self._ws.close()
+        await self._reader
 
 
 async def hello(http: aiohttp.ClientSession, url: str, tokens: Tokens, number: int) -> Socket:
-    """A socket that was welcomed."""
+    """A device's hello and its welcome."""
     token = tokens.issue(f"user-{number // USERS_SOCKETS}", "family")
     headers = {"Authorization": f"Bearer {token}"}
     opened = await http.ws_connect(f"{url}/api/v1/ws/device", headers=headers)
     await opened.send_json({"type": "device_hello", "device_id": f"device-{number}"})
     assert (await opened.receive_json(timeout=60))["type"] == "device_ready"
-    return opened
+    return Socket(opened)
 
 
-async def measure(count: int, edge: Process, url: str) -> None:
+async def measure(count: int, heartbeat_s: float, edge: Process, url: str) -> None:
     """Opens the sockets, looks at the edge, and closes them."""
     tokens = Tokens([KEY], 900)
     before = edge.rss
@@ -53,21 +92,26 @@ async def measure(count: int, edge: Process, url: str) -> None:
             several = range(start, min(start + AT_ONCE, count))
             sockets += await asyncio.gather(*(hello(http, url, tokens, n) for n in several))
         took = time.perf_counter() - began
-        grown = edge.rss - before
-        times = []
-        for one in sockets[:: max(1, count // 200)]:
-            began = time.perf_counter()
-            await one.send_json({"type": "ping"})
-            assert (await one.receive_json(timeout=60))["type"] == "pong"
-            times.append(time.perf_counter() - began)
-        print(f"{count} idle sockets, opened in {took:.1f} s")
-        print(f"edge: {before / 2**20:.0f} MiB without, {edge.rss / 2**20:.0f} MiB with them")
-        print(f"{grown / count / 1024:.1f} KiB a socket")
-        print(f"ping among them: {sorted(times)[len(times) // 2] * 1000:.1f} ms (median)")
+        kept, cpu, times = HEARTBEATS * heartbeat_s, edge.cpu_s, []
+        until = time.perf_counter() + kept
+        for at in itertools.count():
+            times.append(await sockets[at * 7919 % count].ping())
+            if time.perf_counter() >= until:
+                break
+            await asyncio.sleep(kept / PINGS)
+        busy = (edge.cpu_s - cpu) / kept
+        with_them = edge.rss
+        lost = sum(not one.alive for one in sockets)
+        print(f"{count} idle sockets, opened in {took:.1f} s; {lost} were lost")
+        print(f"edge: {before / 2**20:.0f} MiB without, {with_them / 2**20:.0f} MiB with them")
+        print(f"{(with_them - before) / count / 1024:.1f} KiB a socket")
+        print(f"heartbeats every {heartbeat_s:g} s: {busy:.0%} of a core, over {kept:g} s")
+        middle, most = sorted(times)[len(times) // 2], max(times)
+        print(f"ping among them: {middle * 1000:.1f} ms (median), {most * 1000:.1f} ms at most")
         await asyncio.gather(*(one.close() for one in sockets))
 
 
-async def run(count: int, folder: Path) -> None:
+async def run(count: int, heartbeat_s: float, folder: Path) -> None:
     """Starts the edge, and measures."""
     async with Behind() as behind:
         with socket.create_server(("127.0.0.1", 0)) as held:
@@ -79,7 +123,7 @@ async def run(count: int, folder: Path) -> None:
             "AUTH_SIGNING_KEYS": KEY,
             "ROUTER_ADDR": behind.address,
             "MEMORY_ADDR": behind.address,
-            "HEARTBEAT_S": "600",
+            "HEARTBEAT_S": str(heartbeat_s),
             "MAX_SOCKETS_PER_USER": str(USERS_SOCKETS),
         }
         edge = Process("edge", port, env, folder / "edge.log")
@@ -87,7 +131,7 @@ async def run(count: int, folder: Path) -> None:
         try:
             while not edge.up:  # noqa: ASYNC110 - a process sets no event of ours
                 await asyncio.sleep(0.05)
-            await measure(count, edge, f"http://127.0.0.1:{port}")
+            await measure(count, heartbeat_s, edge, f"http://127.0.0.1:{port}")
         finally:
             edge.terminate()
             await asyncio.to_thread(edge.reap)
@@ -97,13 +141,15 @@ def main() -> None:
     """Measures as many as was asked for, or as this machine allows."""
     parser = argparse.ArgumentParser(prog="idle_sockets", description=__doc__)
     parser.add_argument("--sockets", type=int, default=10_000)
-    count = parser.parse_args().sockets
+    parser.add_argument("--heartbeat", type=float, default=20, help="in seconds")
+    given = parser.parse_args()
+    count = given.sockets
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if count + SPARE_FDS > hard:
         sys.exit(f"idle_sockets: {count} sockets need more descriptors than {hard}")
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(run(count, Path(folder)))
+        asyncio.run(run(count, given.heartbeat, Path(folder)))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ Nobody starts anything again but the test. Without a `model_url` the offline mod
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -153,6 +154,12 @@ class Process:
         """Memory in bytes."""
         found = re.search(r"VmRSS:\s+(\d+) kB", _read(self.pid, "status"))
         return int(found[1]) * 1024 if found else 0
+
+    @property
+    def cpu_s(self) -> float:
+        """Time on a processor so far, in seconds."""
+        user, system = _read(self.pid, "stat").rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
     @property
     def fds(self) -> int:

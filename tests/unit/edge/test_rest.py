@@ -93,6 +93,7 @@ async def test_a_deleted_account_s_requests_and_sockets_end(stack: EdgeStack) ->
         await (await stack.behind.router.turn()).lost.wait()
     status, _ = await stack.call("GET", "/api/v1/tools", headers=bearer(session))
     assert status == 401
+    await eventually(lambda: not list(stack.edge.devices))  # with all that they kept
 
 
 # Chat.

@@ -21,6 +21,7 @@ from edge.events import (
     Draining,
     Drop,
     Effect,
+    Erased,
     FanOut,
     Finish,
     Open,
@@ -574,6 +575,32 @@ def test_stopped_ends_everything() -> None:
     session.feed(ask(R), 0)
     assert session.feed(Stopped(LOST), 0) == [Drop(R)]
     assert [kind(f) for f in session.take(1, 10_000)] == ["stream_start", "stream_end"]
+
+
+def test_of_an_account_that_is_gone_nothing_is_kept() -> None:
+    session = connected()
+    done, away = uid("done"), uid("away")
+    for request_id in (done, away, R):
+        session.feed(ask(request_id), 0)
+    for request_id in (done, away):
+        session.feed(said(request_id, "a secret"), 0)
+        session.feed(ended(request_id), 0)
+    session.take(0, 10_000)
+    session.feed(Erased(LOST), 1)
+    assert not session.owns(done)
+    assert [kind(f) for f in session.take(1, 10_000)] == ["stream_end"]
+    assert not session.idle  # its socket is still there
+    session.feed(Detached(), 1)
+    assert session.idle
+
+
+def test_of_an_account_that_goes_while_its_device_is_away_nothing_is_kept() -> None:
+    session = connected()
+    session.feed(ask(R), 0)
+    session.feed(said(R, "a secret"), 0)
+    session.feed(Detached(), 0)
+    assert session.feed(Erased(LOST), 1) == [Drop(R)]
+    assert session.idle
 
 
 def test_rest_gets_the_text_and_the_device_the_calls_and_the_end() -> None:
