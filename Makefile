@@ -78,8 +78,8 @@ docs-check: $(VENV)/.dev ## fail when the generated tables are not fresh
 conformance: $(VENV)/.devstack ## try the protocol's promises on a server: URL=ws://127.0.0.1:8080
 	@$(BIN)/python -m client.conformance --url "$(or $(URL),ws://127.0.0.1:8080)"
 
-soak: $(VENV)/.dev ## many sockets while services come and go: MINUTES=10 SOCKETS=200
-	@$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),10) --sockets $(or $(SOCKETS),200) $(if $(SEED),--seed $(SEED))
+soak: $(VENV)/.dev ## many sockets while services come and go: MINUTES=10 SOCKETS=200, LOGS=folder
+	@$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),10) --sockets $(or $(SOCKETS),200) $(if $(SEED),--seed $(SEED)) $(if $(LOGS),--logs "$(LOGS)")
 
 env: $(VENV)/.devstack ## keys, certificates and settings for docker compose: .env and secrets/
 	@$(BIN)/python -m deploy.env

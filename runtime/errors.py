@@ -3,6 +3,7 @@
 The facts of a code (retryable, HTTP and gRPC status) stand in errors.proto.
 """
 
+import logging
 from typing import Final
 
 import grpc
@@ -12,6 +13,8 @@ from grpc_status import rpc_status
 
 from switchboard.v3 import errors_pb2
 from switchboard.v3.errors_pb2 import ErrorCode
+
+log = logging.getLogger(__name__)
 
 DOMAIN: Final = "switchboard"
 _PREFIX: Final = "ERROR_CODE_"
@@ -100,8 +103,8 @@ def from_rpc(error: grpc.aio.AioRpcError) -> SwitchboardError:
                 return SwitchboardError(
                     ErrorCode.ValueType(code.number), status.message, int(retry) if retry else None
                 )
-    return SwitchboardError(
-        *_BY_STATUS.get(
-            error.code().value[0], (ErrorCode.ERROR_CODE_INTERNAL, "A fault of the server's own.")
-        )
-    )
+    known = _BY_STATUS.get(error.code().value[0])
+    if known is None:
+        log.warning("a call ended with %s, and no error of ours", error.code().name)
+        known = ErrorCode.ERROR_CODE_INTERNAL, "A fault of the server's own."
+    return SwitchboardError(*known)

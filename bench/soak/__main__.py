@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--sockets", type=int, default=200)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--logs", type=Path, help="a folder in which the services' logs stay")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="switchboard-soak-") as name:
         folder = Path(name)
@@ -44,8 +45,10 @@ def main() -> None:
 
 async def _soak(folder: Path, database_url: str, given: argparse.Namespace) -> Report:
     plan = several(edge=2, router=2, agent=2, formatter=2, memory=2)
+    logs = given.logs or folder
+    logs.mkdir(exist_ok=True)
     async with nats() as broker:
-        fleet = Fleet(folder, database_url, plan, NATS_URL=broker.url, DRAIN_S="20")
+        fleet = Fleet(logs, database_url, plan, NATS_URL=broker.url, DRAIN_S="20")
         await asyncio.to_thread(fleet.__enter__)
         try:
             soak = Soak(

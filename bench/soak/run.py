@@ -201,6 +201,7 @@ class Soak:
             self.report.frames += len(asked.frames)
             if not self._explained(asked):
                 self._tell(f"{asked.request_id} ended {asked.end}", scenario)
+                self._note("\n   ".join(self._logged(asked.request_id)))
 
     def _explained(self, asked: Asked) -> bool:
         return may_end(
@@ -210,6 +211,15 @@ class Soak:
             ended=asked.ended,
             among=self.report.disturbances,
         )
+
+    def _logged(self, request_id: str) -> list[str]:
+        """What the services say of a request."""
+        return [
+            f"{name_of(key)}: {line}"
+            for key, process in self._fleet.processes.items()
+            for line in process.whole_log.splitlines()
+            if request_id in line
+        ]
 
     def _tell(self, line: str, scenario: Scenario) -> None:
         self.report.broken.append(line)

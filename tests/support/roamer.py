@@ -35,7 +35,7 @@ PATIENCE_S: Final = 60.0
 OPENERS: Final = {"home": ("stream_start", "stream_end"), "popup": ("popup_domain", "stream_end")}
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Asked:
     """One request and all that came of it. `seen` is what the client has taken in."""
 
@@ -51,6 +51,10 @@ class Asked:
     """When it was over, by time.monotonic()."""
     done: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __repr__(self) -> str:
+        last = self.frames[-1]["type"] if self.frames else "nothing"
+        return f"{self.request_id[:8]} {self.status} after {len(self.frames)} frames, {last}"
 
     @property
     def text(self) -> str:
@@ -157,8 +161,10 @@ class Roamer:
         self._changes: set[str] = set()
 
     def __repr__(self) -> str:
-        states = [f"{asked.request_id[:8]} {asked.status}" for asked in self.asked.values()]
-        return f"Roamer({self.device_id}, {'on' if self.connected else 'off'}, {states})"
+        return (
+            f"Roamer({self.device_id}, {'on' if self.connected else 'off'} at {self.origin}, "
+            f"{list(self.asked.values())}, errors {[error['code'] for error in self.errors]})"
+        )
 
     async def __aenter__(self) -> Self:
         await self.connect()

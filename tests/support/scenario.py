@@ -28,7 +28,6 @@ from tests.support.roamer import Asked, Frame, Roamer, nothing_found
 
 Write = Callable[[random.Random], tuple[str, str | None]]
 
-EXPECTED_ERRORS: Final = {"tool_call_expired", "duplicate_request"}
 STEP_S: Final = 0.02
 
 
@@ -51,6 +50,7 @@ class Scenario:
         self._spread_s = spread_s
         self._texts: dict[str, str | None] = {}
         self._own: dict[str, tuple[Roamer, Frame, float]] = {}
+        self._twice: set[str] = set()
         """The devices' own changes: who made each, what it is, and when it was first sent."""
         self._acts: dict[Callable[[Roamer], Awaitable[None]], int] = {
             self._ask: 6,
@@ -168,6 +168,7 @@ class Scenario:
             asked = self._rng.choice(device.running)
             if asked.frames:  # it surely arrived
                 self._did(device, f"asks {asked.request_id[:8]} twice")
+                self._twice.add(asked.request_id)
                 await device.send("home_request", message="twice", request_id=asked.request_id)
 
     def _open_calls(self, device: Roamer) -> list[Frame]:
@@ -187,11 +188,20 @@ class Scenario:
             found += [
                 f"{device.device_id}: an unexpected {error}"
                 for error in device.errors
-                if error["code"] not in EXPECTED_ERRORS
-                # An edge that was started again never made the calls of its former life.
-                and not (device.may_lose and error["code"] == "tool_call_unknown")
+                if not self._expected(device, error)
             ]
         return found + list(self._not_fanned_out())
+
+    def _expected(self, device: Roamer, error: Frame) -> bool:
+        match error["code"]:
+            case "tool_call_expired":
+                return True
+            case "duplicate_request":
+                return error["ref"]["id"] in self._twice
+            case "tool_call_unknown":
+                # An edge that was started again never made the calls of its former life.
+                return device.may_lose
+        return False
 
     def _wrong(self, asked: Asked) -> Iterator[str]:
         where = f"{asked.request_id[:8]} ({asked.status})"
