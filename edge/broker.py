@@ -29,7 +29,10 @@ RECONNECT_S: Final = 0.5
 PING_S: Final = 2
 """A broker that is frozen is noticed after three of these, in seconds."""
 
-ALIVE_S: Final = 0.3
+LOOK_S: Final = 0.6
+"""After so long without an answer it is asked whether anybody listens, in seconds."""
+
+ALIVE_S: Final = 1.0
 """How fast a broker answers that is there at all, in seconds."""
 
 _SAFE: Final = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
@@ -132,19 +135,19 @@ class Broker:
             self._work.put_nowait((on, note))
 
     async def ask(self, on: str, note: bytes, timeout_s: float) -> bytes | None:
-        """The first answer; None: nobody listens. Raises Silent."""
+        """The first answer; None: nobody listens. Raises Silent where who does takes longer."""
         if not self.connected:
             return None
-        request = self._nats.request(on, note, timeout=timeout_s + 2 * ALIVE_S)
+        request = self._nats.request(on, note, timeout=LOOK_S + ALIVE_S + 2 * timeout_s)
         answering = asyncio.ensure_future(request)
         try:
-            await asyncio.wait({answering}, timeout=timeout_s)
+            await asyncio.wait({answering}, timeout=LOOK_S)
             if not answering.done():
-                # On a busy machine a clock runs ahead of what the sockets hold: "nobody listens"
-                # came before this pong, if that is so.
+                # A busy machine's clock runs ahead of what its sockets hold. The broker says
+                # that nobody listens before this pong, if that is so: else somebody does.
                 if not await self._alive():
                     return None
-                await asyncio.wait({answering}, timeout=ALIVE_S)
+                await asyncio.wait({answering}, timeout=timeout_s)
             if not answering.done():
                 raise Silent
             return answering.result().data

@@ -45,17 +45,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ANSWER_S: Final = 0.9
-"""How long an edge that listens may take to say that it has a request, in seconds."""
-
-SOUGHT_S: Final = 3.0
-"""How long it may take to say that it has a device or made a call: no promise waits for that."""
+ANSWER_S: Final = 3.0
+"""How long an edge that listens may take to answer, in seconds: one that is killed does not
+listen, and is known at once; this is for one that is busy, frozen, or cut off."""
 
 MORE_S: Final = 0.05
 """How long to wait for others once the first has answered, in seconds."""
 
-OPEN_S: Final = 1.0
-"""How long an edge may take to attach a reader: with ANSWER_S, `lost` is known within 2 s."""
+REACH_S: Final = 3.0
+"""How long an edge may take to attach a reader, or to take a result in, in seconds."""
 
 RESUMES: Final = 64
 """So many requests of a hello are looked for elsewhere."""
@@ -183,7 +181,7 @@ class Peers(Others):
             hello_unix_ns=hello_ns,
         )
         relay = Relay(self._channels.stub(owner), request_id, start)
-        return relay if await relay.open(OPEN_S) else None
+        return relay if await relay.open(REACH_S) else None
 
     async def _owner(self, user_id: str, request_id: str) -> str | None:
         answer = await self._broker.ask(_request(user_id, request_id), b"", ANSWER_S)
@@ -196,14 +194,14 @@ class Peers(Others):
         call_id = frame.tool_result.call_id or frame.data_response.query_id
         sought = EdgeNote(call_sought=CallSought(device_id=device_id, call_id=call_id))
         try:
-            answer = await self._broker.ask(_user(user_id), sought.SerializeToString(), SOUGHT_S)
+            answer = await self._broker.ask(_user(user_id), sought.SerializeToString(), ANSWER_S)
         except Silent:  # none of them made it
             return None
         if answer is None:
             return None
         late = DeliverRequest(user_id=user_id, device_id=device_id, frame=frame)
         edge = self._channels.stub(EdgeReply.FromString(answer).address)
-        response = await edge.Deliver(late, timeout=OPEN_S, metadata=tracing.carried())
+        response = await edge.Deliver(late, timeout=REACH_S, metadata=tracing.carried())
         return list(response.frames)
 
     async def chat(
@@ -222,7 +220,7 @@ class Peers(Others):
 
     async def _holder(self, user_id: str, idle_s: float | None) -> str | None:
         sought = EdgeNote(device_sought=DeviceSought()).SerializeToString()
-        answers = await self._broker.ask_all(_user(user_id), sought, SOUGHT_S, MORE_S)
+        answers = await self._broker.ask_all(_user(user_id), sought, ANSWER_S, MORE_S)
         replies = [EdgeReply.FromString(answer) for answer in answers]
         there = [reply for reply in replies if reply.HasField("idle_ms")]
         best = min(there, key=lambda reply: reply.idle_ms, default=None)
@@ -274,7 +272,7 @@ class Peers(Others):
             hello_unix_ns=device.socket.hello_ns,
         )
         relay = Relay(self._channels.stub(offered.address), offered.request_id, start)
-        if await relay.open(OPEN_S):
+        if await relay.open(REACH_S):
             device.join(offered.request_id, relay)
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:

@@ -113,13 +113,13 @@ async def test_the_edge_that_passes_it_on_dies(story: Story) -> None:
     assert whole(frames + await back.until("stream_end")) == "first last"
 
 
-async def test_a_frozen_edge_is_lost_within_two_seconds(story: Story) -> None:
+async def test_a_frozen_edge_is_lost_within_five_seconds(story: Story) -> None:
     device, request_id, frames = await story.begin(story.a)
     device.cut()
     story.a.freeze()
     began = time.monotonic()
     again = await story.b.device(**after(request_id, frames))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     assert again.ready["lost"] == [request_id]
     # It may still run there: it is not run a second time under its name.
     await again.send("home_request", message="x", request_id=request_id)

@@ -198,7 +198,7 @@ class Scenario:
                 return True
             case "duplicate_request":
                 return error["ref"]["id"] in self._twice
-            case "tool_call_unknown":
+            case "tool_call_unknown" | "service_unavailable":
                 # An edge that was started again never made the calls of its former life.
                 return device.may_lose
         return False

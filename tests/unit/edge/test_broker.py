@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, suppress
 
 import pytest
 
-from edge.broker import Broker, Silent, subject
+from edge.broker import LOOK_S, Broker, Silent, subject
 from tests.support.edge_stack import eventually
 from tests.support.nats import Nats, nats
 
@@ -177,3 +177,17 @@ async def test_what_waits_for_a_broker_is_no_more_than_what_is_wanted(server: Na
     await eventually(lambda: two.waiting == 0)
     assert await one.ask("switchboard.x", b"", 1) is not None
     await asyncio.gather(one.stop(), two.stop())
+
+
+async def test_a_busy_loop_takes_nobody_for_nobody(brokers: tuple[Broker, Broker]) -> None:
+    one, two = brokers
+    two.listen("switchboard.x", lambda note: b"<" + note + b">")
+    await heard(one, "switchboard.x")
+    for _ in range(3):
+        asking = [
+            asyncio.create_task(one.ask("switchboard.nobody", b"", 0.05)),
+            asyncio.create_task(one.ask("switchboard.x", b"a", 0.05)),
+        ]
+        await asyncio.sleep(0.01)
+        time.sleep(LOOK_S + 0.1)  # the clock runs on, and nothing is read
+        assert await asyncio.gather(*asking) == [None, b"<a>"]
