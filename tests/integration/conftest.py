@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import pytest
 
 from devstack.settings import SERVICES
+from tests.support import ports
 from tests.support.collector import Collector
 from tests.support.device import Device
-from tests.support.scrape import Scrape, free_block
+from tests.support.scrape import Scrape
 from tests.support.stack import Running
 
 
@@ -28,7 +29,7 @@ class Observed:
 @pytest.fixture(scope="session")
 def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     """The whole of Switchboard, with JSON logs, traces and metrics switched on."""
-    port = free_block(6)
+    port = ports.row(6)
     with (
         Collector() as collector,
         Running(

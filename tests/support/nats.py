@@ -2,12 +2,13 @@
 
 import asyncio
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
+
+from tests.support import ports
 
 START_S: Final = 10.0
 
@@ -17,9 +18,7 @@ class Nats:
 
     def __init__(self, *options: str) -> None:
         self._options = options
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = ports.row(1)
         self.url = f"nats://127.0.0.1:{self.port}"
         self._process: asyncio.subprocess.Process | None = None
 

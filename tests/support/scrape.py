@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -31,20 +30,3 @@ class Scrape:
     def labels(self, name: str, label: str) -> set[str]:
         """The values that a label has there."""
         return {sample.labels[label] for sample in self._samples if sample.name == name}
-
-
-def free_block(size: int) -> int:
-    """The first of `size` ports in a row that nobody listens on."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as first:
-            port = int(first.getsockname()[1])
-            if port + size < 65536 and all(_free(port + n) for n in range(1, size)):
-                return port
-
-
-def _free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
