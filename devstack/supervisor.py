@@ -134,6 +134,7 @@ class Stack:
             await doing
         finally:
             doing.cancel()
+            await asyncio.gather(doing, return_exceptions=True)  # or asyncio complains of it
 
     async def _healthy(self, child: Child) -> None:
         address = self._plan.addresses[child.name]

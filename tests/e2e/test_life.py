@@ -2,12 +2,14 @@
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.support import ports
 from tests.support.device import Device
 from tests.support.model_server import ModelServer, Request, says
 from tests.support.stack import READY, Running, alive, environment, family, until
@@ -42,6 +44,24 @@ def test_a_taken_port_is_named(stack: Running, tmp_path: Path) -> None:
     port = str(urlsplit(stack.origin).port)
     line = refused(tmp_path / "state", EDGE_PORT=port)
     assert f"port {port} of 127.0.0.1 is taken" in line
+
+
+def test_a_service_that_cannot_start_has_the_last_word_but_one(tmp_path: Path) -> None:
+    first = ports.row(6)  # of the stack, and of a service each
+    with socket.create_server(("127.0.0.1", first + 1)):
+        done = subprocess.run(
+            [sys.executable, "-m", "devstack"],
+            env=environment(tmp_path / "state", ADMIN_ADDR=f"127.0.0.1:{first}"),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode != 0
+    said = (done.stdout + done.stderr).splitlines()
+    assert any("cannot listen there (Address already in use)" in line for line in said)
+    assert any("cannot start (exit status 2): its lines say why" in line for line in said)
+    assert not any("asyncio" in line or "Traceback" in line for line in said)
 
 
 def test_a_state_folder_in_use_is_named(stack: Running) -> None:
