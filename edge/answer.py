@@ -15,7 +15,6 @@ from switchboard.v3.frames_pb2 import Mutation, ServerFrame, StreamText
 JOIN_CHARS: Final = 4096
 """Text is joined up to so much: longer pieces would be copied again for each token."""
 
-
 PIECE_CHARS: Final = 64 * 1024
 """More text than this is more than one frame: escaped, a character may take six bytes of JSON."""
 

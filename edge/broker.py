@@ -138,6 +138,7 @@ class Broker:
         """The first answer; None: nobody listens. Raises Silent where who does takes longer."""
         if not self.connected:
             return None
+        # Its own time-out is never the first: what is waited for is told below.
         request = self._nats.request(on, note, timeout=LOOK_S + ALIVE_S + 2 * timeout_s)
         answering = asyncio.ensure_future(request)
         try:

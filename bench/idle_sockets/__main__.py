@@ -12,7 +12,6 @@ import asyncio
 import itertools
 import os
 import resource
-import socket
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from typing import Final
 import aiohttp
 
 from edge.auth import Tokens
+from tests.support import ports
 from tests.support.edge_stack import KEY
 from tests.support.fleet import UNLIMITED, Process
 from tests.support.scripted_router import Behind
@@ -29,9 +29,11 @@ from tests.support.scripted_router import Behind
 AT_ONCE: Final = 100
 USERS_SOCKETS: Final = 20
 SPARE_FDS: Final = 200
+STRIDE: Final = 7919
+"""From one socket that is pinged to the next: a prime, so that they lie all over."""
+
 PINGS: Final = 200
 """About so many, one after another."""
-
 
 HEARTBEATS: Final = 3
 """The sockets are kept for so many of them."""
@@ -95,7 +97,7 @@ async def measure(count: int, heartbeat_s: float, edge: Process, url: str) -> No
         kept, cpu, times = HEARTBEATS * heartbeat_s, edge.cpu_s, []
         until = time.perf_counter() + kept
         for at in itertools.count():
-            times.append(await sockets[at * 7919 % count].ping())
+            times.append(await sockets[at * STRIDE % count].ping())
             if time.perf_counter() >= until:
                 break
             await asyncio.sleep(kept / PINGS)
@@ -114,8 +116,7 @@ async def measure(count: int, heartbeat_s: float, edge: Process, url: str) -> No
 async def run(count: int, heartbeat_s: float, folder: Path) -> None:
     """Starts the edge, and measures."""
     async with Behind() as behind:
-        with socket.create_server(("127.0.0.1", 0)) as held:
-            port = int(held.getsockname()[1])
+        port = ports.row(1)
         env = {
             **os.environ,
             **UNLIMITED,

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import json
 import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import uuid
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy import env
+from tests.support import ports
 
 SERVICES: Final = ("edge", "router_svc", "agent_svc", "memory_svc", "formatter_svc")
 UP_S: Final = 180.0
@@ -57,28 +56,13 @@ def _compose() -> tuple[str, ...]:
     return ("docker", "compose") if probe.returncode == 0 else ("docker-compose",)
 
 
-def _free_ports(count: int) -> int:
-    """The first of so many free ports in a row."""
-    while True:
-        with contextlib.ExitStack() as held:
-            probes = [held.enter_context(socket.socket()) for _ in range(count)]
-            probes[0].bind(("127.0.0.1", 0))
-            first = int(probes[0].getsockname()[1])
-            try:
-                for number, probe in enumerate(probes[1:], first + 1):
-                    probe.bind(("127.0.0.1", number))
-            except (OSError, OverflowError):
-                continue
-            return first
-
-
 class Compose:
     """One project of containers."""
 
     def __init__(self, source: Path, folder: Path) -> None:
         self.folder = folder
         self.project = f"switchboard-{uuid.uuid4().hex[:8]}"
-        self.port = _free_ports(EDGES)
+        self.port = ports.row(EDGES)
         self.published = str(self.port)
         # Beside whatever else runs on this machine.
         self.subnet = f"10.{random.randrange(64, 192)}.{random.randrange(256)}.0/24"
