@@ -7,8 +7,9 @@ import asyncio
 from agent_svc.model import Model
 from agent_svc.service import AgentServicer
 from agent_svc.settings import AgentSettings
-from runtime import model, observe
+from runtime import observe
 from runtime.channels import dial
+from runtime.model import client as model
 from runtime.server import Server
 from runtime.settings import load
 from switchboard.v3.agent_pb2 import DESCRIPTOR

@@ -29,7 +29,7 @@ from agent_svc.model import Cost, Message, ModelCall
 from agent_svc.parts import Text, ToolCallReady
 from agent_svc.tools import BadArguments, Tool, failed, told
 from runtime.errors import SwitchboardError
-from runtime.model import spent
+from runtime.model.client import spent
 from switchboard.v3.agent_pb2 import DeviceToolCall, RunActivity, RunOutput, RunText, ToolRecord
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import ActivityState, ToolCall, ToolResult

@@ -21,7 +21,8 @@ import orjson
 
 from agent_svc import parts
 from runtime.errors import SwitchboardError
-from runtime.model import calling, failure
+from runtime.model.client import calling
+from runtime.model.failures import failure
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import Usage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from agent_svc.agents import Budgets
-from runtime.model import ModelSettings
+from runtime.model.client import ModelSettings
 from runtime.settings import Address, ServiceSettings
 
 

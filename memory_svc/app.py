@@ -29,8 +29,8 @@ from memory_svc.settle import Reembed, Settle
 from memory_svc.store import facts, jobs
 from memory_svc.store.database import Database
 from memory_svc.worker import Handler, Worker
-from runtime import model
 from runtime.errors import SwitchboardError
+from runtime.model import client as model
 from runtime.server import Server
 from switchboard.v3.accounts_pb2_grpc import add_AccountServiceServicer_to_server
 from switchboard.v3.memory_pb2_grpc import add_MemoryServiceServicer_to_server

@@ -12,7 +12,7 @@ from openai import AsyncOpenAI
 
 from memory_svc.rotation import DIMENSIONS, Vector
 from runtime import budget
-from runtime.model import calling, spent
+from runtime.model.client import calling, spent
 
 log = logging.getLogger(__name__)
 

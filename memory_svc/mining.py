@@ -22,7 +22,7 @@ from memory_svc.store import jobs as job_store
 from memory_svc.store import patterns as store
 from memory_svc.store.database import Connection
 from memory_svc.store.jobs import Claim
-from runtime.model import calling, spent
+from runtime.model.client import calling, spent
 
 MOST: Final = 1_000
 """Exchanges that are looked at; some hundred milliseconds of work, on a thread."""

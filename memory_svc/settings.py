@@ -6,7 +6,7 @@ from typing import Annotated
 from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from runtime.model import ModelSettings
+from runtime.model.client import ModelSettings
 from runtime.settings import Address, ServiceSettings, Settings
 
 

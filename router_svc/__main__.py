@@ -11,8 +11,9 @@ from router_svc.conductor import Limits, Services
 from router_svc.intent import Classifier
 from router_svc.service import Router
 from router_svc.settings import RouterSettings
-from runtime import model, observe
+from runtime import observe
 from runtime.channels import dial
+from runtime.model import client as model
 from runtime.server import Server
 from runtime.settings import load
 from switchboard.v3.agent_pb2_grpc import AgentServiceStub

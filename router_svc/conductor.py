@@ -370,5 +370,5 @@ def _formatter_event(output: FormatOutput) -> Event | None:
             return Formatted(output.frame)
         case "end":
             return FormatterEnd()
-        case None:
+        case "flushed" | None:  # no flush is asked for
             return None

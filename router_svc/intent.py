@@ -17,7 +17,7 @@ from router_svc.routing import (
     parse,
     prompt,
 )
-from runtime.model import calling, spent
+from runtime.model.client import calling, spent
 from switchboard.v3.frames_pb2 import Usage
 
 log = logging.getLogger(__name__)

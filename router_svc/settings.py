@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from runtime.model import ModelSettings
+from runtime.model.client import ModelSettings
 from runtime.settings import Address, ServiceSettings
 
 

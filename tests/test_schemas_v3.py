@@ -189,6 +189,7 @@ PAGE = [
             "mutations": [],
             "error": {"code": "model_truncated", "message": "m", "retryable": True},
             "memory": "off",
+            "skipped": [{"block_type": "chart", "reason": "chart_values"}],
         },
     ),
 ]

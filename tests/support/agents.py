@@ -22,8 +22,8 @@ from agent_svc.agents import Budgets
 from agent_svc.model import Model
 from agent_svc.service import AgentServicer
 from agent_svc.settings import AgentSettings
-from runtime import model as runtime_model
 from runtime.channels import dial
+from runtime.model import client as runtime_model
 from runtime.server import Server
 from switchboard.v3 import memory_pb2, memory_pb2_grpc
 from switchboard.v3.agent_pb2 import (

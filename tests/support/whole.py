@@ -31,8 +31,8 @@ from formatter_svc.settings import FormatterSettings
 from memory_svc.app import App
 from router_svc.__main__ import serving
 from router_svc.settings import RouterSettings
-from runtime import model
 from runtime.channels import dial
+from runtime.model import client as model
 from runtime.server import Server
 from switchboard.v3.agent_pb2_grpc import add_AgentServiceServicer_to_server
 from switchboard.v3.formatter_pb2_grpc import add_FormatterServiceServicer_to_server

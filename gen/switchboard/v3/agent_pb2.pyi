@@ -85,6 +85,7 @@ class RunInput(_message.Message):
     START_FIELD_NUMBER: _builtins.int
     TOOL_RESULT_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
+    NOTHING_SHOWN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def start(self) -> Global___RunStart:
         """Always the first."""
@@ -97,22 +98,51 @@ class RunInput(_message.Message):
     def cancel(self) -> Global___RunCancel:
         """Stop."""
 
+    @_builtins.property
+    def nothing_shown(self) -> Global___NothingShown:
+        """After a completed `end`: nothing of the answer could be shown. The model is asked once more."""
+
     def __init__(
         self,
         *,
         start: Global___RunStart | None = ...,
         tool_result: _frames_pb2.ToolResult | None = ...,
         cancel: Global___RunCancel | None = ...,
+        nothing_shown: Global___NothingShown | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "input", b"input", "start", b"start", "tool_result", b"tool_result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "input", b"input", "nothing_shown", b"nothing_shown", "start", b"start", "tool_result", b"tool_result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "input", b"input", "start", b"start", "tool_result", b"tool_result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "input", b"input", "nothing_shown", b"nothing_shown", "start", b"start", "tool_result", b"tool_result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["start", "tool_result", "cancel"]  # noqa: Y015
+    _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["start", "tool_result", "cancel", "nothing_shown"]  # noqa: Y015
     _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_input) -> _WhichOneofReturnType_input | None: ...
 
 Global___RunInput: _TypeAlias = RunInput  # noqa: Y015
+
+@_typing.final
+class NothingShown(_message.Message):
+    """Nothing of an answer could be shown, and no tool had changed anything."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def skipped(self) -> _containers.RepeatedCompositeFieldContainer[_frames_pb2.SkippedBlock]:
+        """The blocks that were skipped, with the reasons."""
+
+    def __init__(
+        self,
+        *,
+        skipped: _abc.Iterable[_frames_pb2.SkippedBlock] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["skipped", b"skipped"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NothingShown: _TypeAlias = NothingShown  # noqa: Y015
 
 @_typing.final
 class RunCancel(_message.Message):
@@ -268,7 +298,7 @@ class RunOutput(_message.Message):
 
     @_builtins.property
     def end(self) -> Global___RunEnd:
-        """Always the last."""
+        """The last, but where `nothing_shown` answers it: then the run goes on to another `end`, which counts."""
 
     def __init__(
         self,

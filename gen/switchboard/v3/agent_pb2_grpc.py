@@ -57,7 +57,8 @@ class AgentServiceServicer:
     """
 
     def Run(self, request_iterator, context):
-        """Runs one agent for one request. The first input is `start`, the last output is `end`.
+        """Runs one agent for one request. The first input is `start`, the last output is `end`. After a completed `end`
+        the agent waits for the end of its inputs, since `nothing_shown` may come in place of it.
         A bare end of either stream means that the peer was lost.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -34,7 +34,8 @@ class AgentServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AgentServiceAsyncStub: ...
     Run: _grpc.StreamStreamMultiCallable[_agent_pb2.RunRequest, _agent_pb2.RunResponse]
-    """Runs one agent for one request. The first input is `start`, the last output is `end`.
+    """Runs one agent for one request. The first input is `start`, the last output is `end`. After a completed `end`
+    the agent waits for the end of its inputs, since `nothing_shown` may come in place of it.
     A bare end of either stream means that the peer was lost.
     """
     ListAgents: _grpc.UnaryUnaryMultiCallable[_agent_pb2.ListAgentsRequest, _agent_pb2.ListAgentsResponse]
@@ -48,7 +49,8 @@ class AgentServiceAsyncStub(AgentServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Run: _aio.StreamStreamMultiCallable[_agent_pb2.RunRequest, _agent_pb2.RunResponse]  # type: ignore[assignment]
-    """Runs one agent for one request. The first input is `start`, the last output is `end`.
+    """Runs one agent for one request. The first input is `start`, the last output is `end`. After a completed `end`
+    the agent waits for the end of its inputs, since `nothing_shown` may come in place of it.
     A bare end of either stream means that the peer was lost.
     """
     ListAgents: _aio.UnaryUnaryMultiCallable[_agent_pb2.ListAgentsRequest, _agent_pb2.ListAgentsResponse]  # type: ignore[assignment]
@@ -65,7 +67,8 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_agent_pb2.RunRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agent_pb2.RunResponse], _abc.AsyncIterator[_agent_pb2.RunResponse]]:
-        """Runs one agent for one request. The first input is `start`, the last output is `end`.
+        """Runs one agent for one request. The first input is `start`, the last output is `end`. After a completed `end`
+        the agent waits for the end of its inputs, since `nothing_shown` may come in place of it.
         A bare end of either stream means that the peer was lost.
         """
 

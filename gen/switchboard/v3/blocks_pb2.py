@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bswitchboard/v3/blocks.proto\x12\x0eswitchboard.v3\x1a\x1cgoogle/protobuf/struct.proto\"\xeb\x01\n\x05\x43hart\x12-\n\nchart_type\x18\x01 \x01(\x0e\x32\x19.switchboard.v3.ChartType\x12\r\n\x05title\x18\x02 \x01(\t\x12%\n\x04\x64\x61ta\x18\x03 \x03(\x0b\x32\x17.google.protobuf.Struct\x12\x31\n\x06\x63onfig\x18\x04 \x03(\x0b\x32!.switchboard.v3.Chart.ConfigEntry\x1aJ\n\x0b\x43onfigEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.switchboard.v3.ChartSeries:\x02\x38\x01\"t\n\x0b\x43hartSeries\x12\r\n\x05label\x18\x01 \x01(\t\x12\x12\n\x05\x63olor\x18\x02 \x01(\tH\x00\x88\x01\x01\x12.\n\x05theme\x18\x03 \x01(\x0b\x32\x1a.switchboard.v3.ChartThemeH\x01\x88\x01\x01\x42\x08\n\x06_colorB\x08\n\x06_theme\")\n\nChartTheme\x12\r\n\x05light\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61rk\x18\x02 \x01(\t\"B\n\x05Table\x12\x0f\n\x07headers\x18\x01 \x03(\t\x12(\n\x04rows\x18\x02 \x03(\x0b\x32\x1a.google.protobuf.ListValue\"C\n\x08Timeline\x12\x37\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\".switchboard.v3.TimelineCheckpoint\"=\n\x12TimelineCheckpoint\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61te\x18\x03 \x01(\x01\"C\n\nEntityCard\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12%\n\x04item\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct*\x87\x01\n\tBlockType\x12\x1a\n\x16\x42LOCK_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x42LOCK_TYPE_CHART\x10\x01\x12\x14\n\x10\x42LOCK_TYPE_TABLE\x10\x02\x12\x17\n\x13\x42LOCK_TYPE_TIMELINE\x10\x03\x12\x19\n\x15\x42LOCK_TYPE_ENTITY_REF\x10\x04*\xa6\x01\n\tChartType\x12\x1a\n\x16\x43HART_TYPE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43HART_TYPE_AREA\x10\x01\x12\x12\n\x0e\x43HART_TYPE_BAR\x10\x02\x12\x13\n\x0f\x43HART_TYPE_LINE\x10\x03\x12\x12\n\x0e\x43HART_TYPE_PIE\x10\x04\x12\x14\n\x10\x43HART_TYPE_RADAR\x10\x05\x12\x15\n\x11\x43HART_TYPE_RADIAL\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bswitchboard/v3/blocks.proto\x12\x0eswitchboard.v3\x1a\x1cgoogle/protobuf/struct.proto\"\xd1\x02\n\x05\x43hart\x12-\n\nchart_type\x18\x01 \x01(\x0e\x32\x19.switchboard.v3.ChartType\x12\r\n\x05title\x18\x02 \x01(\t\x12%\n\x04\x64\x61ta\x18\x03 \x03(\x0b\x32\x17.google.protobuf.Struct\x12\x31\n\x06\x63onfig\x18\x04 \x03(\x0b\x32!.switchboard.v3.Chart.ConfigEntry\x12\x14\n\x07stacked\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12\x17\n\nhorizontal\x18\x06 \x01(\x08H\x01\x88\x01\x01\x12\x11\n\x04unit\x18\x07 \x01(\tH\x02\x88\x01\x01\x1aJ\n\x0b\x43onfigEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.switchboard.v3.ChartSeries:\x02\x38\x01\x42\n\n\x08_stackedB\r\n\x0b_horizontalB\x07\n\x05_unit\"t\n\x0b\x43hartSeries\x12\r\n\x05label\x18\x01 \x01(\t\x12\x12\n\x05\x63olor\x18\x02 \x01(\tH\x00\x88\x01\x01\x12.\n\x05theme\x18\x03 \x01(\x0b\x32\x1a.switchboard.v3.ChartThemeH\x01\x88\x01\x01\x42\x08\n\x06_colorB\x08\n\x06_theme\")\n\nChartTheme\x12\r\n\x05light\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61rk\x18\x02 \x01(\t\"B\n\x05Table\x12\x0f\n\x07headers\x18\x01 \x03(\t\x12(\n\x04rows\x18\x02 \x03(\x0b\x32\x1a.google.protobuf.ListValue\"C\n\x08Timeline\x12\x37\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\".switchboard.v3.TimelineCheckpoint\"=\n\x12TimelineCheckpoint\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61te\x18\x03 \x01(\x01\"C\n\nEntityCard\x12\x0e\n\x06\x65ntity\x18\x01 \x01(\t\x12%\n\x04item\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct*\x87\x01\n\tBlockType\x12\x1a\n\x16\x42LOCK_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x42LOCK_TYPE_CHART\x10\x01\x12\x14\n\x10\x42LOCK_TYPE_TABLE\x10\x02\x12\x17\n\x13\x42LOCK_TYPE_TIMELINE\x10\x03\x12\x19\n\x15\x42LOCK_TYPE_ENTITY_REF\x10\x04*\xa6\x01\n\tChartType\x12\x1a\n\x16\x43HART_TYPE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43HART_TYPE_AREA\x10\x01\x12\x12\n\x0e\x43HART_TYPE_BAR\x10\x02\x12\x13\n\x0f\x43HART_TYPE_LINE\x10\x03\x12\x12\n\x0e\x43HART_TYPE_PIE\x10\x04\x12\x14\n\x10\x43HART_TYPE_RADAR\x10\x05\x12\x15\n\x11\x43HART_TYPE_RADIAL\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,24 +34,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CHART_CONFIGENTRY']._loaded_options = None
   _globals['_CHART_CONFIGENTRY']._serialized_options = b'8\001'
-  _globals['_BLOCKTYPE']._serialized_start=746
-  _globals['_BLOCKTYPE']._serialized_end=881
-  _globals['_CHARTTYPE']._serialized_start=884
-  _globals['_CHARTTYPE']._serialized_end=1050
+  _globals['_BLOCKTYPE']._serialized_start=848
+  _globals['_BLOCKTYPE']._serialized_end=983
+  _globals['_CHARTTYPE']._serialized_start=986
+  _globals['_CHARTTYPE']._serialized_end=1152
   _globals['_CHART']._serialized_start=78
-  _globals['_CHART']._serialized_end=313
-  _globals['_CHART_CONFIGENTRY']._serialized_start=239
-  _globals['_CHART_CONFIGENTRY']._serialized_end=313
-  _globals['_CHARTSERIES']._serialized_start=315
-  _globals['_CHARTSERIES']._serialized_end=431
-  _globals['_CHARTTHEME']._serialized_start=433
-  _globals['_CHARTTHEME']._serialized_end=474
-  _globals['_TABLE']._serialized_start=476
-  _globals['_TABLE']._serialized_end=542
-  _globals['_TIMELINE']._serialized_start=544
-  _globals['_TIMELINE']._serialized_end=611
-  _globals['_TIMELINECHECKPOINT']._serialized_start=613
-  _globals['_TIMELINECHECKPOINT']._serialized_end=674
-  _globals['_ENTITYCARD']._serialized_start=676
-  _globals['_ENTITYCARD']._serialized_end=743
+  _globals['_CHART']._serialized_end=415
+  _globals['_CHART_CONFIGENTRY']._serialized_start=305
+  _globals['_CHART_CONFIGENTRY']._serialized_end=379
+  _globals['_CHARTSERIES']._serialized_start=417
+  _globals['_CHARTSERIES']._serialized_end=533
+  _globals['_CHARTTHEME']._serialized_start=535
+  _globals['_CHARTTHEME']._serialized_end=576
+  _globals['_TABLE']._serialized_start=578
+  _globals['_TABLE']._serialized_end=644
+  _globals['_TIMELINE']._serialized_start=646
+  _globals['_TIMELINE']._serialized_end=713
+  _globals['_TIMELINECHECKPOINT']._serialized_start=715
+  _globals['_TIMELINECHECKPOINT']._serialized_end=776
+  _globals['_ENTITYCARD']._serialized_start=778
+  _globals['_ENTITYCARD']._serialized_end=845
 # @@protoc_insertion_point(module_scope)

@@ -125,10 +125,19 @@ class Chart(_message.Message):
     TITLE_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
+    STACKED_FIELD_NUMBER: _builtins.int
+    HORIZONTAL_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
     chart_type: Global___ChartType.ValueType
     """How it is drawn."""
     title: _builtins.str
     """A heading for people."""
+    stacked: _builtins.bool
+    """Whether the series stand on one another; area and bar only."""
+    horizontal: _builtins.bool
+    """Whether bars lie; bar only."""
+    unit: _builtins.str
+    """What the values are counted in, such as `%`, `$` or `h`: a text of up to 16 characters."""
     @_builtins.property
     def data(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
         """1–1,000 flat rows."""
@@ -144,12 +153,26 @@ class Chart(_message.Message):
         title: _builtins.str = ...,
         data: _abc.Iterable[_struct_pb2.Struct] | None = ...,
         config: _abc.Mapping[_builtins.str, Global___ChartSeries] | None = ...,
+        stacked: _builtins.bool | None = ...,
+        horizontal: _builtins.bool | None = ...,
+        unit: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_horizontal", b"_horizontal", "_stacked", b"_stacked", "_unit", b"_unit", "horizontal", b"horizontal", "stacked", b"stacked", "unit", b"unit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chart_type", b"chart_type", "config", b"config", "data", b"data", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_horizontal", b"_horizontal", "_stacked", b"_stacked", "_unit", b"_unit", "chart_type", b"chart_type", "config", b"config", "data", b"data", "horizontal", b"horizontal", "stacked", b"stacked", "title", b"title", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__horizontal: _TypeAlias = _typing.Literal["horizontal"]  # noqa: Y015
+    _WhichOneofArgType__horizontal: _TypeAlias = _typing.Literal["_horizontal", b"_horizontal"]  # noqa: Y015
+    _WhichOneofReturnType__stacked: _TypeAlias = _typing.Literal["stacked"]  # noqa: Y015
+    _WhichOneofArgType__stacked: _TypeAlias = _typing.Literal["_stacked", b"_stacked"]  # noqa: Y015
+    _WhichOneofReturnType__unit: _TypeAlias = _typing.Literal["unit"]  # noqa: Y015
+    _WhichOneofArgType__unit: _TypeAlias = _typing.Literal["_unit", b"_unit"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__horizontal) -> _WhichOneofReturnType__horizontal | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stacked) -> _WhichOneofReturnType__stacked | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unit) -> _WhichOneofReturnType__unit | None: ...
 
 Global___Chart: _TypeAlias = Chart  # noqa: Y015
 

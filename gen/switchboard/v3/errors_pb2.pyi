@@ -77,6 +77,12 @@ class _ErrorCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorCode.V
     """The request was cancelled."""
     ERROR_CODE_INTERNAL: _ErrorCode.ValueType  # 24
     """A fault of the server's own."""
+    ERROR_CODE_MODEL_EMPTY: _ErrorCode.ValueType  # 25
+    """The model answered nothing that can be shown, twice, and changed nothing either."""
+    ERROR_CODE_CONTEXT_TOO_LONG: _ErrorCode.ValueType  # 26
+    """The message does not fit the model's context window, even with the history left out."""
+    ERROR_CODE_MODEL_MISCONFIGURED: _ErrorCode.ValueType  # 27
+    """The model's provider refuses this server's key, credit or model name: its operator must act."""
 
 class ErrorCode(_ErrorCode, metaclass=_ErrorCodeEnumTypeWrapper):
     """Why something was refused or failed. The word on the wire is the name without
@@ -133,6 +139,12 @@ ERROR_CODE_CANCELLED: ErrorCode.ValueType  # 23
 """The request was cancelled."""
 ERROR_CODE_INTERNAL: ErrorCode.ValueType  # 24
 """A fault of the server's own."""
+ERROR_CODE_MODEL_EMPTY: ErrorCode.ValueType  # 25
+"""The model answered nothing that can be shown, twice, and changed nothing either."""
+ERROR_CODE_CONTEXT_TOO_LONG: ErrorCode.ValueType  # 26
+"""The message does not fit the model's context window, even with the history left out."""
+ERROR_CODE_MODEL_MISCONFIGURED: ErrorCode.ValueType  # 27
+"""The model's provider refuses this server's key, credit or model name: its operator must act."""
 Global___ErrorCode: _TypeAlias = ErrorCode  # noqa: Y015
 
 class _CloseCode:

@@ -28,7 +28,7 @@ from switchboard.v3 import frames_pb2 as switchboard_dot_v3_dot_frames__pb2
 from switchboard.v3 import values_pb2 as switchboard_dot_v3_dot_values__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eswitchboard/v3/formatter.proto\x12\x0eswitchboard.v3\x1a\x1aswitchboard/v3/agent.proto\x1a\x1dswitchboard/v3/entities.proto\x1a\x1bswitchboard/v3/frames.proto\x1a\x1bswitchboard/v3/values.proto\"P\n\rFormatRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12+\n\x06inputs\x18\x02 \x03(\x0b\x32\x1b.switchboard.v3.FormatInput\"\x8b\x02\n\x0b\x46ormatInput\x12,\n\x05start\x18\x01 \x01(\x0b\x32\x1b.switchboard.v3.FormatStartH\x00\x12\'\n\x04text\x18\x02 \x01(\x0b\x32\x17.switchboard.v3.RunTextH\x00\x12\x37\n\x0btool_result\x18\x03 \x01(\x0b\x32 .switchboard.v3.FormatToolResultH\x00\x12\x35\n\rdata_response\x18\x04 \x01(\x0b\x32\x1c.switchboard.v3.DataResponseH\x00\x12,\n\x05\x63lose\x18\x05 \x01(\x0b\x32\x1b.switchboard.v3.FormatCloseH\x00\x42\x07\n\x05input\"e\n\x0b\x46ormatStart\x12(\n\x07surface\x18\x01 \x01(\x0e\x32\x17.switchboard.v3.Surface\x12\x12\n\nagent_name\x18\x02 \x01(\t\x12\x18\n\x10\x64\x65vice_connected\x18\x03 \x01(\x08\"d\n\x10\x46ormatToolResult\x12*\n\x06\x65ntity\x18\x01 \x01(\x0e\x32\x1a.switchboard.v3.EntityKind\x12$\n\x06result\x18\x02 \x01(\x0b\x32\x14.switchboard.v3.Json\"\r\n\x0b\x46ormatClose\"S\n\x0e\x46ormatResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\x07outputs\x18\x02 \x03(\x0b\x32\x1c.switchboard.v3.FormatOutput\"p\n\x0c\x46ormatOutput\x12,\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x1b.switchboard.v3.ServerFrameH\x00\x12(\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x19.switchboard.v3.FormatEndH\x00\x42\x08\n\x06output\"\x87\x01\n\tFormatEnd\x12\x44\n\x0e\x62locks_skipped\x18\x01 \x03(\x0b\x32,.switchboard.v3.FormatEnd.BlocksSkippedEntry\x1a\x34\n\x12\x42locksSkippedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x32_\n\x10\x46ormatterService\x12K\n\x06\x46ormat\x12\x1d.switchboard.v3.FormatRequest\x1a\x1e.switchboard.v3.FormatResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eswitchboard/v3/formatter.proto\x12\x0eswitchboard.v3\x1a\x1aswitchboard/v3/agent.proto\x1a\x1dswitchboard/v3/entities.proto\x1a\x1bswitchboard/v3/frames.proto\x1a\x1bswitchboard/v3/values.proto\"P\n\rFormatRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12+\n\x06inputs\x18\x02 \x03(\x0b\x32\x1b.switchboard.v3.FormatInput\"\xb9\x02\n\x0b\x46ormatInput\x12,\n\x05start\x18\x01 \x01(\x0b\x32\x1b.switchboard.v3.FormatStartH\x00\x12\'\n\x04text\x18\x02 \x01(\x0b\x32\x17.switchboard.v3.RunTextH\x00\x12\x37\n\x0btool_result\x18\x03 \x01(\x0b\x32 .switchboard.v3.FormatToolResultH\x00\x12\x35\n\rdata_response\x18\x04 \x01(\x0b\x32\x1c.switchboard.v3.DataResponseH\x00\x12,\n\x05\x63lose\x18\x05 \x01(\x0b\x32\x1b.switchboard.v3.FormatCloseH\x00\x12,\n\x05\x66lush\x18\x06 \x01(\x0b\x32\x1b.switchboard.v3.FormatFlushH\x00\x42\x07\n\x05input\"\x89\x01\n\x0b\x46ormatStart\x12(\n\x07surface\x18\x01 \x01(\x0e\x32\x17.switchboard.v3.Surface\x12\x12\n\nagent_name\x18\x02 \x01(\t\x12\x18\n\x10\x64\x65vice_connected\x18\x03 \x01(\x08\x12\x15\n\x08timezone\x18\x04 \x01(\tH\x00\x88\x01\x01\x42\x0b\n\t_timezone\"d\n\x10\x46ormatToolResult\x12*\n\x06\x65ntity\x18\x01 \x01(\x0e\x32\x1a.switchboard.v3.EntityKind\x12$\n\x06result\x18\x02 \x01(\x0b\x32\x14.switchboard.v3.Json\"\r\n\x0b\x46ormatClose\"\r\n\x0b\x46ormatFlush\"S\n\x0e\x46ormatResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\x07outputs\x18\x02 \x03(\x0b\x32\x1c.switchboard.v3.FormatOutput\"\xa2\x01\n\x0c\x46ormatOutput\x12,\n\x05\x66rame\x18\x01 \x01(\x0b\x32\x1b.switchboard.v3.ServerFrameH\x00\x12(\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x19.switchboard.v3.FormatEndH\x00\x12\x30\n\x07\x66lushed\x18\x03 \x01(\x0b\x32\x1d.switchboard.v3.FormatFlushedH\x00\x42\x08\n\x06output\">\n\rFormatFlushed\x12-\n\x07skipped\x18\x01 \x03(\x0b\x32\x1c.switchboard.v3.SkippedBlock\"\xb6\x01\n\tFormatEnd\x12\x44\n\x0e\x62locks_skipped\x18\x01 \x03(\x0b\x32,.switchboard.v3.FormatEnd.BlocksSkippedEntry\x12-\n\x07skipped\x18\x02 \x03(\x0b\x32\x1c.switchboard.v3.SkippedBlock\x1a\x34\n\x12\x42locksSkippedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x32_\n\x10\x46ormatterService\x12K\n\x06\x46ormat\x12\x1d.switchboard.v3.FormatRequest\x1a\x1e.switchboard.v3.FormatResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,21 +40,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FORMATREQUEST']._serialized_start=167
   _globals['_FORMATREQUEST']._serialized_end=247
   _globals['_FORMATINPUT']._serialized_start=250
-  _globals['_FORMATINPUT']._serialized_end=517
-  _globals['_FORMATSTART']._serialized_start=519
-  _globals['_FORMATSTART']._serialized_end=620
-  _globals['_FORMATTOOLRESULT']._serialized_start=622
-  _globals['_FORMATTOOLRESULT']._serialized_end=722
-  _globals['_FORMATCLOSE']._serialized_start=724
-  _globals['_FORMATCLOSE']._serialized_end=737
-  _globals['_FORMATRESPONSE']._serialized_start=739
-  _globals['_FORMATRESPONSE']._serialized_end=822
-  _globals['_FORMATOUTPUT']._serialized_start=824
-  _globals['_FORMATOUTPUT']._serialized_end=936
-  _globals['_FORMATEND']._serialized_start=939
-  _globals['_FORMATEND']._serialized_end=1074
-  _globals['_FORMATEND_BLOCKSSKIPPEDENTRY']._serialized_start=1022
-  _globals['_FORMATEND_BLOCKSSKIPPEDENTRY']._serialized_end=1074
-  _globals['_FORMATTERSERVICE']._serialized_start=1076
-  _globals['_FORMATTERSERVICE']._serialized_end=1171
+  _globals['_FORMATINPUT']._serialized_end=563
+  _globals['_FORMATSTART']._serialized_start=566
+  _globals['_FORMATSTART']._serialized_end=703
+  _globals['_FORMATTOOLRESULT']._serialized_start=705
+  _globals['_FORMATTOOLRESULT']._serialized_end=805
+  _globals['_FORMATCLOSE']._serialized_start=807
+  _globals['_FORMATCLOSE']._serialized_end=820
+  _globals['_FORMATFLUSH']._serialized_start=822
+  _globals['_FORMATFLUSH']._serialized_end=835
+  _globals['_FORMATRESPONSE']._serialized_start=837
+  _globals['_FORMATRESPONSE']._serialized_end=920
+  _globals['_FORMATOUTPUT']._serialized_start=923
+  _globals['_FORMATOUTPUT']._serialized_end=1085
+  _globals['_FORMATFLUSHED']._serialized_start=1087
+  _globals['_FORMATFLUSHED']._serialized_end=1149
+  _globals['_FORMATEND']._serialized_start=1152
+  _globals['_FORMATEND']._serialized_end=1334
+  _globals['_FORMATEND_BLOCKSSKIPPEDENTRY']._serialized_start=1282
+  _globals['_FORMATEND_BLOCKSSKIPPEDENTRY']._serialized_end=1334
+  _globals['_FORMATTERSERVICE']._serialized_start=1336
+  _globals['_FORMATTERSERVICE']._serialized_end=1431
 # @@protoc_insertion_point(module_scope)

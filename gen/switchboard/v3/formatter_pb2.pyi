@@ -61,6 +61,7 @@ class FormatInput(_message.Message):
     TOOL_RESULT_FIELD_NUMBER: _builtins.int
     DATA_RESPONSE_FIELD_NUMBER: _builtins.int
     CLOSE_FIELD_NUMBER: _builtins.int
+    FLUSH_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def start(self) -> Global___FormatStart:
         """Always the first."""
@@ -81,6 +82,10 @@ class FormatInput(_message.Message):
     def close(self) -> Global___FormatClose:
         """The model is done."""
 
+    @_builtins.property
+    def flush(self) -> Global___FormatFlush:
+        """The model has stopped for now, and may go on: what waits for its next token goes out."""
+
     def __init__(
         self,
         *,
@@ -89,12 +94,13 @@ class FormatInput(_message.Message):
         tool_result: Global___FormatToolResult | None = ...,
         data_response: _frames_pb2.DataResponse | None = ...,
         close: Global___FormatClose | None = ...,
+        flush: Global___FormatFlush | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["close", b"close", "data_response", b"data_response", "input", b"input", "start", b"start", "text", b"text", "tool_result", b"tool_result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["close", b"close", "data_response", b"data_response", "flush", b"flush", "input", b"input", "start", b"start", "text", b"text", "tool_result", b"tool_result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["close", b"close", "data_response", b"data_response", "input", b"input", "start", b"start", "text", b"text", "tool_result", b"tool_result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close", b"close", "data_response", b"data_response", "flush", b"flush", "input", b"input", "start", b"start", "text", b"text", "tool_result", b"tool_result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["start", "text", "tool_result", "data_response", "close"]  # noqa: Y015
+    _WhichOneofReturnType_input: _TypeAlias = _typing.Literal["start", "text", "tool_result", "data_response", "close", "flush"]  # noqa: Y015
     _WhichOneofArgType_input: _TypeAlias = _typing.Literal["input", b"input"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_input) -> _WhichOneofReturnType_input | None: ...
 
@@ -109,24 +115,30 @@ class FormatStart(_message.Message):
     SURFACE_FIELD_NUMBER: _builtins.int
     AGENT_NAME_FIELD_NUMBER: _builtins.int
     DEVICE_CONNECTED_FIELD_NUMBER: _builtins.int
+    TIMEZONE_FIELD_NUMBER: _builtins.int
     surface: _agent_pb2.Surface.ValueType
     """Where the answer is shown."""
     agent_name: _builtins.str
     """The agent that answers."""
     device_connected: _builtins.bool
     """Whether a device is there to answer a `data_request`."""
+    timezone: _builtins.str
+    """The user's time zone, an IANA name, for dates that the model writes without one; UTC where left out."""
     def __init__(
         self,
         *,
         surface: _agent_pb2.Surface.ValueType = ...,
         agent_name: _builtins.str = ...,
         device_connected: _builtins.bool = ...,
+        timezone: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_timezone", b"_timezone", "timezone", b"timezone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_name", b"agent_name", "device_connected", b"device_connected", "surface", b"surface"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_timezone", b"_timezone", "agent_name", b"agent_name", "device_connected", b"device_connected", "surface", b"surface", "timezone", b"timezone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__timezone: _TypeAlias = _typing.Literal["timezone"]  # noqa: Y015
+    _WhichOneofArgType__timezone: _TypeAlias = _typing.Literal["_timezone", b"_timezone"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__timezone) -> _WhichOneofReturnType__timezone | None: ...
 
 Global___FormatStart: _TypeAlias = FormatStart  # noqa: Y015
 
@@ -176,6 +188,23 @@ class FormatClose(_message.Message):
 Global___FormatClose: _TypeAlias = FormatClose  # noqa: Y015
 
 @_typing.final
+class FormatFlush(_message.Message):
+    """The model has stopped for now. Answered by `flushed`, once nothing waits for the device."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FormatFlush: _TypeAlias = FormatFlush  # noqa: Y015
+
+@_typing.final
 class FormatResponse(_message.Message):
     """Outputs of one answer, in order; all that is queued goes out together."""
 
@@ -211,6 +240,7 @@ class FormatOutput(_message.Message):
 
     FRAME_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
+    FLUSHED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def frame(self) -> _frames_pb2.ServerFrame:
         """`popup_domain`, `stream_text`, `stream_block` or `data_request`; `seq` is 0."""
@@ -219,21 +249,50 @@ class FormatOutput(_message.Message):
     def end(self) -> Global___FormatEnd:
         """Always the last."""
 
+    @_builtins.property
+    def flushed(self) -> Global___FormatFlushed:
+        """All that came before the `flush` is formatted."""
+
     def __init__(
         self,
         *,
         frame: _frames_pb2.ServerFrame | None = ...,
         end: Global___FormatEnd | None = ...,
+        flushed: Global___FormatFlushed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "frame", b"frame", "output", b"output"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "flushed", b"flushed", "frame", b"frame", "output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "frame", b"frame", "output", b"output"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "flushed", b"flushed", "frame", b"frame", "output", b"output"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_output: _TypeAlias = _typing.Literal["frame", "end"]  # noqa: Y015
+    _WhichOneofReturnType_output: _TypeAlias = _typing.Literal["frame", "end", "flushed"]  # noqa: Y015
     _WhichOneofArgType_output: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_output) -> _WhichOneofReturnType_output | None: ...
 
 Global___FormatOutput: _TypeAlias = FormatOutput  # noqa: Y015
+
+@_typing.final
+class FormatFlushed(_message.Message):
+    """All that came before a `flush` is formatted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def skipped(self) -> _containers.RepeatedCompositeFieldContainer[_frames_pb2.SkippedBlock]:
+        """The blocks that were skipped so far, in order; at most 20."""
+
+    def __init__(
+        self,
+        *,
+        skipped: _abc.Iterable[_frames_pb2.SkippedBlock] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["skipped", b"skipped"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FormatFlushed: _TypeAlias = FormatFlushed  # noqa: Y015
 
 @_typing.final
 class FormatEnd(_message.Message):
@@ -262,18 +321,24 @@ class FormatEnd(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     BLOCKS_SKIPPED_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def blocks_skipped(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """How many blocks were skipped, by reason."""
+
+    @_builtins.property
+    def skipped(self) -> _containers.RepeatedCompositeFieldContainer[_frames_pb2.SkippedBlock]:
+        """The same blocks in order, at most 20."""
 
     def __init__(
         self,
         *,
         blocks_skipped: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        skipped: _abc.Iterable[_frames_pb2.SkippedBlock] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks_skipped", b"blocks_skipped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks_skipped", b"blocks_skipped", "skipped", b"skipped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

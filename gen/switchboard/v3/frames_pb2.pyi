@@ -1271,6 +1271,7 @@ class StreamEnd(_message.Message):
     USAGE_FIELD_NUMBER: _builtins.int
     AGENT_FIELD_NUMBER: _builtins.int
     MEMORY_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request."""
     seq: _builtins.int
@@ -1295,6 +1296,10 @@ class StreamEnd(_message.Message):
     def usage(self) -> Global___Usage:
         """What it cost."""
 
+    @_builtins.property
+    def skipped(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkippedBlock]:
+        """The blocks that the model wrote and that could not be shown, in order; at most 20."""
+
     def __init__(
         self,
         *,
@@ -1306,10 +1311,11 @@ class StreamEnd(_message.Message):
         usage: Global___Usage | None = ...,
         agent: _builtins.str | None = ...,
         memory: Global___MemoryStatus.ValueType | None = ...,
+        skipped: _abc.Iterable[Global___SkippedBlock] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_agent", b"_agent", "_error", b"_error", "_memory", b"_memory", "_usage", b"_usage", "agent", b"agent", "error", b"error", "memory", b"memory", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent", b"_agent", "_error", b"_error", "_memory", b"_memory", "_usage", b"_usage", "agent", b"agent", "error", b"error", "memory", b"memory", "mutations", b"mutations", "request_id", b"request_id", "seq", b"seq", "status", b"status", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agent", b"_agent", "_error", b"_error", "_memory", b"_memory", "_usage", b"_usage", "agent", b"agent", "error", b"error", "memory", b"memory", "mutations", b"mutations", "request_id", b"request_id", "seq", b"seq", "skipped", b"skipped", "status", b"status", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__agent: _TypeAlias = _typing.Literal["agent"]  # noqa: Y015
     _WhichOneofArgType__agent: _TypeAlias = _typing.Literal["_agent", b"_agent"]  # noqa: Y015
@@ -1329,6 +1335,32 @@ class StreamEnd(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__usage) -> _WhichOneofReturnType__usage | None: ...
 
 Global___StreamEnd: _TypeAlias = StreamEnd  # noqa: Y015
+
+@_typing.final
+class SkippedBlock(_message.Message):
+    """A block that was left out of an answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BLOCK_TYPE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    block_type: _builtins.str
+    """The type that the model gave it, as it wrote it, up to 64 characters; empty where it gave none."""
+    reason: _builtins.str
+    """Why, a word such as `chart_values`; docs/protocol.md lists them."""
+    def __init__(
+        self,
+        *,
+        block_type: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_type", b"block_type", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkippedBlock: _TypeAlias = SkippedBlock  # noqa: Y015
 
 @_typing.final
 class Activity(_message.Message):

@@ -12,9 +12,9 @@ import pytest
 
 from agent_svc.model import Cost, Message, Model, ModelCall
 from agent_svc.parts import Text, ToolCallReady
-from runtime import model as runtime_model
 from runtime.errors import SwitchboardError
-from runtime.model import ModelSettings
+from runtime.model import client as runtime_model
+from runtime.model.client import ModelSettings
 from switchboard.v3.errors_pb2 import ErrorCode
 from tests.support.model_server import Call, ModelServer, Reply, Script, calls, fails, says
 

@@ -11,9 +11,9 @@ from router_svc.backlog import Backlog
 from router_svc.conductor import Conductor, Limits, Services
 from router_svc.intent import Classifier
 from router_svc.routing import Question, Verdict
-from runtime import model
 from runtime.channels import dial
-from runtime.model import ModelSettings
+from runtime.model import client as model
+from runtime.model.client import ModelSettings
 from runtime.settings import Settings
 from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.agent_pb2_grpc import AgentServiceStub

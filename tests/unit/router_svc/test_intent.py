@@ -8,8 +8,8 @@ import pytest
 
 from router_svc.intent import Classifier
 from router_svc.routing import Question, Verdict
-from runtime import model
-from runtime.model import ModelSettings
+from runtime.model import client as model
+from runtime.model.client import ModelSettings
 from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.frames_pb2 import Scope, Usage
 from tests.support.model_server import ModelServer, Reply, answers, fails, says

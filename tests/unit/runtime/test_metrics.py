@@ -7,8 +7,9 @@ import openai
 import pytest
 from prometheus_client import REGISTRY
 
-from runtime import metrics, model
+from runtime import metrics
 from runtime.errors import SwitchboardError
+from runtime.model import client as model
 from switchboard.v3.errors_pb2 import ErrorCode
 
 

@@ -1,19 +1,17 @@
 """The way to the models: the openai package, with our settings and our errors."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Final
 
 import openai
 from openai import AsyncOpenAI, DefaultAioHttpClient
 from pydantic import Field, SecretStr
 
 from runtime import metrics, tracing
-from runtime.errors import SwitchboardError, word
+from runtime.errors import word
+from runtime.model.failures import failure
 from runtime.settings import Settings
-from switchboard.v3.errors_pb2 import ErrorCode
 
 
 class ModelSettings(Settings):
@@ -68,38 +66,3 @@ def spent(operation: str, input_tokens: int, output_tokens: int) -> None:
     """Counts the tokens of a call."""
     metrics.MODEL_TOKENS.labels(operation, "input").inc(max(0, input_tokens))
     metrics.MODEL_TOKENS.labels(operation, "output").inc(max(0, output_tokens))
-
-
-_UNAVAILABLE: Final = "The model cannot be reached right now."
-
-
-def failure(error: Exception) -> SwitchboardError:
-    """What a failed model call means to the user. The provider's own words stay out of it."""
-    match error:
-        case SwitchboardError():
-            return error
-        case openai.RateLimitError():
-            return SwitchboardError(
-                ErrorCode.ERROR_CODE_MODEL_RATE_LIMITED,
-                "The model is busy right now.",
-                retry_after_ms(error),
-            )
-        case openai.APIStatusError(code="content_filter"):
-            return SwitchboardError(
-                ErrorCode.ERROR_CODE_MODEL_REFUSED, "The model refused to answer."
-            )
-        case openai.APIError() | asyncio.TimeoutError() | OSError():
-            return SwitchboardError(ErrorCode.ERROR_CODE_MODEL_UNAVAILABLE, _UNAVAILABLE)
-        case _:
-            return SwitchboardError(ErrorCode.ERROR_CODE_INTERNAL, "A fault of the server's own.")
-
-
-def retry_after_ms(error: openai.APIStatusError) -> int | None:
-    """What the provider asks to wait, in milliseconds, where it says so in seconds or ours."""
-    headers = error.response.headers
-    for name, factor in (("retry-after-ms", 1), ("retry-after", 1000)):
-        try:
-            return max(0, min(int(float(headers[name]) * factor), 3_600_000))
-        except (KeyError, ValueError, OverflowError):
-            continue
-    return None
