@@ -25,8 +25,8 @@ import orjson
 from agent_svc import metrics
 from agent_svc.agents import Budgets
 from agent_svc.catalogue import CATALOGUE, REMEMBER
+from agent_svc.events import Text, ToolCallReady
 from agent_svc.model import Cost, Message, ModelCall
-from agent_svc.parts import Text, ToolCallReady
 from agent_svc.tools import BadArguments, Tool, failed, told
 from runtime.errors import SwitchboardError
 from runtime.model.client import spent

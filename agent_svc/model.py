@@ -19,10 +19,12 @@ import httpx2
 import openai
 import orjson
 
-from agent_svc import parts
+from agent_svc import events as parts
+from agent_svc.apis import APIS, Api
 from runtime.errors import SwitchboardError
 from runtime.model.client import calling
 from runtime.model.failures import failure
+from runtime.model.profiles import Profile
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import Usage
 
@@ -91,19 +93,15 @@ class Model:
         self._client = client
         self._name = name
         self._backoff_s = backoff_s
+        self._api = APIS["chat"]
 
     def __repr__(self) -> str:
         return f"Model({self._name})"
 
     def call(self, messages: list[Message], tools: list[dict[str, Any]]) -> ModelCall:
         """A call, not yet made."""
-        body: dict[str, Any] = {
-            "model": self._name,
-            "messages": messages,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        return _Call(self._client, body | ({"tools": tools} if tools else {}), self._backoff_s)
+        body = self._api.body(Profile(), self._name, messages, tools)
+        return _Call(self._client, self._api, body, self._backoff_s)
 
 
 class _Retry(SwitchboardError):
@@ -115,11 +113,14 @@ class _Retry(SwitchboardError):
 
 
 class _Call:
-    def __init__(self, client: openai.AsyncOpenAI, body: dict[str, Any], backoff_s: float) -> None:
+    def __init__(
+        self, client: openai.AsyncOpenAI, api: Api, body: dict[str, Any], backoff_s: float
+    ) -> None:
         self._client = client
+        self._api = api
         self._body = body
         self._backoff_s = backoff_s
-        self._answer = parts.Answer()
+        self._answer = self._api.answer()
         self._reported: parts.Usage | None = None
         self._under_way = False
         self._asked = _tokens(len(orjson.dumps([body["messages"], body.get("tools")])))
@@ -153,12 +154,11 @@ class _Call:
         return self._backoff_s * jitter * (1 << (attempt - 1))
 
     async def _attempt(self) -> AsyncGenerator[Said, None]:
-        self._answer, self._reported, self._under_way = parts.Answer(), None, True
-        create = self._client.chat.completions.with_streaming_response.create
+        self._answer, self._reported, self._under_way = self._api.answer(), None, True
         try:
             with calling("chat", self._body["model"], messages=len(self._body["messages"])):
                 async with (
-                    create(**self._body) as response,
+                    self._api.send(self._client, self._body) as response,
                     aclosing(self._read(response.iter_bytes())) as events,
                 ):
                     async for event in events:

@@ -16,10 +16,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import msgspec
 
+from agent_svc.events import (
+    MAX_TOKENS,
+    Ending,
+    Event,
+    Finish,
+    ProviderError,
+    Refused,
+    Text,
+    ToolCallReady,
+    Truncated,
+    Usage,
+)
 from agent_svc.sse import SseDecoder
 
 _CUT_SHORT: Final = frozenset(
@@ -27,65 +39,7 @@ _CUT_SHORT: Final = frozenset(
     {"length", "max_tokens", "model_length", "error", "insufficient_system_resource"}
 )
 _USAGE: Final = ("prompt_tokens", "completion_tokens")
-MAX_TOKENS: Final = 2**32 - 1
-"""What a frame's count can hold; no provider's window comes near it."""
-
 _FILTERED: Final = frozenset({"content_filter", "refusal", "safety"})
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A piece of the answer, never empty."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCallReady:
-    """A whole tool call. The provider's id may be empty or stand in several calls."""
-
-    index: int
-    provider_id: str
-    name: str
-    arguments: str
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens as the provider counts them; the last one of a stream holds."""
-
-    input_tokens: int
-    output_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The answer is whole. The reason is the provider's word; empty where only [DONE] came."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Truncated:
-    """The answer is not whole: it was cut short, or reached the token limit."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The model refused, or a content filter stopped it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderError:
-    """The provider sent an error in place of a chunk. `code` is its word or number for it."""
-
-    code: str
-
-
-Ending: TypeAlias = Finish | Truncated | Refused | ProviderError
-Event: TypeAlias = Text | ToolCallReady | Usage | Ending
 
 
 class _Delta(msgspec.Struct):
@@ -188,7 +142,7 @@ class ToolCalls:
         return candidates[-1] if candidates else None
 
 
-class Answer:
+class ChatAnswer:
     """One streamed answer of a model: bytes in, events out."""
 
     def __init__(self) -> None:
@@ -200,6 +154,12 @@ class Answer:
         self._done = False
         self._half = ""  # a surrogate that waits for its other half
         self.characters = 0  # of all that was written, for want of a usage report
+        self.kept: dict[str, Any] = {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether a finish_reason has come."""
+        return bool(self._reasons)
 
     @property
     def over(self) -> bool:

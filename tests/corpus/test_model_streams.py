@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent_svc.parts import Answer, Event, Finish, Text, ToolCallReady, Truncated, Usage
+from agent_svc.events import Event, Finish, Text, ToolCallReady, Truncated, Usage
+from agent_svc.parts import ChatAnswer
 from switchboard.v3.agent_pb2 import RunEnd
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import EndStatus
@@ -26,7 +27,7 @@ def stream(request: pytest.FixtureRequest) -> Path:
 
 
 def read(*pieces: bytes) -> list[Event]:
-    answer, events = Answer(), list[Event]()
+    answer, events = ChatAnswer(), list[Event]()
     for piece in pieces:
         events += answer.feed(piece)
     return events + answer.close()

@@ -12,9 +12,9 @@ import pytest
 
 from agent_svc.agents import Budgets
 from agent_svc.catalogue import CATALOGUE
+from agent_svc.events import Text, ToolCallReady
 from agent_svc.loop import MAX_CALLS_PER_ROUND, Loop, Surroundings
 from agent_svc.model import Cost, Message, Said
-from agent_svc.parts import Text, ToolCallReady
 from runtime.errors import SwitchboardError
 from switchboard.v3.agent_pb2 import DeviceToolCall, RunOutput
 from switchboard.v3.errors_pb2 import ErrorCode

@@ -10,8 +10,8 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
+from agent_svc.events import Text, ToolCallReady
 from agent_svc.model import Cost, Message, Model, ModelCall
-from agent_svc.parts import Text, ToolCallReady
 from runtime.errors import SwitchboardError
 from runtime.model import client as runtime_model
 from runtime.model.client import ModelSettings

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_svc import sse
-from agent_svc.parts import (
-    Answer,
+from agent_svc.events import (
     Event,
     Finish,
     ProviderError,
@@ -23,6 +22,7 @@ from agent_svc.parts import (
     Truncated,
     Usage,
 )
+from agent_svc.parts import ChatAnswer
 
 
 def chunk(delta: dict[str, Any] | None = None, finish: str | None = None, **top: Any) -> bytes:
@@ -43,7 +43,7 @@ def call(**fields: Any) -> bytes:
 
 def read(pieces: Sequence[bytes]) -> list[Event]:
     """All events of a stream, neighbouring texts joined."""
-    answer, events = Answer(), list[Event]()
+    answer, events = ChatAnswer(), list[Event]()
     for piece in pieces:
         events += answer.feed(piece)
     return joined(events + answer.close())
@@ -368,7 +368,7 @@ def test_text_comes_out_as_it_went_in(words: str, size: int) -> None:
 
 
 def test_nothing_counts_after_done() -> None:
-    answer = Answer()
+    answer = ChatAnswer()
     answer.feed(text("a") + STOP + DONE)
     assert answer.over
     assert answer.feed(text("b")) == []
@@ -376,14 +376,14 @@ def test_nothing_counts_after_done() -> None:
 
 
 def test_what_was_written_is_counted_without_a_report() -> None:
-    answer = Answer()
+    answer = ChatAnswer()
     answer.feed(text("abcd", reasoning_content="ef") + call(index=0, name="gh", arguments="{}"))
     assert answer.characters == 10
 
 
 def test_a_line_without_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "MAX_LINE_BYTES", 1000)
-    answer = Answer()
+    answer = ChatAnswer()
     answer.feed(b"data: " + b"x" * 990)
     assert not answer.over
     answer.feed(b"x" * 990)

@@ -1,0 +1,79 @@
+"""The two APIs that a model may be asked by: how a request is made, and how its answer is read.
+
+A profile names one (`api`); all else about a call, its retries, budgets, lessons and endings,
+is the same for both and stands in `model`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, Protocol
+
+import openai
+
+from agent_svc.events import Answer
+from agent_svc.parts import ChatAnswer
+from runtime.model.profiles import Profile
+
+
+class Response(Protocol):
+    """A response whose body is still to come."""
+
+    def iter_bytes(self) -> Any:
+        """The body, as it comes: an async iterator of bytes."""
+
+
+class Api(Protocol):
+    """One of the APIs."""
+
+    def body(
+        self,
+        profile: Profile,
+        model: str,
+        messages: list[dict[str, Any]],
+        tools: list[dict[str, Any]],
+    ) -> dict[str, Any]:
+        """The request, streaming. Messages and tools have the form of chat completions."""
+
+    def send(
+        self, client: openai.AsyncOpenAI, body: dict[str, Any]
+    ) -> AbstractAsyncContextManager[Any]:
+        """Asks; enters with the response. Raises openai.APIError."""
+
+    def answer(self) -> Answer:
+        """Reads one answer."""
+
+
+class Chat:
+    """Chat completions."""
+
+    def body(
+        self,
+        profile: Profile,
+        model: str,
+        messages: list[dict[str, Any]],
+        tools: list[dict[str, Any]],
+    ) -> dict[str, Any]:
+        """The request, streaming."""
+        body: dict[str, Any] = {
+            "model": model,
+            "messages": messages,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        return body | ({"tools": tools} if tools else {})
+
+    def send(
+        self, client: openai.AsyncOpenAI, body: dict[str, Any]
+    ) -> AbstractAsyncContextManager[Any]:
+        """Asks; enters with the response."""
+        return client.chat.completions.with_streaming_response.create(**body)
+
+    def answer(self) -> Answer:
+        """Reads one answer."""
+        return ChatAnswer()
+
+
+APIS: Final[Mapping[str, Api]] = {"chat": Chat()}
+"""By the word in `Profile.api`."""
