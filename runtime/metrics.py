@@ -38,6 +38,11 @@ MODEL_TOKENS: Final = Counter(
     "Tokens that models were asked with (input) and said (output).",
     ["operation", "direction"],
 )
+MODEL_LESSONS: Final = Counter(
+    "switchboard_model_lessons_total",
+    "Facts learned from requests that a model's provider refused for their form.",
+    ["lesson"],
+)
 
 TASKS: Final = Gauge("switchboard_tasks", "Asyncio tasks of this process that have not ended.")
 

@@ -1,43 +1,194 @@
-"""What a failed call of a model means to the user."""
+"""What a failed call of a model means: to the user, to a retry, and to the operator."""
+
+from __future__ import annotations
 
 import asyncio
+import logging
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 
+import aiohttp
 import openai
 
-from runtime.errors import SwitchboardError
+from runtime.errors import SwitchboardError, word
+from runtime.model import refusals
+from runtime.model.meanings import about_credit, about_key, meaning
+from runtime.model.refusals import Refusal
 from switchboard.v3.errors_pb2 import ErrorCode
 
-_UNAVAILABLE: Final = "The model cannot be reached right now."
+LONGEST_WAIT_MS: Final = 3_600_000
+_LONGEST_LINE: Final = 300
+
+_MISCONFIGURED: Final = ErrorCode.ERROR_CODE_MODEL_MISCONFIGURED
+_RATE_LIMITED: Final = ErrorCode.ERROR_CODE_MODEL_RATE_LIMITED
+_UNAVAILABLE: Final = ErrorCode.ERROR_CODE_MODEL_UNAVAILABLE
+_REFUSED: Final = ErrorCode.ERROR_CODE_MODEL_REFUSED
+_TOO_LONG: Final = ErrorCode.ERROR_CODE_CONTEXT_TOO_LONG
+
+# The provider's own words stay out of what users are told.
+_TOLD: Final = {
+    _MISCONFIGURED: "The server's language model is not set up right; its operator must act.",
+    _RATE_LIMITED: "The model is busy right now.",
+    _UNAVAILABLE: "The model cannot be reached right now.",
+    _REFUSED: "The model refused to answer.",
+    _TOO_LONG: "This is more text than the model can take at once.",
+}
 
 
 def failure(error: Exception) -> SwitchboardError:
-    """What a failed model call means to the user. The provider's own words stay out of it."""
+    """What a failed call means to the user. The provider's own words stay out of it."""
     match error:
         case SwitchboardError():
             return error
-        case openai.RateLimitError():
-            return SwitchboardError(
-                ErrorCode.ERROR_CODE_MODEL_RATE_LIMITED,
-                "The model is busy right now.",
-                retry_after_ms(error),
-            )
-        case openai.APIStatusError(code="content_filter"):
-            return SwitchboardError(
-                ErrorCode.ERROR_CODE_MODEL_REFUSED, "The model refused to answer."
-            )
-        case openai.APIError() | asyncio.TimeoutError() | OSError():
-            return SwitchboardError(ErrorCode.ERROR_CODE_MODEL_UNAVAILABLE, _UNAVAILABLE)
+        case openai.APIStatusError():
+            refusal = refusals.of_error(error)
+            return _told(meaning(refusal), retry_after_ms(error))
+        case openai.APIError() | asyncio.TimeoutError() | OSError() | aiohttp.ClientError():
+            return _told(_UNAVAILABLE)
         case _:
             return SwitchboardError(ErrorCode.ERROR_CODE_INTERNAL, "A fault of the server's own.")
 
 
+def failure_in_stream(body: object) -> SwitchboardError:
+    """What an error object means that stands where an answer's chunk would: its code and type
+    tell what its status would have been."""
+    refusal = refusals.of_body(body)
+    return _told(meaning(refusal), _asked_ms(refusal))
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether the same request may fare better in a moment. A time-out has waited enough."""
+    match error:
+        case openai.APITimeoutError():
+            return _was_no_timeout(error)
+        case openai.APIResponseValidationError() | openai.APIConnectionError():
+            return True
+        case openai.APIStatusError() | SwitchboardError():
+            return failure(error).code in {_RATE_LIMITED, _UNAVAILABLE}
+        case _:
+            return False
+
+
+def _was_no_timeout(error: openai.APITimeoutError) -> bool:
+    """Whether no connection was to be had, or it was closed: the package's transport calls
+    all that aiohttp says of connections a time-out."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, aiohttp.ClientError):
+        cause = cause.__cause__
+    return isinstance(cause, aiohttp.ClientConnectionError) and not isinstance(cause, TimeoutError)
+
+
+def _told(code: ErrorCode.ValueType, wait_ms: int | None = None) -> SwitchboardError:
+    return SwitchboardError(code, _TOLD[code], wait_ms if code in _WAITING else None)
+
+
+_WAITING: Final = frozenset({_RATE_LIMITED, _UNAVAILABLE})
+
+
 def retry_after_ms(error: openai.APIStatusError) -> int | None:
-    """What the provider asks to wait, in milliseconds, where it says so in seconds or ours."""
+    """What the provider asks to wait, in milliseconds, at most an hour: from the headers, in
+    ours, seconds or as a date; else from Google's RetryInfo or the message's words."""
     headers = error.response.headers
     for name, factor in (("retry-after-ms", 1), ("retry-after", 1000)):
-        try:
-            return max(0, min(int(float(headers[name]) * factor), 3_600_000))
-        except (KeyError, ValueError, OverflowError):
-            continue
-    return None
+        if (told := _number_ms(headers.get(name, ""), factor)) is not None:
+            return told
+    if (told := _date_ms(headers.get("retry-after", ""))) is not None:
+        return told
+    return _asked_ms(refusals.of_error(error))
+
+
+def _number_ms(value: str, factor: float) -> int | None:
+    try:
+        return max(0, min(int(float(value) * factor), LONGEST_WAIT_MS))
+    except (ValueError, OverflowError):  # infinity and what is no number among them
+        return None
+
+
+def _date_ms(value: str) -> int | None:
+    try:
+        then = parsedate_to_datetime(value)
+    except (ValueError, TypeError, IndexError):
+        return None
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    return _number_ms(str((then - datetime.now(UTC)).total_seconds()), 1000)
+
+
+_ASKED: Final = re.compile(
+    r"(?:try again|retry|wait)(?: in| after)? ((?:\d+(?:\.\d+)? ?(?:ms|[hms])[a-z]* ?){1,3})"
+)
+_UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
+
+
+def _asked_ms(refusal: Refusal) -> int | None:
+    asked = _ASKED.search(refusal.words)
+    told = refusal.retry_delay or (asked[1] if asked else "")
+    parts = re.findall(r"(\d+(?:\.\d+)?) ?(ms|[hms])", told)
+    if not parts:
+        return None
+    return min(int(sum(float(number) * _UNITS_MS[unit] for number, unit in parts)), LONGEST_WAIT_MS)
+
+
+_HINTS: Final = {
+    401: "is the API key right?",
+    402: "is there credit left?",
+    403: "may the API key use this model?",
+    404: "are the model's name and the base URL right?",
+}
+
+
+def log_failure(log: logging.Logger, error: Exception, operation: str) -> None:
+    """One line for the operator: `operation` is what the call was for, such as chat.
+
+    Never a key, nor what was sent: a message stands in it only where the provider speaks of
+    the set-up, the load or the form of the request, without what it quotes at length.
+    """
+    if not isinstance(error, openai.APIStatusError):
+        log.warning("model call failed (%s): %s", operation, type(error).__name__)
+        return
+    refusal, code = refusals.of_error(error), failure(error).code
+    told = [f"status {refusal.status}"]
+    told += [f"code {refusal.code or refusal.kind}"] if refusal.code or refusal.kind else []
+    told += [f"parameter {refusal.param}"] if refusal.param else []
+    if code not in {_REFUSED, _TOO_LONG} and refusal.message:
+        told.append(safe(refusal.message, key=_key(error)))
+    line = safe(f"{word(code)}: {', '.join(told)}", key=_key(error), longest=2 * _LONGEST_LINE)
+    if code == _MISCONFIGURED:
+        line += f" - {_hint(refusal)}"
+    log.log(
+        logging.ERROR if code == _MISCONFIGURED else logging.WARNING,
+        "model call failed (%s): %s",
+        operation,
+        line,
+    )
+
+
+def _hint(refusal: Refusal) -> str:
+    if about_credit(refusal):
+        return _HINTS[402]
+    if about_key(refusal):
+        return _HINTS[401]
+    if "model_not" in refusal.codes:
+        return _HINTS[404]
+    return _HINTS.get(refusal.status, "does the model's profile fit (docs/models.md)?")
+
+
+_SECRETS: Final = re.compile(
+    r"(?i:bearer|basic)\s+\S+|\b(?:sk|pk|gsk|xai|key|hf|AIza)[-_]?[\w*.-]{6,}|\S*\*{2,}\S*|[\w-]{25,}"
+)
+_QUOTED: Final = re.compile(r"(['\"`])((?:(?!\1).){40,}?)\1", re.DOTALL)
+_INPUT: Final = re.compile(r"['\"]?\binput(?:_value)?['\"]?\s*[:=].*", re.DOTALL)
+
+
+def safe(message: str, *, key: str = "", longest: int = _LONGEST_LINE) -> str:
+    """A provider's message on one line, without keys, and without long quotations."""
+    if len(key) > 4:
+        message = message.replace(key, "[key]")
+    message = _SECRETS.sub("[…]", _INPUT.sub("[…]", _QUOTED.sub(r"\1…\1", message)))
+    message = " ".join("".join(c if c.isprintable() else " " for c in message).split())
+    return message if len(message) <= longest else message[: longest - 1] + "…"
+
+
+def _key(error: openai.APIStatusError) -> str:
+    return str(error.request.headers.get("authorization", "")).removeprefix("Bearer ")

@@ -1,10 +1,28 @@
-"""PURE: what a model takes and how it writes, so that a request is never refused for its form."""
+"""PURE: what a model takes and how it writes, so that a request is never refused for its form.
+
+What is known of a model comes from four places, each of which overrules the one before: the
+defaults, the families known by name, the operator's file, and what its provider refused lately.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any, Final, Literal, TypeAlias
+
+from runtime import metrics
+
+log = logging.getLogger(__name__)
+
+Changes: TypeAlias = Mapping[str, Any]
+"""Fields of a profile with the values that they get."""
+
+KEPT_S: Final = 3600.0
+"""How long a lesson holds, in seconds: a provider mends its ways, and models get updates."""
+MOST_MODELS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +42,12 @@ class Profile:
     """None: not sent."""
     tools_reasoning_effort: str | None = None
     """Sent in place of `reasoning_effort` where tools are offered; None: no other."""
+    quick_reasoning_effort: str | None = None
+    """Sent in place of `reasoning_effort` where a word is wanted at once (routing)."""
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the provider's own, added to the body as they are."""
+    stream: bool = True
+    """Whether it streams; else the answer comes whole."""
     stream_options: bool = True
     """Whether `stream_options` may be sent, by which usage comes with a stream."""
     parallel_tool_calls: bool | None = None
@@ -38,6 +60,8 @@ class Profile:
     """Whether tool schemas are sent in the strict form (every property required)."""
     type_arrays: Literal["keep", "any_of", "drop"] = "keep"
     """What becomes of `"type": ["string", "null"]` in a schema."""
+    schema_without: tuple[str, ...] = ()
+    """Keywords of JSON Schema that are left out of tools, such as `additionalProperties`."""
     response_format: Literal["json_schema", "json_object", "none"] = "json_schema"
     """The strictest form of answer that can be asked for."""
     text_tool_calls: bool = False
@@ -46,3 +70,76 @@ class Profile:
     """Whether an answer begins inside its thinking, which a lone `</think>` ends."""
     dimensions: bool = False
     """Whether an embedding model takes `dimensions`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a refused request taught of a model: its name in a word or two, and what changes."""
+
+    name: str
+    changes: Changes
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{field}={value!r}" for field, value in self.changes.items())
+        return f"{self.name} ({told})"
+
+    def applied(self, profile: Profile) -> Profile:
+        """The profile to ask with from now on."""
+        return replace(profile, **self.changes)
+
+
+class Profiles:
+    """The profiles of the models that a process asks, and what it has learned of them.
+
+    `rules` are name patterns (`*` stands for anything) with what they change, later ones
+    overruling earlier ones; `clock` counts seconds.
+    """
+
+    def __init__(
+        self, rules: Iterable[tuple[str, Changes]] = (), *, clock: Callable[[], float]
+    ) -> None:
+        self._rules = tuple(rules)
+        self._clock = clock
+        self._learned: OrderedDict[str, dict[str, tuple[float, Lesson]]] = OrderedDict()
+        self._known: dict[str, Profile] = {}
+
+    def __repr__(self) -> str:
+        taught = {model: sorted(lessons) for model, lessons in self._learned.items()}
+        return f"Profiles({len(self._rules)} rules, learned: {taught})"
+
+    def of(self, model: str) -> Profile:
+        """What is known of a model by now."""
+        profile = self._by_name(model)
+        for until, lesson in self._learned.get(model, {}).values():
+            if until > self._clock():
+                profile = lesson.applied(profile)
+        return profile
+
+    def keep(self, model: str, lesson: Lesson) -> None:
+        """Takes a lesson to heart for an hour, once the call that it mended succeeded."""
+        lessons = self._learned.setdefault(model, {})
+        self._learned.move_to_end(model)
+        if len(self._learned) > MOST_MODELS:
+            self._learned.popitem(last=False)
+        until, held = lessons.pop(lesson.name, (0.0, None))
+        lessons[lesson.name] = self._clock() + KEPT_S, lesson
+        if held != lesson or until <= self._clock():
+            metrics.MODEL_LESSONS.labels(lesson.name).inc()
+            log.info("learned of model %s: %s", model, lesson)
+
+    def _by_name(self, model: str) -> Profile:
+        if model not in self._known:
+            if len(self._known) >= MOST_MODELS:
+                self._known.clear()
+            changes: dict[str, Any] = {}
+            for pattern, told in self._rules:
+                if _matches(pattern, model):
+                    changes |= told
+            self._known[model] = Profile(**changes)
+        return self._known[model]
+
+
+def _matches(pattern: str, model: str) -> bool:
+    """Whether a name fits, with or without what gateways put before it (`openai/gpt-4o`)."""
+    pattern, name = pattern.lower(), model.lower()
+    return fnmatchcase(name, pattern) or fnmatchcase(name.rpartition("/")[2], pattern)
