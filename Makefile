@@ -11,20 +11,22 @@ CODE := runtime edge router_svc agent_svc memory_svc formatter_svc devstack clie
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Installs a lock; what pip has to say is shown where it fails.
+INSTALL = { $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r $(1) >$(VENV)/pip.log 2>&1 \
+  || { cat $(VENV)/pip.log >&2; exit 1; }; }
+
 # An environment is made of one lock: `devstack` to run, `dev` to check and test.
 # It stands ready when its stamp is newer than its lock; dev holds all of devstack.
 $(VENV)/.devstack: locks/devstack.txt
 	@test -e $(VENV)/.dev || ( \
 	  echo "setting up $(VENV) from $<"; \
-	  $(PYTHON) -m venv $(VENV) && \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $< )
+	  $(PYTHON) -m venv $(VENV) && $(call INSTALL,$<) )
 	@printf '%s\n' '$(CURDIR)' '$(CURDIR)/gen' > $$(echo $(VENV)/lib/python3*/site-packages)/switchboard.pth
 	@touch $@
 
 $(VENV)/.dev: locks/dev.txt
 	@echo "setting up $(VENV) from $<"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(PYTHON) -m venv $(VENV) && $(call INSTALL,$<)
 	@printf '%s\n' '$(CURDIR)' '$(CURDIR)/gen' > $$(echo $(VENV)/lib/python3*/site-packages)/switchboard.pth
 	@touch $(VENV)/.devstack $@
 

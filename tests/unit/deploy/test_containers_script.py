@@ -18,11 +18,18 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def run(tmp_path: Path) -> Run:
     """Runs the script on a machine made of small programs; `bases` are there from the start."""
 
-    def run(*, bases: bool, user: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *, bases: bool, user: int = 0, docker: str = ENGINE, **more: str
+    ) -> subprocess.CompletedProcess[str]:
         there = tmp_path / "bases"
         if bases:
             there.touch()
-        programs = {"docker": ENGINE.format(bases=there), "id": f"echo {user}", "apt-get": "exit 1"}
+        programs = {
+            "docker": docker.format(bases=there),
+            "docker-compose": "exit 1",
+            "id": f"echo {user}",
+            "apt-get": "exit 1",
+        }
         for name, text in programs.items():
             (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
             (tmp_path / name).chmod(0o755)
@@ -54,6 +61,16 @@ def test_a_machine_that_cannot_is_told_in_one_line(
     assert done.stderr.startswith("containers cannot be run here: ")
     assert why in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_machine_that_could_but_did_not_is_no_machine_that_cannot(
+    run: Run, tmp_path: Path
+) -> None:
+    """An apt-get that is there and fails is a failure, not an excuse."""
+    compose = "case $1 in compose) exit 1;; esac"
+    done = run(bases=True, docker=compose)
+    assert (done.stdout, done.returncode) == ("", 1)
+    assert done.stderr == "Docker and Compose could not be installed\n"
 
 
 def test_stand_ins_are_made_where_base_images_are_missing(run: Run, tmp_path: Path) -> None:
