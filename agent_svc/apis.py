@@ -14,7 +14,10 @@ import openai
 
 from agent_svc.events import Answer
 from agent_svc.parts import ChatAnswer
+from agent_svc.responses import ResponsesAnswer
+from agent_svc.responses_request import responses_body
 from runtime.model.profiles import Profile
+from runtime.model.requests import chat_body
 
 
 class Response(Protocol):
@@ -75,5 +78,29 @@ class Chat:
         return ChatAnswer()
 
 
-APIS: Final[Mapping[str, Api]] = {"chat": Chat()}
+class Responses:
+    """The Responses API."""
+
+    def body(
+        self,
+        profile: Profile,
+        model: str,
+        messages: list[dict[str, Any]],
+        tools: list[dict[str, Any]],
+    ) -> dict[str, Any]:
+        """The request, streaming."""
+        return responses_body(chat_body(profile, model, messages, tools=tools, stream=True))
+
+    def send(
+        self, client: openai.AsyncOpenAI, body: dict[str, Any]
+    ) -> AbstractAsyncContextManager[Any]:
+        """Asks; enters with the response."""
+        return client.responses.with_streaming_response.create(**body)
+
+    def answer(self) -> Answer:
+        """Reads one answer."""
+        return ResponsesAnswer()
+
+
+APIS: Final[Mapping[str, Api]] = {"chat": Chat(), "responses": Responses()}
 """By the word in `Profile.api`."""
