@@ -2,13 +2,16 @@
 
     python -m deploy.audit [ADVISORIES]
 
+RELEASE=1 in the environment: without data it fails.
+
 ADVISORIES is a folder of advisories in OSV format (one JSON file each, at any depth) or a zip of
 them, such as https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip. Left out, it is
 where osv-scanner keeps that file. Ends with status 1 and a line for each vulnerable version, and
-with 0 where none is known, or where there is no data and none was asked for.
+with 0 where none is known, or where there is no data, which it says.
 """
 
 import json
+import os
 import re
 import sys
 import zipfile
@@ -127,13 +130,16 @@ def _fixed(version: str, ranges: Iterable[Mapping[str, Any]]) -> tuple[str, ...]
     return tuple(str(at) for at in sorted(set(later)))
 
 
-def audit(locks: Path, given: Path | None, defaults: Sequence[Path] = DEFAULTS) -> int:
-    """Tells what was found; returns the status to end with: 2 where the data is no data."""
+def audit(
+    locks: Path, given: Path | None, defaults: Sequence[Path] = DEFAULTS, *, required: bool = False
+) -> int:
+    """Tells what was found; returns the status to end with: 2 where the data is no data.
+    `required`: that there is none at all is a failure, as before a release."""
     path = given or next((each for each in defaults if each.exists()), defaults[0])
     if not path.exists():
         if given is None:
-            print(f"audit: no advisories at {path}, nothing is held against them (ADVISORIES=…)")
-            return 0
+            print(f"audit: not checked: there are no advisories at {path} (ADVISORIES=…)")
+            return 1 if required else 0
         print(f"audit: {path} is not there", file=sys.stderr)
         return 2
     locked = pins(file.read_text("utf-8") for file in sorted(locks.glob("*.txt")))
@@ -155,4 +161,10 @@ def audit(locks: Path, given: Path | None, defaults: Sequence[Path] = DEFAULTS) 
 
 
 if __name__ == "__main__":
-    sys.exit(audit(LOCKS, Path(sys.argv[1]) if len(sys.argv) > 1 else None))
+    sys.exit(
+        audit(
+            LOCKS,
+            Path(sys.argv[1]) if len(sys.argv) > 1 else None,
+            required=os.environ.get("RELEASE") == "1",
+        )
+    )

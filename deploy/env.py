@@ -16,12 +16,14 @@ import argparse
 import base64
 import os
 import secrets
+import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from deploy import certs, files
+from memory_svc.crypto import name_of_master
 
 OFFLINE_URL: Final = "http://offline_model:8081/v1"
 
@@ -138,26 +140,65 @@ KEYS: Final = {
 }
 
 
-def change_keys(root: Path, step: str, kind: str) -> str:
+def names_in_use(root: Path) -> list[str]:
+    """The names of the master keys that wrap users' keys, as memory_svc finds them."""
+    asked = ["run", "--rm", "-T", "memory_svc", "python", "-m", "memory_svc", "master-keys"]
+    for compose in (["docker", "compose"], ["docker-compose"]):
+        try:
+            done = subprocess.run(  # noqa: S603 - words of our own
+                [*compose, *asked], cwd=root, capture_output=True, text=True, check=False
+            )
+        except FileNotFoundError:
+            continue
+        if done.returncode == 0:
+            return [line.split()[0] for line in done.stdout.splitlines() if line.strip()]
+    raise SystemExit(
+        "memory_svc could not be asked which master keys are in use: nothing is dropped"
+    )
+
+
+def _archive(path: Path, keys: Sequence[str], in_use: Callable[[Path], Iterable[str]]) -> None:
+    """Puts keys away beside the others; raises SystemExit where one of them is in use."""
+    names = {name_of_master(key) for key in keys}
+    if keys and (needed := names.intersection(in_use(path.parents[1]))):
+        raise SystemExit(
+            f"{', '.join(sorted(needed))} still wraps users' keys: run rotate-keys first"
+        )
+    folder = files.folder(path.parent / "archive")
+    for key in keys:
+        files.make_once(folder / f"{path.name}.{name_of_master(key)}", _line(key), mode=0o600)
+
+
+def change_keys(
+    root: Path, step: str, kind: str, in_use: Callable[[Path], Iterable[str]] = names_in_use
+) -> str:
     """One step of a change of keys, each followed by new containers of whoever reads them.
 
     add   a new key that is known to all replicas, and used by none yet
-    use   the newest key comes first: it is what signs or wraps from now on
-    drop  all keys but the first are gone
+    use   the key that was added comes first: it signs or wraps from now on
+    drop  all keys but the first go to secrets/archive; a master key that wraps a user's key stays
 
-    Returns what the operator does next.
+    Taken twice, `use` and `drop` change nothing the second time. Returns what to do next.
     """
     name, make_key, reader = KEYS[kind]
     path = root / "secrets" / name
+    added = path.with_suffix(".added")
     keys = [part.strip() for part in path.read_text("utf-8").split(",") if part.strip()]
     match step:
         case "add":
             keys = [*keys, make_key()]
+            files.replace(added, _line(keys[-1]))
+        case "use" if added.exists():
+            new = added.read_text("utf-8").strip()
+            keys = [new, *(key for key in keys if key != new)]
         case "use":
-            keys = [keys[-1], *keys[:-1]]
+            return f"no {kind} key was added that is not in use already"
         case _:
+            _archive(path, keys[1:], in_use if kind == "master" else lambda _: ())
             keys = keys[:1]
     files.replace(path, _line(",".join(keys)))
+    if step == "use":
+        added.unlink()
     return (
         f"{len(keys)} {kind} keys; now replace {reader}'s containers, one at a time:"
         ' docs/operate.md, "Upgrading", tells how'

@@ -2,6 +2,7 @@
 
 migrate         brings the database up to this code's revision
 rotate-keys     puts every user's key under the first of MASTER_KEYS
+master-keys     lists the master keys in use, by name, with how many users' keys each wraps
 erase-replay    erases again whom the ledger names, after a backup was restored
 """
 
@@ -50,7 +51,21 @@ async def _opened(settings: MemorySettings) -> AsyncIterator[App]:
 
 async def _rotate_keys(settings: MemorySettings) -> None:
     async with _opened(settings) as app:
-        log.info("%d keys are under the first master key now", await app.rewrap_all())
+        done = await app.rewrap_all()
+    log.info("%d keys were put under the first master key", done.changed)
+    if done.unopened:
+        raise SystemExit(
+            f"{_PROGRAM}: {done.unopened} keys do not open and are under an older master key"
+            " still: keep that key; the lines above name their users"
+        )
+
+
+async def _master_keys(settings: MemorySettings) -> None:
+    from memory_svc.masters import in_use
+
+    async with _opened(settings) as app:
+        for name, count in (await in_use(app.db)).items():
+            print(name, count)  # noqa: T201 - what this command is for
 
 
 async def _erase_replay(settings: MemorySettings) -> None:
@@ -58,7 +73,12 @@ async def _erase_replay(settings: MemorySettings) -> None:
         log.info("%d accounts were erased again", await app.erasure.replay())
 
 
-_COMMANDS = {"serve": _serve, "rotate-keys": _rotate_keys, "erase-replay": _erase_replay}
+_COMMANDS = {
+    "serve": _serve,
+    "rotate-keys": _rotate_keys,
+    "master-keys": _master_keys,
+    "erase-replay": _erase_replay,
+}
 
 
 def _migrate() -> None:

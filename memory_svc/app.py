@@ -18,7 +18,7 @@ from memory_svc.embed import Embedder
 from memory_svc.erasure import Erasure, Ledger
 from memory_svc.keys import KeyCache
 from memory_svc.listener import listen
-from memory_svc.masters import Loader, MissingMasterKeys, missing, rewrap_all
+from memory_svc.masters import Loader, MissingMasterKeys, Rewrapped, missing, rewrap_all
 from memory_svc.mining import Mine, Summarise
 from memory_svc.passwords import Passwords
 from memory_svc.preferences import Preferences
@@ -132,8 +132,8 @@ class App:
         await self.db.close()
         self.passwords.close()
 
-    async def rewrap_all(self) -> int:
-        """Puts every user's key under the first master key; returns how many it changed."""
+    async def rewrap_all(self) -> Rewrapped:
+        """Puts every user's key under the first master key."""
         return await rewrap_all(self.db, self.masters)
 
     def _handlers(self) -> dict[str, Handler]:

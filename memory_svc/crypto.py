@@ -49,7 +49,7 @@ class MasterKeys:
     def __init__(self, keys: Sequence[str]) -> None:
         self._first = Fernet(keys[0])
         self._all = MultiFernet([Fernet(key) for key in keys])
-        self._ids = [_name(key) for key in keys]
+        self._ids = [name_of_master(key) for key in keys]
 
     @property
     def current_id(self) -> str:
@@ -79,7 +79,8 @@ class MasterKeys:
         return plain[len(head) :]
 
 
-def _name(key: str) -> str:
+def name_of_master(key: str) -> str:
+    """What a master key is called where it must not be told: in rows, in lists."""
     return hashlib.sha256(b"switchboard master key\0" + key.encode()).hexdigest()[:16]
 
 

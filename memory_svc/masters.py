@@ -1,6 +1,7 @@
 """The users' keys under the master keys: loading, the check at start, and the rotation."""
 
 import logging
+from dataclasses import dataclass
 from uuid import UUID
 
 from memory_svc.crypto import IntegrityError, MasterKeys, UserKeys, WrongMasterKeyError
@@ -42,28 +43,33 @@ class Loader:
 
 
 async def missing(db: Database, masters: MasterKeys) -> int:
-    """How many master keys are in use that are not at hand, or are not what they are named."""
+    """How many master keys are in use that are not at hand. A key's name is its digest, so one of
+    that name is that key; a user's key that does not open with it is damaged, which is that user's
+    trouble alone and told when it is met."""
+    return sum(not masters.knows(name) for name in await in_use(db))
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrapped:
+    """How many users' keys were put under the first master key, and how many do not open."""
+
+    changed: int
+    unopened: int
+
+
+async def in_use(db: Database) -> dict[str, int]:
+    """How many users' keys each master key wraps, by the master key's name (`master_id`)."""
     async with db.connection() as connection:
-        samples = await users.a_key_of_each_master(connection)
-    return sum(not _opens(masters, *sample) for sample in samples)
+        return await users.count_by_master(connection)
 
 
-def _opens(masters: MasterKeys, key_id: str, user_id: UUID, wrapped: str) -> bool:
-    try:
-        return masters.knows(key_id) and bool(masters.unwrap(user_id, wrapped))
-    except WrongMasterKeyError:
-        return False
-    except IntegrityError:  # this one user's trouble, told when it is met
-        return True
-
-
-async def rewrap_all(db: Database, masters: MasterKeys) -> int:
-    """Puts every user's key under the first master key; returns how many it changed.
+async def rewrap_all(db: Database, masters: MasterKeys) -> Rewrapped:
+    """Puts every user's key under the first master key.
 
     Rows stay as they are. Each key is exchanged by itself, old for new, so readers see
     the one or the other; cut short, it goes on where it is run again.
     """
-    changed, after = 0, _NOBODY
+    changed, unopened, after = 0, 0, _NOBODY
     while True:
         async with db.connection() as connection:
             batch = await users.under_other_masters(connection, masters.current_id, after, _BATCH)
@@ -74,10 +80,11 @@ async def rewrap_all(db: Database, masters: MasterKeys) -> int:
                     log.error(
                         "the key of user %s does not open (%s)", user_id, type(error).__name__
                     )
+                    unopened += 1
                     continue
                 new = masters.wrap(user_id, key)
                 exchange = (user_id, wrapped, new, masters.current_id)
                 changed += await users.rewrap(connection, *exchange)
         if not batch:
-            return changed
+            return Rewrapped(changed, unopened)
         after = batch[-1][0]

@@ -78,13 +78,13 @@ async def alone(db: Connection, user_id: UUID) -> bool:
     return bool(found)
 
 
-async def a_key_of_each_master(db: Connection) -> list[tuple[str, UUID, str]]:
-    """For each master key in use: its id, a user, and that user's wrapped key."""
+async def count_by_master(db: Connection) -> dict[str, int]:
+    """How many users' keys each master key wraps."""
     rows = await db.fetch(
-        """SELECT DISTINCT ON (master_key_id) master_key_id, id, encryption_key FROM users
-        WHERE encryption_key IS NOT NULL ORDER BY master_key_id"""
+        """SELECT master_key_id, count(*) FROM users
+        WHERE encryption_key IS NOT NULL GROUP BY master_key_id ORDER BY master_key_id"""
     )
-    return [tuple(row) for row in rows]
+    return dict(map(tuple, rows))
 
 
 async def under_other_masters(

@@ -74,7 +74,7 @@ async def test_the_commands_of_memory_work_on_the_stack_that_runs(
 ) -> None:
     assert device.ready
     for command, told in (
-        ("rotate-keys", "keys are under the first master key now"),
+        ("rotate-keys", "keys were put under the first master key"),
         ("erase-replay", "0 accounts were erased again"),
     ):
         done = memory_command(stack.state, command)

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from cryptography.fernet import Fernet
 
 from memory_svc.app import App
 from memory_svc.crypto import MasterKeys
+from memory_svc.masters import Rewrapped
 from memory_svc.rotation import Vector
 from switchboard.v3 import memory_pb2 as pb
 from tests.support.embeddings import EmbeddingServer, meaning
@@ -161,8 +163,8 @@ async def test_keys_are_rewrapped_under_load_without_a_failed_read(
         readers = [asyncio.create_task(read(user)) for user in users]
         rotating = App(settings(database_url, tmp_path, master_keys=f"{new},{old}"))
         await rotating.open()
-        assert await rotating.rewrap_all() == 6
-        assert await rotating.rewrap_all() == 0
+        assert await rotating.rewrap_all() == Rewrapped(6, 0)
+        assert await rotating.rewrap_all() == Rewrapped(0, 0)
         await rotating.close()
         done.set()
         assert min(await asyncio.gather(*readers)) > 0
@@ -171,16 +173,56 @@ async def test_keys_are_rewrapped_under_load_without_a_failed_read(
             assert await preferences(memory, user) == {"name": str(user)}
 
 
-@pytest.mark.parametrize("named_alike", [False, True])
+async def test_a_key_that_is_damaged_fails_the_rotation_loudly_and_stops_nothing_else(
+    database_url: str, tmp_path: Path
+) -> None:
+    old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+    async with memory_service(database_url, tmp_path, master_keys=old) as memory:
+        users = [await memory.user() for _ in range(3)]
+        await run(memory, "UPDATE users SET encryption_key = 'x' WHERE id = $1", min(users))
+    environment = os.environ | {
+        "DATABASE_URL": database_url,
+        "MASTER_KEYS": f"{new},{old}",
+        "ERASURE_LEDGER": str(tmp_path / "ledger"),
+    }
+    rotated = await command("rotate-keys", environment)
+    assert rotated.status == 1
+    assert rotated.said.splitlines()[-1].startswith("memory_svc: 1 keys do not open")
+    listed = await command("master-keys", environment)
+    names = [MasterKeys([key]).current_id for key in (old, new)]
+    assert sorted(listed.out.splitlines()) == sorted([f"{names[0]} 1", f"{names[1]} 2"])
+    async with memory_service(database_url, tmp_path, master_keys=f"{new},{old}") as memory:
+        for user in sorted(users)[1:]:
+            assert await preferences(memory, user) == {}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a command ended, and what it printed."""
+
+    status: int
+    out: str
+    said: str
+
+
+async def command(name: str, environment: Mapping[str, str]) -> Done:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "memory_svc", name),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, said = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode is not None
+    return Done(process.returncode, out.decode(), said.decode())
+
+
 async def test_a_wrong_master_key_stops_the_service_at_start(
-    database_url: str, tmp_path: Path, named_alike: bool
+    database_url: str, tmp_path: Path
 ) -> None:
     async with memory_service(database_url, tmp_path) as memory:
         await memory.user()
         key = Fernet.generate_key().decode()
-        if named_alike:
-            name = MasterKeys([key]).current_id
-            await run(memory, "UPDATE users SET master_key_id = $1", name)
         environment = os.environ | {
             "DATABASE_URL": database_url,
             "MASTER_KEYS": key,
@@ -188,16 +230,11 @@ async def test_a_wrong_master_key_stops_the_service_at_start(
             "LISTEN_ADDR": "127.0.0.1:0",
             "LOG_LEVEL": "error",
         }
-        for command in ("serve", "rotate-keys"):
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "memory_svc", command),
-                env=environment,
-                stderr=asyncio.subprocess.PIPE,
-            )
-            _, said = await asyncio.wait_for(process.communicate(), 60)
-            assert process.returncode == 2
-            assert said.decode().count("\n") == 1
-            assert "MASTER_KEYS: 1 keys" in said.decode()
+        for name in ("serve", "rotate-keys"):
+            done = await command(name, environment)
+            assert done.status == 2
+            assert done.said.count("\n") == 1
+            assert "MASTER_KEYS: 1 keys" in done.said
 
 
 async def test_a_guessed_text_is_not_found_in_the_stored_vectors(memory: Running) -> None:

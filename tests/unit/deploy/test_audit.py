@@ -83,7 +83,12 @@ def test_without_data_it_says_so_and_passes(locks: Path, tmp_path: Path, capsys:
     assert audit.audit(locks, None, [tmp_path / "none.zip"]) == 0
     said = capsys.readouterr().out
     assert said.count("\n") == 1
-    assert "no advisories" in said
+    assert said.startswith("audit: not checked: there are no advisories")
+
+
+def test_before_a_release_there_must_be_data(locks: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert audit.audit(locks, None, [tmp_path / "none.zip"], required=True) == 1
+    assert "not checked" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", [None, "", "no zip", "folder", "broken", "foreign"])

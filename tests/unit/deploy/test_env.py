@@ -10,6 +10,7 @@ from cryptography.fernet import Fernet
 
 from deploy import env
 from edge.settings import EdgeSettings
+from memory_svc.crypto import name_of_master
 from memory_svc.settings import MemorySettings
 from runtime.settings import load
 
@@ -106,10 +107,38 @@ def test_keys_change_in_three_steps_and_every_step_can_read_what_the_last_wrote(
     assert before == old, "a key that replicas do not know yet must not be used"
     env.change_keys(made, "use", kind)
     assert keys(made, name) == [new, old]
-    env.change_keys(made, "drop", kind)
-    assert keys(made, name) == [new]
+    env.change_keys(made, "use", kind)
+    assert keys(made, name) == [new, old], "told twice, the older key must not come back"
+    for _ in range(2):
+        env.change_keys(made, "drop", kind, lambda _: [name_of_master(new)])
+        assert keys(made, name) == [new]
+    (archived,) = (made / "secrets" / "archive").iterdir()
+    assert archived.read_text().strip() == old
+    assert archived.stat().st_mode & 0o077 == 0
     if kind == "master":
         Fernet(new)
+
+
+def test_a_master_key_that_is_in_use_is_not_dropped(made: Path) -> None:
+    (old,) = keys(made, "master_keys")
+    for step in ("add", "use"):
+        env.change_keys(made, step, "master")
+    both = keys(made, "master_keys")
+    with pytest.raises(SystemExit, match=f"{name_of_master(old)} still wraps users' keys"):
+        env.change_keys(made, "drop", "master", lambda _: [name_of_master(key) for key in both])
+    assert keys(made, "master_keys") == both
+
+
+def test_where_nobody_can_say_what_is_in_use_nothing_is_dropped(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(made))
+    for step in ("add", "use"):
+        env.change_keys(made, step, "master")
+    both = keys(made, "master_keys")
+    with pytest.raises(SystemExit, match="could not be asked"):
+        env.change_keys(made, "drop", "master")
+    assert keys(made, "master_keys") == both
 
 
 def test_the_command_says_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
