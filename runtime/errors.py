@@ -76,14 +76,20 @@ def _name(code: ErrorCode.ValueType) -> str:
     return ErrorCode.Name(code).removeprefix(_PREFIX)
 
 
-# What a status means that carries no ErrorInfo of ours: the peer's gRPC library made it.
+# What a status means that carries no ErrorInfo of ours: no service raised it, a gRPC library made
+# it. A peer that is killed is told of as any of the first six, by where the stream was just then.
+_LOST: Final = (
+    ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE,
+    "A part of the server is not there right now.",
+)
 _BY_STATUS: Final[dict[int, tuple[ErrorCode.ValueType, str]]] = {
+    code_pb2.UNAVAILABLE: _LOST,
+    code_pb2.UNKNOWN: _LOST,
+    code_pb2.INTERNAL: _LOST,
+    code_pb2.CANCELLED: _LOST,  # by the peer: our own cancelling raises CancelledError
+    code_pb2.ABORTED: _LOST,
+    code_pb2.DATA_LOSS: _LOST,
     code_pb2.DEADLINE_EXCEEDED: (ErrorCode.ERROR_CODE_DEADLINE_EXCEEDED, "It took too long."),
-    code_pb2.CANCELLED: (ErrorCode.ERROR_CODE_CANCELLED, "It was cancelled."),
-    code_pb2.UNAVAILABLE: (
-        ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE,
-        "A part of the server is not there right now.",
-    ),
     code_pb2.RESOURCE_EXHAUSTED: (
         ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE,
         "A part of the server is too busy right now.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 from typing import TypeAlias
 
@@ -25,6 +26,7 @@ from switchboard.v3.router_pb2 import (
     RouterServiceListToolsRequest,
     RouterServiceListToolsResponse,
 )
+from tests.support.proxy import FaultProxy
 
 CODES = [value for value in ErrorCode.values() if value]
 NAME = "switchboard.v3.RouterService"
@@ -119,6 +121,41 @@ async def test_a_peer_that_is_not_there_is_service_unavailable() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await router_pb2_grpc.RouterServiceStub(channel).Route(RouteRequest(), timeout=10)
     assert from_rpc(raised.value).code == ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE
+
+
+async def test_a_peer_that_is_lost_in_the_middle_is_service_unavailable() -> None:
+    """Cut and reset at every moment of a call, as a kill does; never a fault of our own."""
+    server, servicer = Server(ServiceSettings(), "router_svc", [NAME]), Router()
+    router_pb2_grpc.add_RouterServiceServicer_to_server(servicer, server.grpc)
+    port = await server.start()
+    for ends, streams in itertools.product((FaultProxy.cut, FaultProxy.reset), (False, True)):
+        async with (
+            FaultProxy("127.0.0.1", port) as proxy,
+            dial(f"127.0.0.1:{proxy.port}", ServiceSettings()) as channel,
+        ):
+            stub = router_pb2_grpc.RouterServiceStub(channel)
+            await stub.ListTools(RouterServiceListToolsRequest(), timeout=10)
+            call = stub.Converse(timeout=10)
+            await call.write(ConverseRequest(request_id="r"))
+            if streams:
+                assert await call.read() != grpc.aio.EOF
+            ends(proxy)
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                while await call.read() != grpc.aio.EOF:
+                    pass
+            assert from_rpc(raised.value).code == ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE
+    await server.stop()
+
+
+@pytest.mark.parametrize("status", ["UNKNOWN", "INTERNAL", "CANCELLED", "ABORTED", "DATA_LOSS"])
+def test_a_status_that_no_service_of_ours_made_is_a_lost_peer(status: str) -> None:
+    error = grpc.aio.AioRpcError(
+        grpc.StatusCode[status], grpc.aio.Metadata(), grpc.aio.Metadata(), "Stream removed"
+    )
+    meant = from_rpc(error)
+    assert meant.code == ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE
+    assert meant.retryable
+    assert "Stream" not in meant.message
 
 
 async def test_the_time_that_is_left_is_known_where_a_call_is_served(router: Pair) -> None:
