@@ -58,6 +58,28 @@ async def health(channel: grpc.aio.Channel) -> int:
 # The database
 
 
+@pytest.mark.parametrize("state", ["53100", "53200", "53300"])  # disk, memory, connections
+async def test_a_database_that_has_run_out_of_something_is_there_again_later(
+    memory: Running, state: str
+) -> None:
+    """A trigger says what a server with a full disk says of a write."""
+    user = await memory.user()
+    async with memory.app.db.connection() as db:
+        await db.execute(
+            f"""CREATE FUNCTION full_up() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '{state}'; END $$;
+            CREATE TRIGGER full_up BEFORE INSERT ON memory_core
+            EXECUTE FUNCTION full_up()"""
+        )
+    request = pb.UpdateCoreRequest(user_id=str(user), key="tone", value="short")
+    error = await refused(memory.stub.UpdateCore(request))
+    assert error.code == ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE
+    assert error.retryable
+    async with memory.app.db.connection() as db:
+        await db.execute("DROP TRIGGER full_up ON memory_core")
+    await memory.stub.UpdateCore(request)
+
+
 async def test_at_start_the_service_waits_for_the_database(
     database_url: str, tmp_path: Path
 ) -> None:
