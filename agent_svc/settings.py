@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, SecretStr
 
 from agent_svc.agents import Budgets
-from runtime.model.client import ModelSettings
+from runtime.model.client import Endpoint, ModelSettings
 from runtime.settings import Address, ServiceSettings
 
 
@@ -17,6 +19,17 @@ class AgentSettings(ServiceSettings, ModelSettings):
     )
     memory_addr: Address = Field("127.0.0.1:50053", description="Where the memory service is.")
     agent_model: str = Field("gpt-4o-mini", min_length=1, description="The agents' model.")
+    agent_base_url: str = Field(
+        "",
+        pattern="^(https?://|$)",
+        description="The agents' provider, where it is not that of OPENAI_BASE_URL.",
+    )
+    agent_api_key: SecretStr = Field(
+        SecretStr(""), description="Its key, where it is not OPENAI_API_KEY."
+    )
+    openai_api: Literal["chat", "responses"] = Field(
+        "chat", description="Which API the agents' model is asked by: chat or responses."
+    )
     agent_rounds: int | None = Field(
         None, ge=0, description="Rounds of tool calls one request may take; not set: 8."
     )
@@ -32,6 +45,11 @@ class AgentSettings(ServiceSettings, ModelSettings):
         description="Seconds one request may take, waiting for the device and for a slow reader"
         " left out; not set: 300.",
     )
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The agents' provider."""
+        return self.own("AGENT", self.agent_base_url, self.agent_api_key)
 
     def budgets(self, own: Budgets) -> Budgets:
         """An agent's own budgets, but for what is set here."""

@@ -25,6 +25,7 @@ from typing import Final
 from deploy import certs, files
 from memory_svc.crypto import name_of_master
 
+_OWN_KEYS: Final = ("AGENT_API_KEY", "ROUTER_API_KEY", "EMBEDDING_API_KEY")
 OFFLINE_URL: Final = "http://offline_model:8081/v1"
 
 _ENV: Final = """\
@@ -57,6 +58,10 @@ AGENT_MODEL=
 ROUTER_MODEL=
 # Embeddings of 1536 dimensions.
 EMBEDDING_MODEL=
+# Each may have a provider of its own: AGENT_BASE_URL, ROUTER_BASE_URL, EMBEDDING_BASE_URL, with
+# keys in secrets/agent_api_key, router_api_key, embedding_api_key (empty: the common one).
+# /run/models.toml, which is secrets/models.toml, tells what unusual models take (docs/models.md).
+MODEL_PROFILES=
 
 # `offline` starts the small rule-based model too; empty it once you have a provider.
 COMPOSE_PROFILES={profiles}
@@ -96,6 +101,8 @@ def make(root: Path, environ: Mapping[str, str]) -> list[str]:
     )
     wanted = {
         folder / "openai_api_key": api_key,
+        **{folder / each.lower(): environ.get(each, "") for each in _OWN_KEYS},
+        folder / "models.toml": "# What models take, by name: docs/models.md.",
         folder / "master_keys": fernet_key(),
         folder / "auth_signing_keys": signing_key(),
     }

@@ -60,8 +60,9 @@ class App:
             self.erasure.erase,
             settings.refresh_token_days,
         )
-        self.client = model.client(settings)
-        self.embedder = Embedder(self.client, settings.embedding_model)
+        self.client = model.client(settings, settings.common)
+        self.embeddings = model.client(settings)
+        self.embedder = Embedder(self.embeddings, settings.embedding_model)
         limits = Limits(
             settings.memory_token_budget, settings.pattern_threshold, settings.embedding_timeout_s
         )
@@ -129,6 +130,7 @@ class App:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.server.stop(0)
         await self.client.close()
+        await self.embeddings.close()
         await self.db.close()
         self.passwords.close()
 

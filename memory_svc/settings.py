@@ -6,7 +6,7 @@ from typing import Annotated
 from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from runtime.model.client import ModelSettings
+from runtime.model.client import Endpoint, ModelSettings
 from runtime.settings import Address, ServiceSettings, Settings
 
 
@@ -64,6 +64,14 @@ class MemorySettings(DatabaseSettings, ServiceSettings, ModelSettings):
         max_length=128,
         description="The model of the embeddings; it must give 1536 dimensions.",
     )
+    embedding_base_url: str = Field(
+        "",
+        pattern="^(https?://|$)",
+        description="The provider of embeddings, where it is not that of OPENAI_BASE_URL.",
+    )
+    embedding_api_key: SecretStr = Field(
+        SecretStr(""), description="Its key, where it is not OPENAI_API_KEY."
+    )
     embedding_timeout_s: float = Field(
         0.8,
         gt=0,
@@ -92,3 +100,8 @@ class MemorySettings(DatabaseSettings, ServiceSettings, ModelSettings):
     password_workers: int = Field(
         2, ge=1, le=64, description="How many passwords are hashed at once (19 MiB each)."
     )
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The provider of embeddings; summaries are asked of the common one."""
+        return self.own("EMBEDDING", self.embedding_base_url, self.embedding_api_key)

@@ -1,8 +1,8 @@
 """What the router may be told."""
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
-from runtime.model.client import ModelSettings
+from runtime.model.client import Endpoint, ModelSettings
 from runtime.settings import Address, ServiceSettings
 
 
@@ -23,6 +23,14 @@ class RouterSettings(ServiceSettings, ModelSettings):
     )
     router_model: str = Field(
         "gpt-4o-mini", min_length=1, description="The model that chooses the agent."
+    )
+    router_base_url: str = Field(
+        "",
+        pattern="^(https?://|$)",
+        description="Its provider, where it is not that of OPENAI_BASE_URL.",
+    )
+    router_api_key: SecretStr = Field(
+        SecretStr(""), description="Its provider's key, where it is not OPENAI_API_KEY."
     )
     classify_timeout_s: float = Field(
         2, gt=0, description="How long choosing the agent may take by model, in seconds."
@@ -45,3 +53,8 @@ class RouterSettings(ServiceSettings, ModelSettings):
     request_deadline_s: float = Field(
         900, gt=0, description="How long a request may take in all, in seconds."
     )
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The provider of the model that chooses the agent."""
+        return self.own("ROUTER", self.router_base_url, self.router_api_key)

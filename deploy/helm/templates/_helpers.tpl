@@ -25,13 +25,14 @@ app.kubernetes.io/part-of: switchboard
 {{- if .Values.secrets.create }}{{ include "switchboard.fullname" . }}{{ else }}{{ .Values.secrets.existingSecret }}{{ end }}
 {{- end }}
 
-{{- /* The services: what each listens on, whom it dials, who may call it, which secrets it sees. */}}
+{{- /* The services: what each listens on, whom it dials, who may call it, which secrets it sees,
+      and which of the models it asks. */}}
 {{- define "switchboard.services" -}}
-edge: {grpc: 50055, dials: [router, memory], callers: [edge], secrets: [auth-signing-keys], model: false}
-router: {grpc: 50051, dials: [agent, memory, formatter], callers: [edge], secrets: [openai-api-key], model: true}
-agent: {grpc: 50052, dials: [memory], callers: [router], secrets: [openai-api-key], model: true}
-memory: {grpc: 50053, dials: [], callers: [edge, router, agent], secrets: [database-url, master-keys, openai-api-key], model: true}
-formatter: {grpc: 50054, dials: [], callers: [router], secrets: [], model: false}
+edge: {grpc: 50055, dials: [router, memory], callers: [edge], secrets: [auth-signing-keys], model: ""}
+router: {grpc: 50051, dials: [agent, memory, formatter], callers: [edge], secrets: [openai-api-key], model: router}
+agent: {grpc: 50052, dials: [memory], callers: [router], secrets: [openai-api-key], model: agent}
+memory: {grpc: 50053, dials: [], callers: [edge, router, agent], secrets: [database-url, master-keys, openai-api-key], model: embedding}
+formatter: {grpc: 50054, dials: [], callers: [router], secrets: [], model: ""}
 {{- end }}
 
 {{- /* How many pods there are at the least: {name, values}. */}}

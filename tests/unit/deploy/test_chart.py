@@ -130,7 +130,7 @@ def test_pods_meet_the_restricted_standard(objects: list[Object]) -> None:
         assert held["allowPrivilegeEscalation"] is False
         assert held["readOnlyRootFilesystem"] is True
         assert held["capabilities"] == {"drop": ["ALL"]}
-        allowed = {"emptyDir", "secret", "persistentVolumeClaim"}
+        allowed = {"emptyDir", "secret", "configMap", "persistentVolumeClaim"}
         assert all(set(each) - {"name"} <= allowed for each in pod["volumes"])
         assert "memory" in container(workload)["resources"]["limits"]
 
@@ -153,6 +153,33 @@ def test_a_secret_is_seen_only_by_who_needs_it(objects: list[Object]) -> None:
         "formatter": set(),
         "migrate": {"database-url"},
     }
+
+
+def test_each_model_may_have_a_provider_of_its_own() -> None:
+    models = {
+        "agentBaseUrl": "http://vllm.models:8000/v1",
+        "routerBaseUrl": "https://router.example.com/v1",
+        "profiles": '["qwen*"]\ntemperature = 0.6\n',
+    }
+    made = render(values("") | {"models": models})
+    found = workloads(made)
+    assert settings(found["agent"])["AGENT_BASE_URL"] == models["agentBaseUrl"]
+    assert settings(found["router"])["ROUTER_BASE_URL"] == models["routerBaseUrl"]
+    assert "EMBEDDING_BASE_URL" not in settings(found["memory"])
+    assert "MODEL_PROFILES" not in settings(found["edge"])
+    assert settings(found["agent"])["AGENT_API_KEY_FILE"].endswith("/agent-api-key")
+    (profiles,) = of(made, "ConfigMap").values()
+    assert profiles["data"] == {"models.toml": models["profiles"]}
+    path = settings(found["memory"])["MODEL_PROFILES"]
+    mounts = {
+        each["name"]: each["mountPath"] for each in container(found["memory"])["volumeMounts"]
+    }
+    assert path == f"{mounts['models']}/models.toml"
+    out = {
+        name: {port["port"] for rule in policies(made)[name]["egress"] for port in rule["ports"]}
+        for name in ("agent", "router")
+    }
+    assert 8000 in out["agent"] and 8000 not in out["router"]
 
 
 def test_probes_are_native_and_liveness_waits_for_nobody(objects: list[Object]) -> None:

@@ -8,13 +8,18 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
+from agent_svc.settings import AgentSettings
 from deploy import env
 from edge.settings import EdgeSettings
 from memory_svc.crypto import name_of_master
 from memory_svc.settings import MemorySettings
+from router_svc.settings import RouterSettings
 from runtime.settings import load
 
-SECRETS = ("auth_signing_keys", "database_url", "master_keys", "nats.conf", "openai_api_key")
+SECRETS = (
+    *("auth_signing_keys", "database_url", "master_keys", "nats.conf", "models.toml"),
+    *("openai_api_key", "agent_api_key", "router_api_key", "embedding_api_key"),
+)
 
 
 @pytest.fixture
@@ -89,6 +94,23 @@ def test_with_a_key_the_provider_is_used_and_the_key_is_kept_apart(tmp_path: Pat
     assert settings(tmp_path)["COMPOSE_PROFILES"] == settings(tmp_path)["OPENAI_BASE_URL"] == ""
     assert (tmp_path / "secrets/openai_api_key").read_text() == "sk-1\n"
     assert "sk-1" not in (tmp_path / ".env").read_text()
+
+
+def test_each_model_may_have_a_key_of_its_own(tmp_path: Path) -> None:
+    env.make(tmp_path, {"OPENAI_API_KEY": "sk-1", "ROUTER_API_KEY": "sk-2"})
+    secrets = tmp_path / "secrets"
+    assert (secrets / "router_api_key").read_text() == "sk-2\n"
+    router = {
+        "OPENAI_API_KEY_FILE": str(secrets / "openai_api_key"),
+        "ROUTER_API_KEY_FILE": str(secrets / "router_api_key"),
+        "MODEL_PROFILES": str(secrets / "models.toml"),
+    }
+    assert load(RouterSettings, "router_svc", router).endpoint.api_key.get_secret_value() == "sk-2"
+    agent = {
+        "OPENAI_API_KEY_FILE": str(secrets / "openai_api_key"),
+        "AGENT_API_KEY_FILE": str(secrets / "agent_api_key"),
+    }
+    assert load(AgentSettings, "agent_svc", agent).endpoint.api_key.get_secret_value() == "sk-1"
 
 
 def keys(root: Path, name: str) -> list[str]:
