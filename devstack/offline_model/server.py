@@ -1,13 +1,9 @@
-"""The OpenAI API over HTTP: models, chat completions (streaming or whole), embeddings."""
+"""The OpenAI API over HTTP: models, chat completions, responses, embeddings."""
 
 import asyncio
 import contextlib
-import itertools
 import logging
-import re
-import time
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -16,15 +12,17 @@ from aiohttp import web
 
 from devstack.offline_model import classify, embed, rehearsal, rules
 from devstack.offline_model.answers import Answer
+from devstack.offline_model.completions import Completion
+from devstack.offline_model.refusals import Refused, check_chat, check_responses
 from devstack.offline_model.rehearsal import Mishap, Rehearsal
+from devstack.offline_model.responses import Response, chat_form
 from devstack.offline_model.rules import Calls, Step
+from devstack.offline_model.telling import MODEL, Reason, Telling, tokens
 from devstack.offline_model.turn import turn_of
 
 log = logging.getLogger(__name__)
 
-MODEL: Final = "offline-rules"
 MAX_BODY: Final = 16 * 1024 * 1024
-_TOKEN = re.compile(r"\s*\w{1,8}|\s*[^\w\s]{1,2}|\s+")
 
 Json = Mapping[str, Any]
 
@@ -40,15 +38,11 @@ def app(
             web.get("/healthz", model.health),
             web.get("/v1/models", model.models),
             web.post("/v1/chat/completions", model.chat),
+            web.post("/v1/responses", model.responses),
             web.post("/v1/embeddings", model.embeddings),
         ]
     )
     return application
-
-
-def tokens(text: str) -> list[str]:
-    """Returns a text cut into what passes for tokens here; joined they are the text again."""
-    return _TOKEN.findall(text)
 
 
 class _Model:
@@ -87,23 +81,34 @@ class _Model:
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         body = await _body(request)
-        if not isinstance(body.get("messages"), list) or not body["messages"]:
-            raise _bad("'messages' must be a list that is not empty.")
-        said = self._say(body)
-        asked = sum(len(tokens(str(m.get("content") or ""))) for m in body["messages"])
-        head = {
-            "id": f"chatcmpl-{uuid.uuid4().hex}",
-            "created": int(time.time()),
-            "model": MODEL,
-        }
+        with _refusing():
+            check_chat(body)
+        most = body.get("max_completion_tokens", body.get("max_tokens"))
+        return await self._answer(request, body, Completion(body), most)
+
+    async def responses(self, request: web.Request) -> web.StreamResponse:
+        body = await _body(request)
+        with _refusing():
+            check_responses(body)
+            asked = chat_form(body)
+        asked["stream"] = body.get("stream")
+        telling = Response(body, asked)
+        return await self._answer(request, asked, telling, body.get("max_output_tokens"))
+
+    async def _answer(
+        self, request: web.Request, asked: Json, telling: Telling, most: int | None
+    ) -> web.StreamResponse:
+        """Answers a request in the form of chat completions, with `most` tokens of text."""
         # Who asked may go away in mid-answer; that is no fault of anybody's.
         with contextlib.suppress(ConnectionResetError):
-            if (asked_for := self._rehearsal(body)) is not None:
-                return await self._rehearse(request, asked_for, head)
-            if body.get("stream"):
-                wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-                return await self._stream(request, _chunks(said, head, asked, wants_usage))
-        return web.json_response(_whole(said, head, asked))
+            if (mishap := self._rehearsal(asked)) is not None:
+                return await self._rehearse(request, mishap, telling)
+            events = _told(self._say(asked), telling, most)
+            if asked.get("stream"):
+                return await self._stream(request, events, telling)
+            for _ in events:
+                pass
+        return web.json_response(telling.whole())
 
     def _say(self, body: Json) -> "str | Calls":
         """What the model answers: a text, or calls."""
@@ -121,7 +126,7 @@ class _Model:
         return rehearsal.read(turn_of(body, self._clock()).message)
 
     async def _rehearse(
-        self, request: web.Request, asked_for: Rehearsal, head: Json
+        self, request: web.Request, asked_for: Rehearsal, telling: Telling
     ) -> web.StreamResponse:
         """Goes wrong in the way that the message asks for."""
         mishap = asked_for.mishap
@@ -129,38 +134,57 @@ class _Model:
             raise web.HTTPServiceUnavailable(text="{}", content_type="application/json")
         if mishap is Mishap.RATE_LIMIT:
             raise web.HTTPTooManyRequests(text="{}", content_type="application/json")
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
+        response = await _opened(request)
         pause = 1 / rehearsal.SLOW_WORDS_PER_S if mishap is Mishap.SLOW else 0.0
         if mishap is not Mishap.REFUSAL:
             for piece in rehearsal.pieces(asked_for):
-                await response.write(_event(_chunk(head, {"content": piece})))
+                for event in telling.text(piece):
+                    await response.write(telling.encoded(event))
                 await asyncio.sleep(pause)
         if mishap is Mishap.CUT:
             if request.transport is not None:
                 request.transport.abort()
             return response
-        reasons = {Mishap.LENGTH: "length", Mishap.REFUSAL: "content_filter"}
-        await response.write(_event(_chunk(head, {}, reasons.get(mishap, "stop"))))
-        await response.write(b"data: [DONE]\n\n")
+        reasons: Mapping[Mishap, Reason] = {
+            Mishap.LENGTH: "length",
+            Mishap.REFUSAL: "content_filter",
+        }
+        for event in telling.end(reasons.get(mishap, "stop")):
+            await response.write(telling.encoded(event))
+        await response.write(telling.tail)
         await response.write_eof()
         return response
 
-    async def _stream(self, request: web.Request, chunks: Iterator[Json]) -> web.StreamResponse:
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
-        )
-        await response.prepare(request)
-        async for chunk in self._paced(chunks):
-            await response.write(_event(chunk))
-        await response.write(b"data: [DONE]\n\n")
-        await response.write_eof()
-        return response
-
-    async def _paced(self, chunks: Iterator[Json]) -> AsyncIterator[Json]:
-        for chunk in chunks:
-            yield chunk
+    async def _stream(
+        self, request: web.Request, events: Iterable[Json], telling: Telling
+    ) -> web.StreamResponse:
+        response = await _opened(request)
+        for event in events:
+            await response.write(telling.encoded(event))
             await asyncio.sleep(self._pause)
+        await response.write(telling.tail)
+        await response.write_eof()
+        return response
+
+
+def _told(said: "str | Calls", telling: Telling, most: int | None) -> Iterable[Json]:
+    """An answer's events, cut at so many tokens."""
+    if not isinstance(said, str):
+        yield from telling.calls(said.calls)
+        yield from telling.end("tool_calls")
+        return
+    pieces = tokens(said)
+    for piece in pieces[:most]:
+        yield from telling.text(piece)
+    yield from telling.end("stop" if most is None or len(pieces) <= most else "length")
+
+
+async def _opened(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+    )
+    await response.prepare(request)
+    return response
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
@@ -173,87 +197,19 @@ async def _body(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def _bad(message: str) -> web.HTTPBadRequest:
-    error = {"error": {"message": message, "type": "invalid_request_error", "code": None}}
-    return web.HTTPBadRequest(text=orjson.dumps(error).decode(), content_type="application/json")
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Answers what is refused with its error."""
+    try:
+        yield
+    except Refused as refused:
+        raise _error(refused) from None
 
 
-def _tool_calls(calls: Calls) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": f"call_{uuid.uuid4().hex[:24]}",
-            "type": "function",
-            "function": {"name": call.tool, "arguments": orjson.dumps(call.arguments).decode()},
-        }
-        for call in calls.calls
-    ]
+def _bad(message: str) -> web.HTTPException:
+    return _error(Refused(message))
 
 
-def _usage(asked: int, answered: int) -> Json:
-    return {
-        "prompt_tokens": asked,
-        "completion_tokens": answered,
-        "total_tokens": asked + answered,
-    }
-
-
-def _whole(said: "str | Calls", head: Json, asked: int) -> Json:
-    if isinstance(said, str):
-        message: dict[str, Any] = {"role": "assistant", "content": said}
-        reason, answered = "stop", len(tokens(said))
-    else:
-        made = _tool_calls(said)
-        message = {"role": "assistant", "content": None, "tool_calls": made}
-        reason, answered = "tool_calls", _spent(made)
-    choice = {"index": 0, "message": message, "finish_reason": reason, "logprobs": None}
-    return {
-        **head,
-        "object": "chat.completion",
-        "choices": [choice],
-        "usage": _usage(asked, answered),
-    }
-
-
-def _spent(calls: Sequence[Json]) -> int:
-    return sum(len(tokens(call["function"]["arguments"])) + 1 for call in calls)
-
-
-def _event(chunk: Json) -> bytes:
-    return b"data: " + orjson.dumps(chunk) + b"\n\n"
-
-
-def _chunk(head: Json, delta: Json, reason: str | None = None) -> dict[str, Any]:
-    choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
-    return {**head, "object": "chat.completion.chunk", "choices": [choice]}
-
-
-def _chunks(said: "str | Calls", head: Json, asked: int, wants_usage: bool) -> Iterator[Json]:
-    """A streamed answer, chunk by chunk, as OpenAI cuts it."""
-
-    def chunk(delta: Json, reason: str | None = None) -> dict[str, Any]:
-        usage = {"usage": None} if wants_usage else {}
-        return {**_chunk(head, delta, reason), **usage}
-
-    yield chunk({"role": "assistant", "content": "" if isinstance(said, str) else None})
-    if isinstance(said, str):
-        pieces = tokens(said)
-        answered = len(pieces)
-        yield from (chunk({"content": piece}) for piece in pieces)
-        yield chunk({}, "stop")
-    else:
-        made = _tool_calls(said)
-        answered = _spent(made)
-        deltas = itertools.chain.from_iterable(_call_deltas(i, call) for i, call in enumerate(made))
-        yield from (chunk({"tool_calls": [delta]}) for delta in deltas)
-        yield chunk({}, "tool_calls")
-    if wants_usage:
-        usage = _usage(asked, answered)
-        yield {**head, "object": "chat.completion.chunk", "choices": [], "usage": usage}
-
-
-def _call_deltas(index: int, call: Json) -> Iterator[Json]:
-    function = call["function"]
-    opened = {"name": function["name"], "arguments": ""}
-    yield {"index": index, "id": call["id"], "type": "function", "function": opened}
-    for piece in tokens(function["arguments"]):
-        yield {"index": index, "function": {"arguments": piece}}
+def _error(refused: Refused) -> web.HTTPException:
+    kind = web.HTTPNotFound if refused.status == 404 else web.HTTPBadRequest
+    return kind(text=orjson.dumps(refused.body()).decode(), content_type="application/json")
