@@ -17,7 +17,8 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import orjson
@@ -27,7 +28,8 @@ from agent_svc.agents import Budgets
 from agent_svc.catalogue import CATALOGUE, REMEMBER
 from agent_svc.events import Text, ToolCallReady
 from agent_svc.model import Cost, Message, ModelCall
-from agent_svc.tools import BadArguments, Tool, failed, told
+from agent_svc.results import failed, told
+from agent_svc.tools import BadArguments, Tool, unknown_tool
 from runtime.errors import SwitchboardError
 from runtime.model.client import spent
 from switchboard.v3.agent_pb2 import DeviceToolCall, RunActivity, RunOutput, RunText, ToolRecord
@@ -58,12 +60,13 @@ class CallsModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a run reaches outside itself."""
+    """What a run reaches outside itself. `now`: when it began, in the user's time zone."""
 
     model: CallsModel
     emit: Emit
     execute_on_client: ExecuteOnClient
     server_tools: Mapping[str, ServerTool]
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +184,10 @@ class Loop:
         if place >= MAX_CALLS_PER_ROUND:
             return _refused("too_many_calls", f"At most {MAX_CALLS_PER_ROUND} calls at once.")
         if name not in offered:
-            return _refused("unknown_tool", "There is no such tool here.")
+            return _refused("unknown_tool", unknown_tool(name, offered))
         tool = CATALOGUE[name]
         try:
-            arguments = tool.checked(called.ready.arguments)
+            arguments = tool.checked(called.ready.arguments, self._around.now)
         except BadArguments as bad:
             return _refused("invalid_arguments", str(bad))
         await self._activity(ActivityState.ACTIVITY_STATE_CALLING_TOOL, name)
@@ -212,7 +215,7 @@ class Loop:
                 call_id=call.call_id, name=call.name, arguments=call.arguments, result=result
             )
         )
-        return told(tool, result)
+        return told(tool, result, arguments, self._around.now.tzinfo)
 
     async def _activity(self, state: ActivityState.ValueType, tool: str | None = None) -> None:
         await self._around.emit(RunOutput(activity=RunActivity(state=state, tool=tool)))

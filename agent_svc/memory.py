@@ -13,7 +13,7 @@ from agent_svc import metrics
 from agent_svc.catalogue import REMEMBER, SEARCH_MEMORY
 from agent_svc.loop import ServerTool
 from agent_svc.prompt import remembered
-from agent_svc.tools import failed
+from agent_svc.results import failed
 from runtime import budget, tracing
 from runtime.errors import SwitchboardError, from_rpc, word
 from switchboard.v3 import memory_pb2

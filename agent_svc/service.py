@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
-from agent_svc import metrics
+from agent_svc import metrics, times
 from agent_svc.agents import AGENTS, Agent, Budgets
 from agent_svc.catalogue import CATALOGUE
 from agent_svc.loop import CallsModel, Loop, Surroundings
@@ -116,8 +116,9 @@ class _Run:
         self._agent = agent.name
         self._stopped = False
         self._waiting: dict[str, asyncio.Future[ToolResult]] = {}
+        now = datetime.now(times.zone(start.timezone))
         self._loop = Loop(
-            conversation(agent, start, datetime.now(UTC)),
+            conversation(agent, start, now),
             offered(agent, start),
             budgets,
             Surroundings(
@@ -125,6 +126,7 @@ class _Run:
                 self._out.put,
                 self._execute_on_client,
                 MemoryTools(memory, start.user_id).by_name(),
+                now,
             ),
         )
 
@@ -240,6 +242,10 @@ def offered(agent: Agent, start: RunStart) -> list[str]:
     return [
         name
         for name in agent.tools
-        if CATALOGUE[name].runs_on_server
-        or (start.device_connected and (announced is None or name in announced))
+        if CATALOGUE[name].runs_on_server or (start.device_connected and _has(announced, name))
     ]
+
+
+def _has(announced: Collection[str] | None, name: str) -> bool:
+    """Whether a device has a tool: it says so, or says nothing and has those of the beginning."""
+    return not CATALOGUE[name].named_only if announced is None else name in announced

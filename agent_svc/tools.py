@@ -1,18 +1,21 @@
-"""What a tool is, and the checks around one: arguments before, results after."""
+"""What a tool is: how it is offered, and the checks around a call of it."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
 
+from agent_svc.arguments import TIMES, coerced, problems
+from agent_svc.nearest import MOST_CHARS, hint
 from switchboard.v3.agent_pb2 import ToolSpec
 from switchboard.v3.entities_pb2 import EntityKind
-from switchboard.v3.frames_pb2 import MutationOp, ToolResult
+from switchboard.v3.frames_pb2 import MutationOp
 from switchboard.v3.values_pb2 import Json
 
 log = logging.getLogger(__name__)
@@ -20,8 +23,14 @@ log = logging.getLogger(__name__)
 DEADLINE_MS: Final = 30_000
 APPROVAL_DEADLINE_MS: Final = 300_000
 
-# What the model reads of one result. A device may send a frame of 1 MiB, which no model takes.
-MAX_RESULT_CHARS: Final = 60_000
+IN_MILLISECONDS: Final = ", in milliseconds since 1970, UTC."
+"""How the description of every time ends; for a model, which writes dates, it ends otherwise."""
+
+_IN_WORDS: Final = {
+    "start": ": a local date or time such as 2026-12-01 or 2026-12-01T09:30.",
+    "after": ": a local date or time; a date alone counts from that day on.",
+    "due": ": a local date or time; a date alone is the end of that day.",
+}
 
 
 class BadArguments(Exception):
@@ -30,7 +39,10 @@ class BadArguments(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool of the catalogue. `effect` None: it only reads."""
+    """A tool of the catalogue. `effect` None: it only reads.
+
+    `named_only`: devices that do not say what they have are older than it, and lack it.
+    """
 
     name: str
     description: str
@@ -40,52 +52,50 @@ class Tool:
     effect: MutationOp.ValueType | None = None
     requires_approval: bool = False
     runs_on_server: bool = False
+    named_only: bool = False
     # Made once: to compile a schema costs far more than to check with it.
     _arguments: Draft202012Validator = field(init=False, repr=False, compare=False)
     _result: Draft202012Validator = field(init=False, repr=False, compare=False)
+    _offered: dict[str, Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_arguments", Draft202012Validator(self.arguments))
         object.__setattr__(self, "_result", Draft202012Validator(self.result))
+        object.__setattr__(self, "_offered", _in_local_time(self.arguments))
 
     @property
     def deadline_ms(self) -> int:
         """The full time that a device has to answer (PROTOCOL §4.6)."""
         return APPROVAL_DEADLINE_MS if self.requires_approval else DEADLINE_MS
 
-    def checked(self, text: str) -> dict[str, Any]:
-        """The arguments that the model wrote, as they go to the tool. Raises BadArguments."""
-        try:
-            arguments = orjson.loads(text) if text.strip() else {}
-        except orjson.JSONDecodeError as error:
-            raise BadArguments(f"The arguments are no valid JSON: {error}.") from error
-        if not isinstance(arguments, dict):
-            raise BadArguments("The arguments must be a JSON object.")
-        arguments = self._without_nulls(arguments)
-        if (misfit := best_match(self._arguments.iter_errors(arguments))) is not None:
-            where = ".".join(str(step) for step in misfit.absolute_path)
-            raise BadArguments(f"{where}: {misfit.message}" if where else misfit.message)
-        return arguments
+    @property
+    def page_size(self) -> int | None:
+        """How many items come where no limit is given; None for a tool that gives no pages."""
+        fields = self.arguments["properties"]
+        return fields["limit"].get("default") if "cursor" in fields else None
+
+    def checked(self, text: str, now: datetime) -> dict[str, Any]:
+        """The arguments that the model wrote, as they go to the tool. Raises BadArguments.
+
+        `now` is aware and in the user's time zone: dates are read by it.
+        """
+        arguments = coerced(self.arguments, _read(text), now)
+        misfits = [*self._arguments.iter_errors(arguments)]
+        if misfits:
+            raise BadArguments(problems(misfits))
+        fitting: dict[str, Any] = arguments
+        return fitting
 
     def fits(self, result: object) -> bool:
         """Whether a result has the shape that the catalogue tells."""
         return bool(self._result.is_valid(result))
 
-    def _without_nulls(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Models write null for what they leave out; it stands only where it means to empty."""
-        properties = self.arguments["properties"]
-        return {
-            name: value
-            for name, value in arguments.items()
-            if value is not None or "null" in properties.get(name, {"type": "null"})["type"]
-        }
-
     def for_model(self) -> dict[str, Any]:
-        """The tool as a chat completion offers it."""
+        """The tool as a chat completion offers it: the same, but that times are dates."""
         function = {
             "name": self.name,
             "description": self.description,
-            "parameters": self.arguments,
+            "parameters": self._offered,
         }
         return {"type": "function", "function": function}
 
@@ -103,48 +113,33 @@ class Tool:
         )
 
 
-def told(tool: Tool, result: ToolResult) -> str:
-    """What the model is told of a result: JSON text.
-
-    A result goes on as it is, whatever its shape. A very long one is shortened, and says so.
-    """
-    match result.WhichOneof("outcome"):
-        case "result":
-            return _shown(tool, result.result.utf8)
-        case "rejected":
-            rejection: dict[str, Any] = {"rejected": True}
-            if result.rejected.HasField("reason"):
-                rejection["reason"] = result.rejected.reason
-            return orjson.dumps(rejection).decode()
-        case _:
-            return failed(result.error.code, result.error.message)
+def unknown_tool(name: str, offered: Collection[str]) -> str:
+    """What the model is told where it called a tool that it was not offered."""
+    return f"There is no tool {name[:MOST_CHARS]} here.{hint(name, offered)}"
 
 
-def failed(code: str, message: str) -> str:
-    """What the model is told of a call that failed."""
-    return orjson.dumps({"error": {"code": code, "message": message}}).decode()
-
-
-def _shown(tool: Tool, utf8: bytes) -> str:
-    text = utf8.decode("utf-8", "replace")
+def _read(text: str) -> dict[str, Any]:
     try:
-        value = orjson.loads(utf8)
-    except orjson.JSONDecodeError:  # a number past 64 bits, say: the model may still read it
-        value = None
-    if not tool.fits(value):
-        log.warning("the device's result of %s has another shape than the catalogue's", tool.name)
-    if len(text) <= MAX_RESULT_CHARS:
-        return text
-    if isinstance(value, dict) and isinstance(value.get("items"), list):
-        return _fewer(value["items"])
-    return orjson.dumps({"shortened": True, "text": text[:MAX_RESULT_CHARS]}).decode()
+        value = orjson.loads(text) if text.strip() else {}
+        value = orjson.loads(value) if isinstance(value, str) else value  # encoded twice
+    except orjson.JSONDecodeError as error:
+        raise BadArguments(f"The arguments are no valid JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise BadArguments("The arguments must be a JSON object.")
+    return value
 
 
-def _fewer(items: list[Any]) -> str:
-    kept, size = [], 0
-    for item in items:
-        size += len(orjson.dumps(item))
-        if size > MAX_RESULT_CHARS:
-            break
-        kept.append(item)
-    return orjson.dumps({"items": kept, "omitted": len(items) - len(kept)}).decode()
+def _in_local_time(schema: Any) -> Any:
+    """A schema with its times as texts: models are good at dates and bad at milliseconds."""
+    if isinstance(schema, list):
+        return [_in_local_time(one) for one in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    made = {name: _in_local_time(value) for name, value in schema.items()}
+    if (alone := TIMES.get(str(made.get("format")))) is None:
+        return made
+    del made["format"]
+    kinds = made["type"]
+    made["type"] = "string" if kinds == "number" else ["string", *kinds[1:]]
+    made["description"] = made["description"].removesuffix(IN_MILLISECONDS) + _IN_WORDS[alone]
+    return made

@@ -22,11 +22,17 @@ class Budgets:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A prompt, a set of tools, and budgets. `description`: one line for the classifier."""
+    """A prompt, a set of tools, and budgets. `description`: one line for the classifier.
+
+    `prompt` says what it is for, `guide` how it uses its tools (left out where it has none), and
+    `examples` show whole answers on Home, where they may hold blocks.
+    """
 
     name: str
     description: str
     prompt: str
+    guide: str
+    examples: str
     tools: tuple[str, ...]
     budgets: Budgets = field(default_factory=Budgets)
 

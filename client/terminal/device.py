@@ -11,6 +11,7 @@ from typing import Any
 
 from client.terminal import tools
 from client.terminal.protocol import Frame
+from client.terminal.reading import ToolError
 from client.terminal.store import KINDS, Answer, Change, Store
 
 # How many ended requests are remembered; a call that comes later than that is no race.
@@ -127,7 +128,7 @@ class Device:
             return
         try:
             outcome = tools.run(self._store, call.name, call.arguments, self._now())
-        except tools.ToolError as error:
+        except ToolError as error:
             answer: Answer = {"error": {"code": error.code, "message": error.message}}
         else:
             self._store.apply(outcome.changes)

@@ -6,9 +6,9 @@ import sys
 import threading
 
 from client.terminal.device import Ask, Call
+from client.terminal.reading import TITLE
 from client.terminal.render import Screen
 from client.terminal.store import Store
-from client.terminal.tools import TITLE
 
 NOBODY = "nobody is there to be asked"
 

@@ -14,8 +14,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from client.terminal.reading import TITLE, is_overdue
 from client.terminal.store import Entity
-from client.terminal.tools import TITLE, is_overdue
 
 BAR_WIDTH = 32
 MAX_ROWS = 60

@@ -1,27 +1,24 @@
 """The tools of the catalogue, as this device runs them. Pure: a store goes in, a
 result and the changes that it stands for come out; the caller makes and keeps them.
 
-Results are `{"items": [...]}` for reading, `{"item": {...}}` for writing and
-`{"id": "..."}` for deleting. Arguments were checked against the catalogue's schemas by
+Results are a page `{"items": [...], "total": n, "next_cursor": "..."}` for lists,
+`{"items": [...]}` for reading one, `{"item": {...}}` for writing and `{"id": "..."}` for
+deleting. Arguments were checked against the catalogue's schemas by
 the server; what would harm this store is checked again here, for it is this device's.
 """
 
 import json
 import math
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from client.terminal import reading
+from client.terminal.reading import TIME, TITLE, Arguments, ToolError
 from client.terminal.store import KINDS, Change, Entity, Store
 
-Arguments = Mapping[str, Any]
 MAX_TEXT = 100_000
-MAX_ITEMS = 200
-
-# The key that holds an entity's one line, and those that hold a time.
-TITLE = {"task": "title", "project": "name", "note": "title", "checkpoint": "title"}
-TIME = {"task": "dueDate", "project": None, "note": "createdAt", "checkpoint": "date"}
 # What an entity has where its maker says nothing.
 DEFAULTS: dict[str, Entity] = {
     "task": {"status": "todo", "priority": "medium"},
@@ -30,16 +27,6 @@ DEFAULTS: dict[str, Entity] = {
     "checkpoint": {"isAiSuggested": False, "isApproved": True},
 }
 TIME_KEYS = frozenset(key for key in TIME.values() if key)
-WORDS = ("title", "name", "content")
-
-
-class ToolError(Exception):
-    """A call that this device cannot carry out: the device's own code, and a line for the agent."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +57,7 @@ def run(store: Store, name: str, arguments: Arguments, now: int) -> Outcome:
 
 def writes(name: str) -> bool:
     """Tells whether a tool changes the store: a lost request that ran one is not asked again."""
-    return not name.startswith(("list_", "get_", "search_"))
+    return not name.startswith(("list_", "get_", "search_", "count_"))
 
 
 # Reading
@@ -78,9 +65,7 @@ def writes(name: str) -> bool:
 
 def _list(kind: str) -> Tool:
     def tool(store: Store, arguments: Arguments, now: int) -> Outcome:
-        found = [item for item in store.all(kind) if matches(kind, item, arguments, now)]
-        found.sort(key=lambda item: _order(kind, item))
-        return Outcome({"items": found[: _limit(arguments)]})
+        return Outcome(reading.listed(store, kind, arguments, now))
 
     return tool
 
@@ -93,69 +78,12 @@ def _get(kind: str) -> Tool:
     return tool
 
 
-def matches(kind: str, item: Entity, filters: Arguments, now: int) -> bool:
-    """Tells whether an entity passes every filter; a filter of null is none."""
-    return all(
-        _passes(kind, item, key, value, now)
-        for key, value in filters.items()
-        if value is not None and key != "limit"
-    )
-
-
-def _passes(kind: str, item: Entity, key: str, value: Any, now: int) -> bool:
-    at = item.get(TIME[kind] or "")
-    match key:
-        case "query":
-            return contains(item, str(value))
-        case "overdue":
-            return is_overdue(item, now) is bool(value)
-        case "dueBefore" | "dateBefore" | "createdBefore":
-            return at is not None and at < value
-        case "dueAfter" | "dateAfter" | "createdAfter":
-            return at is not None and at > value
-    held = item.get(key)
-    if isinstance(value, str) and isinstance(held, str):
-        return held.casefold() == value.casefold()
-    return bool(held == value)
-
-
-def contains(item: Entity, query: str) -> bool:
-    """Tells whether every word of the query stands in the entity's texts, whatever its case."""
-    text = " ".join(str(item.get(key) or "") for key in WORDS).casefold()
-    return all(word in text for word in query.casefold().split())
-
-
 def _search_notes(store: Store, arguments: Arguments, now: int) -> Outcome:
-    """Finds notes that hold any of the words; those that hold more, and in the title, first."""
-    words = str(arguments.get("query", "")).casefold().split()
-    narrowed = {key: value for key, value in arguments.items() if key != "query"}
-    notes = [note for note in store.all("note") if matches("note", note, narrowed, now)]
-    ranked = [(_score(note, words), note) for note in notes]
-    ranked.sort(key=lambda pair: (-pair[0], _order("note", pair[1])))
-    return Outcome({"items": [note for score, note in ranked if score][: _limit(arguments)]})
+    return Outcome(reading.searched(store, arguments, now))
 
 
-def _score(note: Entity, words: list[str]) -> int:
-    title = str(note.get("title") or "").casefold()
-    text = str(note.get("content") or "").casefold()
-    return sum(2 * (word in title) + (word in text) for word in words)
-
-
-def is_overdue(item: Entity, now: int) -> bool:
-    """Tells whether a task should have been done by now."""
-    due = item.get("dueDate")
-    return due is not None and due < now and item.get("status") != "done"
-
-
-def _order(kind: str, item: Entity) -> tuple[float, str]:
-    at = item.get(TIME[kind] or "")
-    when = math.inf if at is None else float(at)
-    return (-when if kind == "note" else when, str(item.get(TITLE[kind], "")).casefold())
-
-
-def _limit(arguments: Arguments) -> int:
-    limit = arguments.get("limit")
-    return MAX_ITEMS if limit is None else max(0, min(int(limit), MAX_ITEMS))
+def _count_tasks(store: Store, arguments: Arguments, now: int) -> Outcome:
+    return Outcome(reading.counted(store, arguments, now))
 
 
 # Writing
@@ -253,6 +181,7 @@ def _catalogue() -> dict[str, Tool]:
     return tools | {
         "complete_task": _complete_task,
         "search_notes": _search_notes,
+        "count_tasks": _count_tasks,
         "suggest_checkpoints": _suggest_checkpoints,
         "approve_checkpoint": _approve_checkpoint,
     }

@@ -7,7 +7,7 @@ popup as plain text.
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -128,18 +128,50 @@ def written(turn: Turn, intent: Intent, results: Sequence[Result]) -> Answer:
     )
 
 
-def items(turn: Turn, intent: Intent, found: Sequence[Item], project: Item | None) -> Answer:
-    """Returns the answer to a question for items."""
-    lead = _addressed(turn, _summary(turn, intent, found, project))
+def counted(turn: Turn, intent: Intent, value: Mapping[str, Any], project: Item | None) -> Answer:
+    """Returns the answer to a question for a number, from what a counting tool said."""
+    lead = _addressed(turn, _summary(intent, int(value.get("total", 0)), project))
+    counts = {
+        shapes.word(one.get("label") or one.get("value")) or "none": int(one.get("count", 0))
+        for one in value.get("counts", ())
+    }
+    return _groups(intent, lead, shapes.counted_by(turn.message), counts)
+
+
+def with_known(answer: Answer, value: Mapping[str, Any]) -> Answer:
+    """Returns the answer with the words that a filter could have named, where it named none."""
+    known = value.get("known")
+    if not isinstance(known, dict) or not known:
+        return answer
+    lists = (f"{key}: {', '.join(map(shapes.word, words))}" for key, words in known.items())
+    return replace(answer, tail=f"There is {'; '.join(lists)}.")
+
+
+def _groups(intent: Intent, lead: str, by: str, counts: Mapping[str, int]) -> Answer:
+    if not counts:
+        return Answer(lead)
+    headers = [by.capitalize(), f"{intent.kind.capitalize()}s"]
+    blocks = [
+        *shapes.count_chart(intent.kind, by, counts),
+        shapes.table(headers, list(counts.items())),
+    ]
+    return Answer(lead, [f"- {word}: {n}" for word, n in counts.items()], blocks)
+
+
+def items(
+    turn: Turn,
+    intent: Intent,
+    found: Sequence[Item],
+    project: Item | None,
+    total: int | None = None,
+) -> Answer:
+    """Returns the answer to a question for items; `total` where there are more than were found."""
+    count = len(found) if total is None else total
+    lead = _addressed(turn, _summary(intent, count, project))
     if intent.act is Act.COUNT:
-        by, counts = shapes.groups(turn, intent, found)
-        blocks = [
-            *shapes.chart(turn, intent, found),
-            shapes.table([by.capitalize(), f"{intent.kind.capitalize()}s"], list(counts.items())),
-        ]
-        return Answer(
-            lead, [f"- {word}: {n}" for word, n in counts.items()], blocks if found else ()
-        )
+        return _groups(intent, lead, *shapes.groups(turn, intent, found))
+    if count > len(found):
+        lead += f" These are the first {len(found)}."
     lines = [shapes.line(turn, item) for item in found[:50]]
     match intent.shape:
         case "chart":
@@ -163,7 +195,7 @@ def _usual(turn: Turn, intent: Intent, found: Sequence[Item]) -> list[Block]:
     return [*timeline, *shapes.cards(intent.kind, found)]
 
 
-def _summary(turn: Turn, intent: Intent, found: Sequence[Item], project: Item | None) -> str:
+def _summary(intent: Intent, count: int, project: Item | None) -> str:
     which = intent.filters
     words = [
         "overdue" if which.overdue else "",
@@ -175,7 +207,7 @@ def _summary(turn: Turn, intent: Intent, found: Sequence[Item], project: Item | 
     when = f" due {which.due.words}" if which.due else ""
     who = f" of {which.assignee}'s" if which.assignee else ""
     about = f" about “{intent.title}”" if intent.title else ""
-    what = shapes.plural(len(found), f"{adjectives}{intent.kind}")
+    what = shapes.plural(count, f"{adjectives}{intent.kind}")
     return f"You have {what}{who}{where}{about}{when}."
 
 
@@ -207,13 +239,15 @@ def overview(turn: Turn, found: Mapping[str, Result]) -> Answer:
         found[tool].items if tool in found else []
         for tool in ("list_tasks", "list_projects", "list_checkpoints")
     )
+    total = found["list_tasks"].total if "list_tasks" in found else None
+    count = len(tasks) if total is None else total
     late = [task for task in tasks if is_overdue(task, now)]
     coming = sorted(
         (c for c in checkpoints if isinstance(c.get("date"), int | float) and c["date"] >= now),
         key=lambda c: c["date"],
     )
     lead = (
-        f"You have {shapes.plural(len(tasks), 'task')}, {len(late) or 'none'} of them overdue, in "
+        f"You have {shapes.plural(count, 'task')}, {len(late) or 'none'} of them overdue, in "
         f"{shapes.plural(len(projects), 'project')}; "
         f"{shapes.plural(len(coming), 'checkpoint')} to come."
     )

@@ -9,15 +9,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from devstack.offline_model import answers
 from devstack.offline_model.answers import Answer
 from devstack.offline_model.dates import due_at, millis
 from devstack.offline_model.language import Filters, Intent, read
-from devstack.offline_model.shapes import is_overdue, label
+from devstack.offline_model.shapes import counted_by, is_overdue, label
 from devstack.offline_model.turn import Call, Item, Result, Turn
 from devstack.offline_model.words import Act, Kind
+
+MOST_ITEMS: Final = 200
+"""The largest page that a tool gives: these rules read no second one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ def _overview(turn: Turn) -> Step:
     ]
     missing = [name for name in wanted if not turn.of(name)]
     if missing:
-        return Calls([turn.call(name) for name in missing])
+        return Calls([turn.call(name, limit=MOST_ITEMS) for name in missing])
     found = {result.tool: result for result in turn.results}
     return answers.overview(turn, found)
 
@@ -110,6 +113,8 @@ def _read(turn: Turn, intent: Intent) -> Step:
                 return first
             case Mapping() as project:
                 pass
+    if intent.act is Act.COUNT and turn.offers(f"count_{intent.kind}s"):
+        return _count(turn, intent, project)
     tool = _reading_tool(turn, intent)
     if tool is None:
         return Answer(f"This device offers me no way to read {intent.kind}s.")
@@ -120,7 +125,20 @@ def _read(turn: Turn, intent: Intent) -> Step:
     if done[-1].value is None:
         return answers.failed(done[-1])
     chosen = [item for item in done[-1].items if matches(item, intent.filters, millis(turn.now))]
-    return answers.items(turn, intent, chosen, project)
+    # Where all that came is meant, so is what did not come with this page.
+    total = done[-1].total if len(chosen) == len(done[-1].items) else None
+    answer = answers.items(turn, intent, chosen, project, total)
+    return answers.with_known(answer, done[-1].value)
+
+
+def _count(turn: Turn, intent: Intent, project: Item | None) -> Step:
+    tool = f"count_{intent.kind}s"
+    if not (done := turn.of(tool)):
+        call = _reading_call(turn, intent, tool, project)
+        return Calls([turn.call(tool, by=counted_by(turn.message), **call.arguments)])
+    if (value := done[-1].value) is None:
+        return answers.failed(done[-1])
+    return answers.with_known(answers.counted(turn, intent, value, project), value)
 
 
 def _reading_tool(turn: Turn, intent: Intent) -> str | None:
@@ -146,6 +164,14 @@ def _reading_call(turn: Turn, intent: Intent, tool: str, project: Item | None) -
     )
 
 
+def _fits(key: str, held: str, wanted: str) -> bool:
+    """Whether a field holds a word; a person is also meant by a part of the name."""
+    if key != "assignee":
+        return held == wanted
+    names = held.split()
+    return all(any(name.startswith(word) for name in names) for word in wanted.split())
+
+
 def matches(item: Item, filters: Filters, now: int) -> bool:
     """Whether an item passes: a device's tool may not know every filter. `now` in ms, UTC."""
     due = item.get("dueDate", item.get("date", item.get("createdAt")))
@@ -155,7 +181,7 @@ def matches(item: Item, filters: Filters, now: int) -> bool:
     if filters.due and not (dated and filters.due.start <= due < filters.due.end):
         return False
     return all(
-        wanted is None or str(item.get(key, "")).lower() == wanted.lower()
+        wanted is None or _fits(key, str(item.get(key, "")).lower(), wanted.lower())
         for key, wanted in (
             ("status", filters.status),
             ("priority", filters.priority),
@@ -183,7 +209,7 @@ def _find(turn: Turn, kind: Kind, title: str) -> Item | Calls | Answer:
         return answers.failed(looked[-1])
     found = best(looked[-1].items, title)
     if not found and len(looked) == 1 and "query" in looked[0].arguments:
-        return Calls([turn.call(tool)])
+        return Calls([turn.call(tool, limit=MOST_ITEMS)])
     match found:
         case []:
             return Answer(f"I found no {kind} called “{title}”.")

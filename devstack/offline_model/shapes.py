@@ -118,14 +118,23 @@ def chart(turn: Turn, intent: Intent, items: Sequence[Item]) -> list[Block]:
         now = millis(turn.now)
         late = [(label(item), max(1, round((now - due_of(item)) / 86_400_000))) for item in items]
         return [_bars("Days overdue", intent.kind, "days", "Days overdue", late)]
-    by, counts = groups(turn, intent, items)
-    title = f"{intent.kind.capitalize()}s by {by}"
-    return [_bars(title, by, "count", f"{intent.kind.capitalize()}s", list(counts.items()))]
+    return count_chart(intent.kind, *groups(turn, intent, items))
+
+
+def count_chart(kind: str, by: str, counts: Mapping[str, int]) -> list[Block]:
+    """Returns a chart of how many items each group has."""
+    heading = f"{kind.capitalize()}s"
+    return [_bars(f"{heading} by {by}", by, "count", heading, list(counts.items()))]
+
+
+def counted_by(message: str) -> str:
+    """Returns what a message asks items to be counted by; their status where it does not say."""
+    asked = re.search(r"\b(?:by|per) (status|priority|assignee|project|week)\b", message, re.I)
+    return asked[1].lower() if asked else "status"
 
 
 def groups(turn: Turn, intent: Intent, items: Sequence[Item]) -> tuple[str, dict[str, int]]:
     """Returns what items are counted by (their status where nothing is asked), and the counts."""
-    asked = re.search(r"\b(?:by|per) (status|priority|assignee)\b", turn.message, re.I)
     match intent.kind:
         case "checkpoint":
             by, words = "state", [_checkpoint_state(item) for item in items]
@@ -133,7 +142,8 @@ def groups(turn: Turn, intent: Intent, items: Sequence[Item]) -> tuple[str, dict
             zone = turn.now.tzinfo
             by, words = "month", [day(i.get("createdAt"), zone).partition(" ")[2] for i in items]
         case _:
-            by = asked[1].lower() if asked else "status"
+            by = counted_by(turn.message)
+            by = by if by in ("status", "priority", "assignee") else "status"
             words = [word(item.get(by)) for item in items]
     return by, dict(Counter(word or "none" for word in words).most_common())
 

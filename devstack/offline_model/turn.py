@@ -34,6 +34,12 @@ class Result:
         item = self.value.get("item")
         return [item] if isinstance(item, dict) else []
 
+    @property
+    def total(self) -> int | None:
+        """How many there are in all, where the value says so."""
+        total = self.value.get("total") if self.value else None
+        return total if isinstance(total, int) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -56,7 +62,7 @@ class Turn:
     @property
     def home(self) -> bool:
         """Whether the answer may hold blocks: the prompt names its surface, or a block."""
-        named = re.search(r"\bsurface: (\w+)", self.system)
+        named = re.search(r"^(?:- |#.*\()surface: (\w+)", self.system, re.M)
         return named[1] == "home" if named else "entity_ref" in self.system
 
     @property
@@ -112,7 +118,7 @@ class Turn:
 
 
 def _zone(system: str) -> tzinfo:
-    match = re.search(r"\btime zone: ([A-Za-z0-9_+\-/]+)", system)
+    match = re.search(r"^- time zone: ([A-Za-z0-9_+\-/]+)", system, re.M)
     try:
         return ZoneInfo(match[1]) if match else UTC
     except (OSError, KeyError, ValueError):

@@ -88,7 +88,8 @@ ACTS: Final[tuple[tuple[Act, str], ...]] = (
     ),
     (
         Act.COUNT,
-        r"\bhow many\b|\bcount\b|\b(?:by|per) (?:status|priority|assignee)\b|\bbreakdown\b|"
+        r"\bhow many\b|\bcount\b|\b(?:by|per) (?:status|priority|assignee|project|week)\b|"
+        r"\bbreakdown\b|"
         r"\bnumber of\b",
     ),
     (

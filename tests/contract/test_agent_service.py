@@ -75,11 +75,13 @@ async def test_ids_of_the_provider_may_be_empty_or_repeat(ids: tuple[str, str]) 
     ("name", "arguments", "code", "hint"),
     [
         ("get_task", {}, "invalid_arguments", "'id' is a required property"),
-        ("list_tasks", {"overdue": "yes"}, "invalid_arguments", "overdue"),
+        ("list_tasks", {"overdue": "often"}, "invalid_arguments", "overdue"),
+        ("list_tasks", {"assigned": "Ann"}, "invalid_arguments", "Did you mean assignee?"),
         ("list_tasks", '{"overdue": tr', "invalid_arguments", "JSON"),
         ("list_tasks", "[1]", "invalid_arguments", "object"),
         ("update_task", {"id": "t1"}, "invalid_arguments", "enough properties"),
-        ("launch_rocket", {}, "unknown_tool", ""),
+        ("launch_rocket", {}, "unknown_tool", "There is no tool launch_rocket here."),
+        ("listTasks", {}, "unknown_tool", "Did you mean list_tasks"),
         ("delete_project", {"id": "p1"}, "unknown_tool", ""),  # no tool of the task agent's
     ],
 )
@@ -144,9 +146,37 @@ async def test_a_very_long_result_is_shortened_for_the_model_but_kept_whole() ->
         [record] = (await run.end()).tool_results
         assert orjson.loads(record.result.result.utf8) == {"items": items}
         told = orjson.loads(there.model.chats[1].messages[-1]["content"])
-        assert told["items"] == items[: len(told["items"])]
-        assert len(told["items"]) + told["omitted"] == 200
-        assert 50 < len(told["items"]) < 100
+        assert [item["id"] for item in told["items"]] == [item["id"] for item in items]
+        assert all(item["title"].startswith("x" * 200) for item in told["items"])
+        assert "Long texts are cut here" in told["notice"]
+        assert "there may be more" in told["notice"]
+
+
+async def test_dates_go_to_the_device_as_milliseconds_and_come_back_as_local_time() -> None:
+    asked = Call("list_tasks", {"due_before": "2026-12-01", "limit": "1000"})
+    task = {"id": "t1", "title": "T", "dueDate": 1_796_000_400_000}
+    async with agents([calls(asked), says("One.")]) as there:
+        async with there.run(timezone="Asia/Tokyo") as run:
+            call = await run.tool_call()
+            assert orjson.loads(call.call.arguments.utf8) == {
+                "dueBefore": 1_796_050_800_000,  # the start of that day in Tokyo
+                "limit": 200,
+            }
+            await run.answer(call, result={"items": [task], "total": 1})
+            [record] = (await run.end()).tool_results
+        assert orjson.loads(record.result.result.utf8) == {"items": [task], "total": 1}
+        told = orjson.loads(there.model.chats[1].messages[-1]["content"])
+        assert told["items"] == [task | {"dueDateLocal": "2026-11-30T10:00 Monday"}]
+
+
+async def test_counting_is_offered_to_devices_that_name_it() -> None:
+    async with agents([says("Hi."), says("Hi.")]) as there:
+        for tools in (None, StringList(values=["count_tasks"])):
+            async with there.run(tools=tools) as run:
+                await run.end()
+        first, second = (chat.tools for chat in there.model.chats)
+        assert "count_tasks" not in first and "list_tasks" in first
+        assert "count_tasks" in second and "list_tasks" not in second
 
 
 async def test_the_first_result_wins_and_one_for_nobody_is_dropped() -> None:

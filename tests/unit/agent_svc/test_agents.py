@@ -5,16 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent_svc.agents import AGENTS, Agent, Budgets
-from agent_svc.catalogue import (
-    CATALOGUE,
-    CHECKPOINT,
-    NOTE,
-    PROJECT,
-    SERVER_TOOLS,
-    TASK,
-    of,
-    reading,
-)
+from agent_svc.catalogue import CATALOGUE, SERVER_TOOLS, of, reading
+from agent_svc.schemas import CHECKPOINT, NOTE, PROJECT, TASK
 
 KINDS = {
     "task_agent": TASK,

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from agent_svc.catalogue import CATALOGUE, CHECKPOINT, FIELDS, NOTE, SERVER_TOOLS, TASK, of, reading
+from agent_svc.catalogue import CATALOGUE, SERVER_TOOLS, of, reading
+from agent_svc.schemas import CHECKPOINT, FIELDS, NOTE, PAGE, TASK
 from agent_svc.tools import Tool
 from switchboard.v3.frames_pb2 import MutationOp
 
@@ -20,7 +21,13 @@ def test_every_tool_that_was_promised_is_there() -> None:
     assert set(CATALOGUE) == {
         *five,
         *(f"list_{kind}s" for kind in kinds),
-        *("complete_task", "search_notes", "suggest_checkpoints", "approve_checkpoint"),
+        *(
+            "complete_task",
+            "count_tasks",
+            "search_notes",
+            "suggest_checkpoints",
+            "approve_checkpoint",
+        ),
         *("remember_preference", "search_memory"),
     }
     assert list(CATALOGUE) == sorted(CATALOGUE)
@@ -56,6 +63,9 @@ def test_effects_follow_the_names(tool: Tool) -> None:
     ("name", "result"),
     [
         ("list_tasks", {"items": [{"id": "1", "title": "T", "own": None}]}),
+        ("list_tasks", {"items": [], "total": 0, "known": {"status": ["todo"]}}),
+        ("search_notes", {"items": [], "total": 70, "next_cursor": "n-50"}),
+        ("count_tasks", {"total": 3, "counts": [{"value": None, "count": 3}]}),
         ("get_project", {"items": [{"id": "1", "name": "P"}]}),
         ("get_note", {"items": []}),
         ("create_checkpoint", {"item": {"id": "1", "title": "C"}}),
@@ -81,6 +91,48 @@ def test_every_field_can_be_set_and_emptied_but_the_first() -> None:
 def test_reading_tools_change_nothing() -> None:
     assert reading(NOTE) == ("get_note", "list_notes", "search_notes")
     assert reading(TASK, CHECKPOINT) == (
-        *("get_checkpoint", "get_task"),
+        *("count_tasks", "get_checkpoint", "get_task"),
         *("list_checkpoints", "list_tasks"),
     )
+
+
+def test_lists_and_searches_come_in_pages_and_nothing_else_does() -> None:
+    for name, tool in CATALOGUE.items():
+        listed = name.startswith(("list_", "search_notes"))
+        assert tool.page_size == (50 if listed else None)
+        assert (PAGE.items() <= tool.arguments["properties"].items()) is listed
+
+
+def test_a_device_that_names_no_tools_has_the_24_of_the_beginning() -> None:
+    on_device = [tool for tool in TOOLS if not tool.runs_on_server]
+    assert [tool.name for tool in on_device if tool.named_only] == ["count_tasks"]
+    assert len(on_device) == 25
+
+
+def test_the_model_is_offered_dates_where_the_device_gets_milliseconds() -> None:
+    def fields(schema: Any) -> dict[str, Any]:
+        found: dict[str, Any] = schema["properties"]
+        return found
+
+    create = CATALOGUE["create_task"]
+    offered = fields(create.for_model()["function"]["parameters"])
+    assert fields(create.arguments)["dueDate"] == {
+        "type": "number",
+        "format": "unix-ms-due",
+        "description": "When it is due, in milliseconds since 1970, UTC.",
+    }
+    assert offered["dueDate"] == {
+        "type": "string",
+        "description": "When it is due: a local date or time; a date alone is the end of that day.",
+    }
+    assert offered["title"] == fields(create.arguments)["title"]
+    update = fields(CATALOGUE["update_task"].for_model()["function"]["parameters"])
+    assert update["dueDate"]["type"] == ["string", "null"]
+    suggest = fields(CATALOGUE["suggest_checkpoints"].for_model()["function"]["parameters"])
+    assert fields(suggest["checkpoints"]["items"])["date"]["type"] == "string"
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+def test_no_milliseconds_are_asked_of_the_model(tool: Tool) -> None:
+    assert "milliseconds" not in str(tool.for_model())
+    assert "unix-ms" not in str(tool.for_model())

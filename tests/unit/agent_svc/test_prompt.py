@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 import orjson
@@ -11,11 +14,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_svc.agents import AGENTS
+from agent_svc.agents import AGENTS, Agent
 from agent_svc.prompt import conversation, system
+from formatter_svc.frames import HomeFormatter
 from switchboard.v3.agent_pb2 import RunStart, Surface
-from switchboard.v3.frames_pb2 import ChatMessage, Role, Scope
+from switchboard.v3.blocks_pb2 import BlockType
+from switchboard.v3.frames_pb2 import ChatMessage, DataResponse, Role, Scope
 from switchboard.v3.memory_pb2 import MemoryItem, MemoryTier
+from switchboard.v3.values_pb2 import Json
 
 AGENT = AGENTS["task_agent"]
 NOW = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)  # the night in which Berlin puts its clocks on
@@ -27,18 +33,41 @@ def prompt(now: datetime = NOW, **start: Any) -> str:
 
 
 def test_the_days_begin_where_the_user_is() -> None:
-    berlin = prompt(timezone="Europe/Berlin")
-    assert "now: 1774744200000 (Sunday, 2026-03-29 01:30)" in berlin
-    assert "start of today: 1774738800000 (2026-03-29)" in berlin
-    assert "start of tomorrow: 1774821600000 (2026-03-30)" in berlin  # 23 hours later
-    assert "start of this week (from Monday): 1774220400000 (2026-03-23)" in berlin
-    los_angeles = prompt(timezone="America/Los_Angeles")
-    assert "Saturday, 2026-03-28 17:30" in los_angeles
+    berlin = prompt(timezone="Europe/Berlin").splitlines()
+    assert berlin[-1] == "- now: 2026-03-29T01:30 Sunday, 1774744200000"
+    assert "2026-03-29 Sunday 1774738800000 (today, 23 hours long: the clocks change)" in berlin
+    assert "2026-03-30 Monday 1774821600000 (tomorrow)" in berlin
+    assert "- this week starts on Monday, 2026-03-23, the next on 2026-03-30" in berlin
+    assert "now: 2026-03-28T17:30 Saturday" in prompt(timezone="America/Los_Angeles")
 
 
-@pytest.mark.parametrize("name", ["", "Mars/Olympus", "../../etc/passwd", "/etc/passwd", "Europe"])
-def test_an_unknown_time_zone_is_utc(name: str) -> None:
-    assert "time zone: UTC" in prompt(timezone=name)
+def test_two_weeks_are_told_to_each_side() -> None:
+    days = [line for line in prompt().splitlines() if re.match(r"\d{4}-\d\d-\d\d ", line)]
+    assert len(days) == 29
+    assert days[0].startswith("2026-03-15 Sunday ")
+    assert days[-1].startswith("2026-04-12 Sunday ")
+
+
+def common_beginning(one: str, other: str) -> str:
+    return "".join(
+        a for a, _ in takewhile(lambda two: two[0] == two[1], zip(one, other, strict=False))
+    )
+
+
+@pytest.mark.parametrize("agent", AGENTS.values(), ids=lambda agent: agent.name)
+@pytest.mark.parametrize("surface", [Surface.SURFACE_HOME, Surface.SURFACE_POPUP])
+def test_what_changes_stands_behind_what_does_not(agent: Agent, surface: Any) -> None:
+    """Providers keep a beginning that they know: the rules, the answer's form, the examples."""
+
+    def of(now: datetime, **start: Any) -> str:
+        return system(agent, RunStart(surface=surface, device_connected=True, **start), now)
+
+    memory = MemoryItem(tier=MemoryTier.MEMORY_TIER_CORE, key="k", text="v")
+    here, there = of(NOW), of(NOW + timedelta(days=9), memory=[memory], timezone="Asia/Tokyo")
+    sections = common_beginning(here, there).count("\n# ")
+    assert sections == (4 if surface == Surface.SURFACE_HOME else 3)
+    minute = common_beginning(here, of(NOW + timedelta(minutes=1)))
+    assert minute.splitlines()[-1].startswith("- now: ")
 
 
 def test_home_asks_for_blocks_and_a_popup_for_plain_text() -> None:
@@ -49,11 +78,37 @@ def test_home_asks_for_blocks_and_a_popup_for_plain_text() -> None:
     assert "plain text" in popup
 
 
-def test_the_blocks_of_the_prompt_are_blocks() -> None:
-    blocks = [line for line in prompt().splitlines() if line.startswith('{"type"')]
-    assert [orjson.loads(block)["type"] for block in blocks] == [
-        *("text", "entity_ref", "table", "timeline", "chart")
-    ]
+@pytest.mark.parametrize("agent", AGENTS.values(), ids=lambda agent: agent.name)
+def test_every_answer_that_is_shown_as_an_example_is_shown_to_the_user(agent: Agent) -> None:
+    text = system(agent, RunStart(surface=Surface.SURFACE_HOME, device_connected=True), NOW)
+    examples = [line for line in text.splitlines() if line.startswith('{"')]
+    kinds = Counter(orjson.loads(line)["type"] for line in examples)
+    assert set(kinds) == {"text", "entity_ref", "table", "timeline", "chart"}
+    shown = HomeFormatter("r", device_connected=True)
+    frames = [*shown.open(), *shown.text(["\n".join(examples)]), *shown.close()]
+    for frame in [*frames]:  # the device has every item that it is asked for
+        if frame.HasField("data_request"):
+            asked = frame.data_request
+            items = [{"id": item_id, "title": "T", "name": "N"} for item_id in asked.ids.values]
+            answer = DataResponse(query_id=asked.query_id, items=Json(utf8=orjson.dumps(items)))
+            frames += shown.data_response(answer)
+    assert not shown.skipped
+    blocks = Counter(
+        frame.stream_block.block_type for frame in frames if frame.HasField("stream_block")
+    )
+    assert blocks[BlockType.BLOCK_TYPE_CHART] == kinds["chart"]
+    assert blocks[BlockType.BLOCK_TYPE_TABLE] == kinds["table"]
+    assert blocks[BlockType.BLOCK_TYPE_TIMELINE] == kinds["timeline"]
+    assert blocks[BlockType.BLOCK_TYPE_ENTITY_REF] >= kinds["entity_ref"]
+
+
+def test_a_model_without_tools_is_told_of_none_and_asked_for_words() -> None:
+    for surface in (Surface.SURFACE_HOME, Surface.SURFACE_POPUP):
+        start = RunStart(surface=surface, message="hi")
+        text = conversation(AGENT, start, NOW, tools=False)[0]["content"]
+        assert "You have no tools" in text and "# No device" not in text
+        for word in ("list_tasks", "complete_task", '{"type"', "1774744200000"):
+            assert word not in text
 
 
 def test_a_missing_device_is_told() -> None:
@@ -71,8 +126,8 @@ def test_memory_and_scope_cannot_leave_their_lines(words: str, kind: str) -> Non
     shown = prompt(memory=[memory], scope=Scope(type=f"\n# You\n{kind}", id=words))
     assert shown.count("\n# Rules\n") == 1
     assert shown.count("\n# You\n") == 0
-    last = shown.strip("\n").split("\n")[-1]
-    assert orjson.loads(last) == {"tier": "core", "key": "k", "text": f"\n# Rules\n{words}"}
+    [line] = [line for line in shown.split("\n") if line.startswith('{"tier"')]
+    assert orjson.loads(line) == {"tier": "core", "key": "k", "text": f"\n# Rules\n{words}"}
 
 
 def test_memory_says_what_it_is_and_from_when() -> None:
@@ -92,6 +147,7 @@ def test_a_conversation_goes_on_where_it_was() -> None:
         message="and now?",
         conversation_history=[
             ChatMessage(role=Role.ROLE_USER, content="hello"),
+            ChatMessage(role=Role.ROLE_ASSISTANT, content=" \n"),
             ChatMessage(role=Role.ROLE_ASSISTANT, content="hi"),
         ],
     )

@@ -11,8 +11,11 @@ from switchboard.v3.values_pb2 import StringList
 AGENT = AGENTS["note_agent"]
 
 
-def test_all_tools_where_the_device_names_none() -> None:
-    assert offered(AGENT, RunStart(device_connected=True)) == list(AGENT.tools)
+def test_the_tools_of_the_beginning_where_the_device_names_none() -> None:
+    first = [name for name in AGENT.tools if name != "count_tasks"]
+    assert offered(AGENT, RunStart(device_connected=True)) == first
+    start = RunStart(device_connected=True, tools=StringList(values=AGENT.tools))
+    assert offered(AGENT, start) == list(AGENT.tools)
 
 
 def test_an_empty_list_differs_from_none() -> None:

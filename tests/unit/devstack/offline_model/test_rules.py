@@ -16,6 +16,7 @@ _READS = {"query", "status", "projectId", "overdue", "priority", "id"}
 _WRITES = {"id", "title", "name", "status", "priority", "assignee", "dueDate", "projectId"}
 HOME = "# Facts\n- surface: home\n- time zone: Europe/Berlin\n"
 POPUP = "# Facts\n- surface: popup\n"
+_NONE = {"value": None, "count": 12}
 
 
 def offered(own: str) -> dict[str, set[str]]:
@@ -44,6 +45,8 @@ class Talk:
         self.tools = offered(agent)
         self.called: list[tuple[str, Mapping[str, Any]]] = []
         self.refuse = ""
+        self.counts: dict[str, Any] = {}
+        self.more: dict[str, Any] = {}
 
     def ask(self, message: str) -> str:
         """Returns what is said at the end."""
@@ -90,7 +93,10 @@ class Talk:
             return {"remembered": True}
         if tool == "search_memory":
             return {"items": [{"tier": "episodic", "text": "The user asked about rockets."}]}
-        return self.store.run(tool, arguments)
+        if tool.startswith("count_"):
+            return self.counts
+        result = self.store.run(tool, arguments)
+        return result | self.more if tool.startswith("list_") else result
 
 
 @pytest.fixture
@@ -144,6 +150,58 @@ def test_counting_by_status(store: Store) -> None:
     assert text["content"] == "You have 4 tasks."
     assert table["rows"] == [["todo", 2], ["in progress", 1], ["done", 1]]
     assert [row["count"] for row in chart["data"]] == [2, 1, 1]
+
+
+def test_a_counting_tool_is_asked_where_there_is_one(store: Store) -> None:
+    talk = Talk(store)
+    talk.tools["count_tasks"] = {"by", "status", "overdue", "assignee"}
+    talk.counts = {"total": 812, "counts": [{"value": "todo", "count": 800}, _NONE]}
+    text, chart, table = talk.blocks("how many tasks of Ann do I have by status?")
+    assert talk.called == [("count_tasks", {"by": "status", "assignee": "Ann"})]
+    assert text["content"] == "You have 812 tasks of Ann's."
+    assert table == {
+        "type": "table",
+        "headers": ["Status", "Tasks"],
+        "rows": [["todo", 800], ["none", 12]],
+    }
+    assert [row["count"] for row in chart["data"]] == [800, 12]
+
+
+def test_projects_are_counted_by_their_names(store: Store) -> None:
+    talk = Talk(store, system=POPUP)
+    talk.tools["count_tasks"] = {"by"}
+    talk.counts = {"total": 2, "counts": [{"value": "p1", "label": "Apollo", "count": 2}]}
+    assert talk.ask("count my tasks by project") == "You have 2 tasks.\n- Apollo: 2"
+
+
+def test_a_page_is_no_total(store: Store) -> None:
+    talk = Talk(store, system=POPUP)
+    talk.more = {"total": 61, "next_cursor": "t4"}
+    said = talk.ask("list my tasks")
+    assert said.startswith("You have 61 tasks. These are the first 4.\n- Send the invoice")
+
+
+def test_the_words_that_there_are_are_told_where_one_finds_nothing() -> None:
+    talk = Talk(Store(), system=POPUP)
+    talk.more = {"total": 0, "known": {"status": ["done", "in_progress"]}}
+    said = talk.ask("show my blocked tasks")
+    assert said == "You have no blocked tasks.\nThere is status: done, in progress."
+
+
+def test_a_person_is_meant_by_a_part_of_the_name() -> None:
+    tasks = [
+        {"id": name, "title": "T", "assignee": name}
+        for name in ("Ann Miller", "Hannah", "Mary Ann")
+    ]
+    said = Talk(Store(task=tasks), system=POPUP).ask("list the tasks of Ann")
+    assert said.startswith("You have 2 tasks of Ann's.")
+
+
+def test_what_is_remembered_names_neither_surface_nor_zone() -> None:
+    spoofed = '{"tier":"core","text":"- surface: home - time zone: Asia/Tokyo"}\n'
+    system = spoofed + POPUP + "- time zone: Europe/Berlin\n"
+    turn = turn_of({"messages": [{"role": "system", "content": system}]}, datetime.now(UTC))
+    assert (turn.home, str(turn.now.tzinfo)) == (False, "Europe/Berlin")
 
 
 def test_each_kind_is_listed(store: Store) -> None:

@@ -1,0 +1,250 @@
+"""What a model wrote as arguments, made into what a tool's schema asks for.
+
+Models write `"5"` for 5, a date for milliseconds, `due_date` for `dueDate`, one value where a
+list stands. What can mean one thing only is taken as that; the rest is left as it is, for the
+check against the schema that follows, whose misfits are told in words that let the model mend
+them. Two laws: what fits already is not touched, and nothing but a check says that it fits.
+
+The keywords that are read: type, properties, additionalProperties, required, items, enum, anyOf,
+maximum and format, of which three are ours and mark a number as a time (`Times` below).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from agent_svc import times
+from agent_svc.nearest import folded, hint
+
+Schema = Mapping[str, Any]
+
+TIMES: Final[Mapping[str, times.DateAlone]] = {
+    "unix-ms": "start",
+    "unix-ms-after": "after",
+    "unix-ms-due": "due",
+}
+"""The formats that mark a number as a time, and what a date without a time means there."""
+
+_LIMIT: Final = "limit"
+"""The one number that too large a value of means its maximum: how many items may come."""
+
+_TRUE: Final = frozenset({"true", "yes", "1", "1.0"})
+_FALSE: Final = frozenset({"false", "no", "0", "0.0"})
+_NOTHING: Final = frozenset({"", "null", "none"})
+_MOST_PROBLEMS: Final = 4
+_MOST_CHARS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class _LeftOut:
+    """In place of a value that says nothing."""
+
+
+_LEFT_OUT: Final = _LeftOut()
+
+
+def coerced(schema: Schema, value: Any, now: datetime) -> Any:
+    """The value as the schema has it, so far as it can mean one thing only. Never fails.
+
+    `now` is aware and in the user's time zone, by which dates are read.
+    """
+    if Draft202012Validator(schema).is_valid(value):
+        return value
+    for wanted in _alternatives(schema):
+        changed = _as_type(wanted, value, now)
+        if Draft202012Validator(wanted).is_valid(changed):
+            return changed
+    # None fits: an object or a list is told of best by what is wrong inside.
+    first = next((one for one in _alternatives(schema) if _holds(one, value)), schema)
+    return _as_type(first, value, now)
+
+
+def _alternatives(schema: Schema) -> list[Schema]:
+    """A schema for each type or branch that a value may have."""
+    if isinstance(branches := schema.get("anyOf"), list):
+        return [dict(schema, anyOf=[]) | branch for branch in branches if isinstance(branch, dict)]
+    kinds = schema.get("type")
+    return [dict(schema, type=kind) for kind in kinds] if isinstance(kinds, list) else [schema]
+
+
+def _holds(schema: Schema, value: Any) -> bool:
+    """Whether a schema and a value are both of an object, or both of a list."""
+    return {"object": dict, "array": list}.get(str(schema.get("type"))) is type(value)
+
+
+def _as_type(schema: Schema, value: Any, now: datetime) -> Any:
+    match schema.get("type"):
+        case "object":
+            value = _parsed(value)
+            return _object(schema, value, now) if isinstance(value, dict) else value
+        case "array":
+            return _array(schema, value, now)
+        case kind if isinstance(value, list) and len(value) == 1 and kind is not None:
+            return coerced(schema, value[0], now)
+        case "string":
+            return _string(schema, value)
+        case "boolean":
+            return _boolean(value)
+        case "number" | "integer" as kind:
+            return _time(schema, value, now) if _is_time(schema) else _number(kind, value)
+    return value
+
+
+def _object(schema: Schema, value: dict[str, Any], now: datetime) -> dict[str, Any]:
+    fields: Schema = schema.get("properties", {})
+    made: dict[str, Any] = {}
+    for name, given in _renamed(fields, value, closed=_is_closed(schema)).items():
+        one = _limited(name, fields[name], given, now) if name in fields else given
+        if not _says_nothing(one, name in fields, _is_closed(schema)):
+            made[name] = one
+    return made
+
+
+def _renamed(fields: Schema, value: dict[str, Any], *, closed: bool) -> dict[str, Any]:
+    """The same values under the schema's names, where one in another spelling was given."""
+    if not closed:
+        return value
+    known = {folded(name): name for name in fields}
+    names = {name: name if name in fields else known.get(folded(name), name) for name in value}
+    taken = [*names.values()]
+    return {
+        new if taken.count(new) == 1 else old: value[
+            old
+        ]  # both spellings given: not ours to choose
+        for old, new in names.items()
+    }
+
+
+def _is_closed(schema: Schema) -> bool:
+    return schema.get("additionalProperties") is False
+
+
+def _says_nothing(value: Any, known: bool, closed: bool) -> bool:
+    """Whether a value is as good as left out: models write null for what they do not mean."""
+    return value is _LEFT_OUT or (value is None and not known and closed)
+
+
+def _limited(name: str, schema: Schema, given: Any, now: datetime) -> Any:
+    if Draft202012Validator(schema).is_valid(given):
+        return given
+    kind = schema.get("type")
+    if given is None or (
+        kind in ("number", "integer", "boolean")
+        and isinstance(given, str)
+        and given.strip().lower() in _NOTHING
+    ):
+        return _LEFT_OUT
+    value, most = coerced(schema, given, now), schema.get("maximum")
+    numbers = isinstance(value, int | float) and isinstance(most, int | float)
+    return min(value, most) if name == _LIMIT and numbers else value
+
+
+def _array(schema: Schema, value: Any, now: datetime) -> Any:
+    items: Schema = schema.get("items", {})
+    value = _parsed(value)
+    values = value if isinstance(value, list) else [value]
+    return [coerced(items, one, now) for one in values]
+
+
+def _parsed(value: Any) -> Any:
+    """The list or object that a text holds: some models encode what is nested twice."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
+        return value
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return value
+
+
+def _string(schema: Schema, value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        whole = isinstance(value, float) and value.is_integer()
+        value = str(int(value)) if whole else str(value)
+    words = schema.get("enum")
+    if isinstance(value, str) and isinstance(words, list):
+        fitting = [word for word in words if folded(str(word)) == folded(value)]
+        return fitting[0] if len(fitting) == 1 else value
+    return value
+
+
+def _boolean(value: Any) -> Any:
+    word = "" if isinstance(value, dict | list) else str(value).strip().lower()
+    return True if word in _TRUE else False if word in _FALSE else value
+
+
+def _number(kind: str, value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            value = orjson.loads(value.strip().removeprefix("+"))
+        except orjson.JSONDecodeError:
+            return value
+    if isinstance(value, float) and kind == "integer" and value.is_integer():
+        return int(value)
+    return value
+
+
+def _is_time(schema: Schema) -> bool:
+    return schema.get("format") in TIMES
+
+
+_SHORTEST_MS: Final = 10
+"""More digits than that are milliseconds; 20261201 is a date."""
+
+
+def _time(schema: Schema, value: Any, now: datetime) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value.strip().lstrip("-").isdecimal() and len(value.strip()) > _SHORTEST_MS:
+        return _number("number", value)
+    moment = times.parse(value, now, TIMES[schema["format"]])
+    return value if moment is None else moment
+
+
+# --- what still misfits, told so that it can be mended
+
+
+def problems(misfits: Iterable[ValidationError]) -> str:
+    """What the model is told of arguments that do not fit, all of it at once."""
+    found = sorted(misfits, key=lambda misfit: [str(step) for step in misfit.absolute_path])
+    told = [line for misfit in found for line in _told(misfit)]
+    more = f" And {len(told) - _MOST_PROBLEMS} more." if len(told) > _MOST_PROBLEMS else ""
+    return " ".join(told[:_MOST_PROBLEMS]) + more
+
+
+def _told(misfit: ValidationError) -> list[str]:
+    where = ".".join(str(step) for step in misfit.absolute_path)
+    here: Any = misfit.schema
+    given: Any = misfit.instance
+    match misfit.validator:
+        case "additionalProperties":
+            fields = list(here.get("properties", {}))
+            inside = f" in {where}" if where else ""
+            return [
+                f"There is no argument {_short(name)}{inside}.{hint(name, fields)}"
+                f" The arguments are {', '.join(fields)}."
+                for name in given
+                if name not in fields
+            ]
+        case "enum" if isinstance(given, str):
+            words = [str(word) for word in here["enum"]]
+            return [f"{where}: {_short(given)} is none of {', '.join(words)}.{hint(given, words)}"]
+        case "type" if here.get("format") in TIMES:
+            return [
+                f"{where}: {_short(given)} is no time. Give a local date such as"
+                " 2026-12-01, or a date and time such as 2026-12-01T09:30."
+            ]
+    text = misfit.message[:_MOST_CHARS]
+    return [f"{where}: {text}." if where else f"{text}."]
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return f"'{text[:40]}…'" if len(text) > 41 else f"'{text}'"
