@@ -209,7 +209,7 @@ class RunStart(_message.Message):
 
     @_builtins.property
     def tools(self) -> _values_pb2.StringList:
-        """The tools that the device can run; left out: all of the catalogue."""
+        """The tools that the device can run; left out: the 24 that v3 began with."""
 
     def __init__(
         self,

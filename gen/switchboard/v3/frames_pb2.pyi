@@ -397,7 +397,7 @@ class DeviceHello(_message.Message):
 
     @_builtins.property
     def tools(self) -> _values_pb2.StringList:
-        """The tools that this device can run; left out: all of the catalogue."""
+        """The tools that this device can run; left out: the 24 that v3 began with."""
 
     @_builtins.property
     def resume(self) -> Global___Resume:
