@@ -46,9 +46,11 @@ async def serving(settings: RouterSettings) -> AsyncIterator[tuple[Server, int]]
         classifier = Classifier(
             client,
             settings.router_model,
+            settings.profiles(),
             timeout_s=settings.classify_timeout_s,
             min_confidence=settings.classify_min_confidence,
         )
+        stack.push_async_callback(classifier.close)
         services = Services(
             classifier,
             AgentServiceStub(agent),

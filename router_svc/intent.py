@@ -2,78 +2,120 @@
 
 import asyncio
 import logging
-from typing import Any
+import re
+from typing import Any, Final
 
 import openai
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion
 
-from router_svc.routing import (
-    Question,
-    Verdict,
-    answer_format,
-    estimate,
-    fallback,
-    parse,
-    prompt,
-)
-from runtime.model.client import calling, spent
+from router_svc.reading import parse
+from router_svc.routing import Question, Verdict, answer_format, estimate, fallback, prompt
+from runtime.model.asking import learning
+from runtime.model.breaker import Breaker
+from runtime.model.client import calling, known_profiles, spent
+from runtime.model.failures import failure, log_failure
+from runtime.model.profiles import Profile, Profiles
+from runtime.model.requests import chat_body
 from switchboard.v3.frames_pb2 import Usage
 
 log = logging.getLogger(__name__)
 
+# Providers have words of their own for it.
+_CUT_SHORT: Final = re.compile("length|max|filter|safety|sensitive|guardrail|recitation|error")
+
 
 class Classifier:
-    """Asks a model which agent answers. `timeout_s` in seconds, `min_confidence` 0–1."""
+    """Asks a model which agent answers. `timeout_s` in seconds, `min_confidence` 0–1.
+
+    A model that keeps failing, or missing its time, is left alone: meanwhile messages are
+    routed without it, at once and for nothing, and a probe finds out whether it is back.
+    """
 
     def __init__(
-        self, client: AsyncOpenAI, model: str, *, timeout_s: float, min_confidence: float
+        self,
+        client: AsyncOpenAI,
+        model: str,
+        profiles: Profiles | None = None,
+        *,
+        timeout_s: float,
+        min_confidence: float,
     ) -> None:
         self._client = client
         self._model = model
+        self._profiles = profiles or known_profiles()
         self._timeout_s = timeout_s
         self._min_confidence = min_confidence
+        self._breaker = Breaker("routing")
 
     async def classify_intent(self, question: Question) -> Verdict:
         """The agent for a message. Never raises for want of a model: it falls back."""
+        if self._breaker.resting:
+            self._breaker.probe(lambda: self._classified(question))
+            return fallback(question, "model resting", Usage())
+        return await self._classified(question)
+
+    async def close(self) -> None:
+        """Ends what is under way in the background."""
+        await self._breaker.close()
+
+    async def _classified(self, question: Question) -> Verdict:
         try:
             with calling("classify", self._model):
                 async with asyncio.timeout(self._timeout_s):
                     completion = await self._ask(question)
             content, usage = _content(completion), _usage(completion, question)
             spent("classify", usage.input_tokens, usage.output_tokens)
-        except TimeoutError:
-            return fallback(question, "model slow", estimate(question))
-        except openai.APIStatusError as error:
-            return fallback(question, f"model status {error.status_code}", Usage(model_calls=1))
-        except openai.APIConnectionError:  # a refused connection comes as a time-out of the package
-            return fallback(question, "model not reached", Usage(model_calls=1))
+            answer = parse(content, question.offered)
+        except (TimeoutError, openai.APIError) as error:
+            return self._failed(question, error)
         except Exception as error:  # a provider may answer anything: routing goes on
             log.warning("the classifier's answer could not be read", exc_info=error)
+            self._breaker.failed()
             return fallback(question, "model answer unreadable", estimate(question))
-        answer = parse(content, question.offered)
         if answer is None:
+            self._breaker.failed()
             return fallback(question, "model answer invalid", usage)
+        self._breaker.succeeded()
         agent, confidence = answer
         if confidence < self._min_confidence:
             return fallback(question, "model unsure", usage)
         return Verdict(agent, confidence, "model", usage)
 
+    def _failed(self, question: Question, error: Exception) -> Verdict:
+        self._breaker.failed(failure(error))
+        match error:
+            case TimeoutError():
+                return fallback(question, "model slow", estimate(question))
+            case openai.APIStatusError():
+                log_failure(log, error, "classify")
+                return fallback(question, f"model status {error.status_code}", Usage(model_calls=1))
+            case openai.APIConnectionError():  # a refused one comes as a time-out of the package
+                return fallback(question, "model not reached", Usage(model_calls=1))
+            case _:
+                return fallback(question, "model answer unreadable", estimate(question))
+
     async def _ask(self, question: Question) -> ChatCompletion:
-        return await self._client.chat.completions.create(
-            model=self._model,
-            messages=prompt(question),
-            response_format=answer_format(question.offered),
-        )
+        messages, wanted = prompt(question), answer_format(question.offered)
+
+        async def ask(profile: Profile) -> ChatCompletion:
+            body = chat_body(profile, self._model, messages, response_format=wanted, quick=True)
+            completion: ChatCompletion = await self._client.chat.completions.create(**body)
+            return completion
+
+        return await learning(self._profiles, self._model, ask)
 
 
 def _content(completion: ChatCompletion) -> str:
     """What the model said; nothing where it stopped early or refused."""
     choices = completion.choices or []
-    if not choices or choices[0].finish_reason in ("length", "content_filter"):
+    if not choices or _CUT_SHORT.search(str(choices[0].finish_reason).lower()):
         return ""
     message: Any = choices[0].message
-    return message.content if message and isinstance(message.content, str) else ""
+    content = message.content if message else None
+    if isinstance(content, list):  # parts, of which thinking is one kind
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
 
 
 def _usage(completion: ChatCompletion, question: Question) -> Usage:

@@ -1,5 +1,5 @@
-"""PURE: the question which agent answers a message: how it is put, how the answer is read,
-and what holds without one.
+"""PURE: the question which agent answers a message: how it is put, and what holds without an
+answer.
 
 A verdict's reason is for operators: it says who decided ("model", "scope: task",
 "keywords: tasks", "default"), and after a dash why the model did not; never a word that
@@ -7,12 +7,10 @@ the user or the model wrote.
 """
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import orjson
 from openai.types.chat import ChatCompletionMessageParam
 from openai.types.shared_params import ResponseFormatJSONSchema
 
@@ -123,29 +121,6 @@ def answer_format(offered: Iterable[str]) -> ResponseFormatJSONSchema:
             },
         },
     }
-
-
-def parse(content: str, offered: Iterable[str]) -> tuple[str, float] | None:
-    """The agent and the confidence in the model's answer, or None where it is not what was asked.
-
-    Compatible providers put JSON into a fence; nothing else is forgiven.
-    """
-    fenced = re.fullmatch(r"\s*```(?:json)?\s*(.*?)\s*```\s*", content, re.DOTALL)
-    try:
-        answer = orjson.loads(fenced[1] if fenced else content)
-    except orjson.JSONDecodeError:
-        return None
-    match answer:
-        case {"agent": str() as agent, "confidence": (int() | float()) as confidence}:
-            valid = (
-                agent in offered
-                and not isinstance(confidence, bool)
-                and math.isfinite(confidence)
-                and 0 <= confidence <= 1
-            )
-            return (agent, float(confidence)) if valid else None
-        case _:
-            return None
 
 
 def estimate(question: Question, answer: str = "") -> Usage:

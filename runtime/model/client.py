@@ -76,8 +76,12 @@ class ModelSettings(Settings):
 
     def profiles(self, *defaults: tuple[str, Changes]) -> Profiles:
         """What is known of models: `defaults`, the families, and the operator's file."""
-        rules = (*defaults, *FAMILIES, *self.model_profiles)
-        return Profiles(rules, clock=time.monotonic)
+        return known_profiles(defaults, self.model_profiles)
+
+
+def known_profiles(defaults: Rules = (), told: Rules = ()) -> Profiles:
+    """What is known of models by name, between `defaults` and what was `told`."""
+    return Profiles((*defaults, *FAMILIES, *told), clock=time.monotonic)
 
 
 def client(settings: ModelSettings, endpoint: Endpoint | None = None) -> AsyncOpenAI:

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import orjson
 import pytest
 
 from router_svc.intent import Classifier
 from router_svc.routing import Question, Verdict
 from runtime.model import client as model
+from runtime.model.breaker import STRIKES
 from runtime.model.client import ModelSettings
 from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.frames_pb2 import Scope, Usage
@@ -25,7 +27,11 @@ async def classifier(
     async with ModelServer(list(replies)) as server:
         settings = ModelSettings(openai_base_url=server.url)
         async with model.client(settings) as client:
-            yield Classifier(client, "m", timeout_s=timeout_s, min_confidence=0.5), server
+            asks = Classifier(
+                client, "m", settings.profiles(), timeout_s=timeout_s, min_confidence=0.5
+            )
+            yield asks, server
+            await asks.close()
 
 
 async def verdict_on(*replies: Reply, timeout_s: float = 2) -> Verdict:
@@ -103,3 +109,61 @@ async def test_a_cancel_is_not_swallowed() -> None:
             await task
         async with asyncio.timeout(5):
             await request.closed.wait()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        says("Sure:\n```json\n", '{"agent": "note", "confidence": "90%",}', "\n```"),
+        says('<think>{"agent":"task_agent","confidence":1}?</think>', orjson.dumps(GOOD).decode()),
+    ],
+)
+async def test_an_answer_in_another_dress_decides_too(reply: Reply) -> None:
+    verdict = await verdict_on(reply)
+    assert (verdict.agent, verdict.confidence, verdict.reason) == ("note_agent", 0.9, "model")
+
+
+async def test_a_model_without_schemas_is_told_the_form_in_its_prompt_from_then_on() -> None:
+    no_schema = fails(400, error="response_format of type 'json_schema' is not supported")
+    no_json = fails(400, error="This response_format type is unavailable now")
+    async with classifier(no_schema, no_json, answers(GOOD), answers(GOOD)) as (asks, server):
+        for _ in range(2):
+            verdict = await asks.classify_intent(POPUP)
+            assert (verdict.reason, verdict.usage.model_calls) == ("model", 1)
+        forms = [each.body.get("response_format", {}).get("type") for each in server.requests]
+        assert forms == ["json_schema", "json_object", None, None]
+        prompts = [each.body["messages"][0]["content"] for each in server.requests]
+        assert ["JSON object" in each for each in prompts] == [False, True, True, True]
+
+
+async def test_a_model_that_keeps_missing_its_time_is_left_alone_and_probed() -> None:
+    gate = asyncio.Event()
+    slow = [Reply([gate])] * STRIKES
+    async with classifier(*slow, answers(GOOD), answers(GOOD), timeout_s=0.1) as (asks, server):
+        for _ in range(STRIKES):
+            assert (await asks.classify_intent(POPUP)).reason.endswith("model slow")
+        verdict = await asks.classify_intent(POPUP)
+        assert verdict == Verdict("project_agent", 0, "scope: project - model resting", Usage())
+        assert len(server.requests) == STRIKES
+        asks._breaker._until = 0  # the rest is over
+        assert (await asks.classify_intent(POPUP)).reason.endswith("model resting")
+        async with asyncio.timeout(5):
+            while (await asks.classify_intent(POPUP)).reason != "model":
+                await asyncio.sleep(0.01)
+
+
+async def test_a_wrong_key_is_told_once_and_not_asked_for_every_message(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wrong = fails(401, error="bad key", code="invalid_api_key")
+    async with classifier(wrong) as (asks, server):
+        reasons = [(await asks.classify_intent(POPUP)).reason for _ in range(5)]
+        assert (
+            reasons
+            == ["scope: project - model status 401"] + ["scope: project - model resting"] * 4
+        )
+        assert len(server.requests) == 1
+    assert [each.getMessage() for each in caplog.records if each.levelname == "ERROR"] == [
+        "model call failed (classify): model_misconfigured: status 401, code invalid_api_key,"
+        " bad key - is the API key right?"
+    ]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router_svc.routing import AGENTS, Question, answer_format, estimate, fallback, parse, prompt
+from router_svc.routing import Question, answer_format, estimate, fallback, prompt
 from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.frames_pb2 import ChatMessage, Role, Scope, Usage
 
@@ -83,39 +83,6 @@ def test_the_answers_form_is_strict() -> None:
     assert schema["additionalProperties"] is False
     assert schema["required"] == list(schema["properties"])
     assert "general_agent" not in schema["properties"]["agent"]["enum"]
-
-
-@pytest.mark.parametrize(
-    ("content", "answer"),
-    [
-        ('{"agent":"task_agent","confidence":0.8,"reason":"x"}', ("task_agent", 0.8)),
-        ('{"confidence":1,"agent":"note_agent"}', ("note_agent", 1.0)),
-        ('```json\n{"agent":"task_agent","confidence":0}\n```', ("task_agent", 0.0)),
-        ('```{"agent":"task_agent","confidence":0}```', ("task_agent", 0.0)),
-        ("", None),
-        ("task_agent", None),
-        ("[]", None),
-        ("null", None),
-        ('{"agent":"task_agent"}', None),
-        ('{"agent":"root_agent","confidence":1}', None),
-        ('{"agent":["task_agent"],"confidence":1}', None),
-        ('{"agent":"task_agent","confidence":"high"}', None),
-        ('{"agent":"task_agent","confidence":true}', None),
-        ('{"agent":"task_agent","confidence":95}', None),
-        ('{"agent":"task_agent","confidence":-0.1}', None),
-        ('{"agent":"task_agent","confidence":1e999}', None),
-        ('{"agent":"task_agent","confidence":0.9', None),
-    ],
-)
-def test_an_answer_is_what_was_asked_or_nothing(
-    content: str, answer: tuple[str, float] | None
-) -> None:
-    assert parse(content, AGENTS) == answer
-
-
-@given(st.text())
-def test_any_answer_is_taken(content: str) -> None:
-    parse(content, AGENTS)
 
 
 def test_an_estimate_counts_what_was_sent_and_received() -> None:
