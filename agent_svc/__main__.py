@@ -21,9 +21,8 @@ async def main(settings: AgentSettings) -> None:
     """Serves until it is told to stop."""
     server = Server(settings, "agent_svc", [DESCRIPTOR.services_by_name["AgentService"].full_name])
     async with model.client(settings) as client, dial(settings.memory_addr, settings) as memory:
-        servicer = AgentServicer(
-            Model(client, settings.agent_model), MemoryServiceStub(memory), settings.budgets
-        )
+        asked = Model(client, settings.agent_model, api=settings.openai_api)
+        servicer = AgentServicer(asked, MemoryServiceStub(memory), settings.budgets)
         add_AgentServiceServicer_to_server(servicer, server.grpc)
         await server.start()
         await server.run()

@@ -89,11 +89,13 @@ class ModelCall(Protocol):
 class Model:
     """A model of an OpenAI-compatible provider."""
 
-    def __init__(self, client: openai.AsyncOpenAI, name: str, *, backoff_s: float = 0.5) -> None:
+    def __init__(
+        self, client: openai.AsyncOpenAI, name: str, *, api: str = "chat", backoff_s: float = 0.5
+    ) -> None:
         self._client = client
         self._name = name
         self._backoff_s = backoff_s
-        self._api = APIS["chat"]
+        self._api = APIS[api]
 
     def __repr__(self) -> str:
         return f"Model({self._name})"
@@ -101,7 +103,8 @@ class Model:
     def call(self, messages: list[Message], tools: list[dict[str, Any]]) -> ModelCall:
         """A call, not yet made."""
         body = self._api.body(Profile(), self._name, messages, tools)
-        return _Call(self._client, self._api, body, self._backoff_s)
+        asked = _tokens(len(orjson.dumps([messages, tools])))
+        return _Call(self._client, self._api, body, (len(messages), asked), self._backoff_s)
 
 
 class _Retry(SwitchboardError):
@@ -114,7 +117,12 @@ class _Retry(SwitchboardError):
 
 class _Call:
     def __init__(
-        self, client: openai.AsyncOpenAI, api: Api, body: dict[str, Any], backoff_s: float
+        self,
+        client: openai.AsyncOpenAI,
+        api: Api,
+        body: dict[str, Any],
+        asked: tuple[int, int],
+        backoff_s: float,
     ) -> None:
         self._client = client
         self._api = api
@@ -123,7 +131,7 @@ class _Call:
         self._answer = self._api.answer()
         self._reported: parts.Usage | None = None
         self._under_way = False
-        self._asked = _tokens(len(orjson.dumps([body["messages"], body.get("tools")])))
+        self._messages, self._asked = asked  # how many, and in tokens, estimated
 
     def cost(self) -> Cost:
         """As the provider reported; else, once the call is under way, as counted here."""
@@ -156,7 +164,7 @@ class _Call:
     async def _attempt(self) -> AsyncGenerator[Said, None]:
         self._answer, self._reported, self._under_way = self._api.answer(), None, True
         try:
-            with calling("chat", self._body["model"], messages=len(self._body["messages"])):
+            with calling("chat", self._body["model"], messages=self._messages):
                 async with (
                     self._api.send(self._client, self._body) as response,
                     aclosing(self._read(response.iter_bytes())) as events,

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import grpc
 import orjson
@@ -41,6 +41,7 @@ from switchboard.v3.agent_pb2_grpc import AgentServiceStub, add_AgentServiceServ
 from switchboard.v3.frames_pb2 import ToolError, ToolRejection, ToolResult
 from switchboard.v3.values_pb2 import Json
 from tests.support.model_server import ModelServer, Script
+from tests.support.responses_server import ResponsesServer
 
 if TYPE_CHECKING:
     from switchboard.v3.agent_pb2_grpc import AgentServiceAsyncStub
@@ -173,13 +174,20 @@ class Agents:
 
 @asynccontextmanager
 async def agents(
-    script: Script, *, budgets: Budgets | None = None, memory: Memory | None = None
+    script: Script,
+    *,
+    budgets: Budgets | None = None,
+    memory: Memory | None = None,
+    api: Literal["chat", "responses"] = "chat",
 ) -> AsyncIterator[Agents]:
     """An agent service whose model follows the script."""
     memory = memory or Memory()  # type: ignore[abstract] # the rest answers UNIMPLEMENTED
-    async with ModelServer(script) as provider:
+    async with ResponsesServer(script) as provider:
         settings = AgentSettings(
-            listen_addr="127.0.0.1:0", openai_api_key=KEY, openai_base_url=provider.url
+            listen_addr="127.0.0.1:0",
+            openai_api_key=KEY,
+            openai_base_url=provider.url,
+            openai_api=api,
         )
         memory_server = Server(settings, "memory_svc", [])
         memory_pb2_grpc.add_MemoryServiceServicer_to_server(memory, memory_server.grpc)
@@ -190,7 +198,7 @@ async def agents(
             dial(f"127.0.0.1:{memory_port}", settings) as memory_channel,
         ):
             servicer = AgentServicer(
-                Model(client, settings.agent_model, backoff_s=0.01),
+                Model(client, settings.agent_model, api=settings.openai_api, backoff_s=0.01),
                 memory_pb2_grpc.MemoryServiceStub(memory_channel),
                 lambda own: budgets or own,
             )

@@ -37,7 +37,7 @@ import base64
 import hashlib
 import json as jsonlib
 import struct
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -148,6 +148,7 @@ class Request:
 
 
 Script = Sequence[Reply] | Callable[[Request], Reply]
+Write = Callable[[web.Request, web.StreamResponse, Request, Reply], Awaitable[None]]
 
 
 class ModelServer:
@@ -181,10 +182,16 @@ class ModelServer:
             await self._arrived.wait_for(lambda: len(self.requests) > index)
         return self.requests[index]
 
+    def routes(self) -> list[web.RouteDef]:
+        """What it serves."""
+        return [
+            web.post("/v1/chat/completions", self._chat),
+            web.post("/v1/embeddings", self._embeddings),
+        ]
+
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 * 1024 * 1024)
-        app.router.add_post("/v1/chat/completions", self._chat)
-        app.router.add_post("/v1/embeddings", self._embeddings)
+        app.add_routes(self.routes())
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port)
@@ -208,6 +215,10 @@ class ModelServer:
         self._runner, self._stopping = None, False
 
     async def _chat(self, http: web.Request) -> web.StreamResponse:
+        return await self.answer(http, _write)
+
+    async def answer(self, http: web.Request, write: Write) -> web.StreamResponse:
+        """Answers a request by the script; `write` knows the API's form of a stream."""
         headers = {name.lower(): value for name, value in http.headers.items()}
         peer = http.transport.get_extra_info("peername") if http.transport else ("", 0)
         request = Request(await http.json(), headers, port=peer[1])
@@ -219,7 +230,7 @@ class ModelServer:
             if reply.status != 200:
                 return _failure(reply)
             if request.body.get("stream"):
-                return await _stream(http, request, reply)
+                return await _stream(http, request, reply, write)
             return await _whole(reply)
         except asyncio.CancelledError:
             if not self._stopping:
@@ -281,13 +292,15 @@ async def _whole(reply: Reply) -> web.Response:
     return web.json_response(body | {"choices": [choice], "usage": _usage(reply)})
 
 
-async def _stream(http: web.Request, request: Request, reply: Reply) -> web.StreamResponse:
+async def _stream(
+    http: web.Request, request: Request, reply: Reply, write: Write
+) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream"} | dict(reply.headers)
     )
     await response.prepare(http)
     try:
-        await _write(http, response, request, reply)
+        await write(http, response, request, reply)
     except ConnectionError:
         request.closed.set()
     return response

@@ -12,21 +12,20 @@ by its pieces, as a part, as an item and in the response. Two steps stand here a
 
 A reply's `finish` says how the response ends: "stop" and "tool_calls" complete it, "length"
 and "content_filter" leave it incomplete, any other word fails it with that code; None: the
-stream ends without a word. What came in stands in `server.requests`.
+stream ends without a word (`responds` makes a reply of any steps).
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from aiohttp import web
 
-from tests.support.model_server import CUT, STOP, Call, Reply, Request, fails
+from tests.support.model_server import CUT, STOP, Call, ModelServer, Reply, Request
 
 Event: TypeAlias = dict[str, Any]
 Item: TypeAlias = dict[str, Any]
@@ -211,87 +210,22 @@ def sse(event: Event) -> bytes:
     return b"event: " + str(event.get("type", "")).encode() + b"\ndata: " + data + b"\n\n"
 
 
-Script: TypeAlias = Sequence[Reply] | Callable[[Request], Reply]
+def responds(
+    *steps: Any, finish: str | None = "stop", usage: tuple[int, int] | None = (10, 5)
+) -> Reply:
+    """A reply of any steps, those that stand here alone among them."""
+    return Reply(steps, finish=finish, usage=usage, done=finish is None)
 
 
-class ResponsesServer:
-    """The provider; see the top of this file."""
+class ResponsesServer(ModelServer):
+    """The provider; see the top of this file. It speaks chat completions, too."""
 
-    def __init__(self, script: Script = ()) -> None:
-        self._script = script if callable(script) else None
-        self._replies = [] if callable(script) else list(script)
-        self._runner: web.AppRunner | None = None
-        self._port = 0
-        self._stopping = False
-        self.requests: list[Request] = []
-        self._arrived = asyncio.Condition()
-
-    @property
-    def url(self) -> str:
-        """What OPENAI_BASE_URL is to be."""
-        return f"http://127.0.0.1:{self._port}/v1"
-
-    async def request(self, index: int, timeout: float = 10) -> Request:
-        """The request at this place in `requests`; waits until it has come."""
-        async with asyncio.timeout(timeout), self._arrived:
-            await self._arrived.wait_for(lambda: len(self.requests) > index)
-        return self.requests[index]
-
-    async def __aenter__(self) -> Self:
-        app = web.Application(client_max_size=64 * 1024 * 1024)
-        app.router.add_post("/v1/responses", self._respond)
-        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self._port = self._runner.addresses[0][1]
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stopping = True
-        if self._runner is not None:
-            await self._runner.cleanup()
+    def routes(self) -> list[web.RouteDef]:
+        """What it serves."""
+        return [web.post("/v1/responses", self._respond), *super().routes()]
 
     async def _respond(self, http: web.Request) -> web.StreamResponse:
-        headers = {name.lower(): value for name, value in http.headers.items()}
-        peer = http.transport.get_extra_info("peername") if http.transport else ("", 0)
-        request = Request(await http.json(), headers, port=peer[1])
-        async with self._arrived:
-            self.requests.append(request)
-            self._arrived.notify_all()
-        reply = self._reply(request)
-        if reply.status != 200:
-            error = {"message": reply.error, "type": "scripted", "code": reply.error_code}
-            return web.json_response(
-                {"error": error}, status=reply.status, headers=dict(reply.headers)
-            )
-        try:
-            return await _stream(http, request, reply)
-        except asyncio.CancelledError:
-            if not self._stopping:
-                request.closed.set()
-            raise
-
-    def _reply(self, request: Request) -> Reply:
-        if self._script is not None:
-            return self._script(request)
-        return self._replies.pop(0) if self._replies else fails(500, error="the script is over")
-
-
-async def _stream(http: web.Request, request: Request, reply: Reply) -> web.StreamResponse:
-    response = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream"} | dict(reply.headers)
-    )
-    await response.prepare(http)
-    try:
-        await _write(http, response, request, reply)
-    except ConnectionError:
-        request.closed.set()
-    return response
+        return await self.answer(http, _write)
 
 
 async def _write(

@@ -1,0 +1,157 @@
+"""The agents' model by either API: the same stories, over real HTTP and real gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+import orjson
+import pytest
+
+from switchboard.v3.agent_pb2 import RunOutput
+from switchboard.v3.errors_pb2 import ErrorCode
+from switchboard.v3.frames_pb2 import EndStatus
+from tests.support.agents import agents
+from tests.support.model_server import CUT, STOP, Call, Reply, Request, calls, fails, raw, says
+from tests.support.responses_server import Refusal, Thought, responds
+
+Api = Literal["chat", "responses"]
+APIS: list[Api] = ["chat", "responses"]
+both = pytest.mark.parametrize("api", APIS)
+
+LIST = Call("list_tasks", id="call_a")
+TASKS = {"items": [{"id": "t1", "title": "Pay rent"}]}
+
+
+def texts(outputs: list[RunOutput]) -> str:
+    return "".join(output.text.text for output in outputs)
+
+
+def results(request: Request) -> dict[str, Any]:
+    """The results of tools that a model was told, by the ids of its calls."""
+    if "input" in request.body:
+        outputs = [each for each in request.body["input"] if each["type"] == "function_call_output"]
+        return {each["call_id"]: orjson.loads(each["output"]) for each in outputs}
+    told = [each for each in request.messages if each["role"] == "tool"]
+    return {each["tool_call_id"]: orjson.loads(each["content"]) for each in told}
+
+
+@both
+async def test_text_is_passed_on_as_it_comes_and_its_cost_told(api: Api) -> None:
+    gate = asyncio.Event()
+    reply = Reply(["Hel", gate, "lo."])
+    async with agents([reply], api=api) as there, there.run() as run:
+        assert await run.text() == "Hel"
+        gate.set()
+        outputs = await run.rest()
+        assert texts(outputs) == "lo."
+        end = outputs[-1].end
+        assert end.status == EndStatus.END_STATUS_COMPLETED
+        assert (end.usage.input_tokens, end.usage.output_tokens) == (10, 5)
+        assert not end.usage.HasField("estimated")
+        (request,) = there.model.requests
+        assert ("input" in request.body) == (api == "responses")
+
+
+@both
+async def test_the_model_reads_the_result_of_its_call(api: Api) -> None:
+    script = [calls(LIST, text=["Let me see."]), says("One.")]
+    async with agents(script, api=api) as there, there.run() as run:
+        assert await run.text() == "Let me see."
+        call = await run.tool_call()
+        assert call.call.name == "list_tasks"
+        await run.answer(call, result=TASKS)
+        assert texts(await run.rest()).strip() == "One."
+        assert results(there.model.requests[1]) == {"call_a": TASKS}
+        assert "Let me see." in orjson.dumps(there.model.requests[1].body).decode()
+
+
+@both
+async def test_calls_run_side_by_side_and_each_gets_its_own_result(api: Api) -> None:
+    script = [calls(LIST, Call("list_notes", id="call_b")), says("Done.")]
+    async with agents(script, api=api) as there, there.run() as run:
+        tasks, notes = await run.tool_call(), await run.tool_call()  # both wait
+        await run.answer(notes, result={"items": []})
+        await run.answer(tasks, result=TASKS)
+        await run.end()
+        assert results(there.model.requests[1]) == {"call_a": TASKS, "call_b": {"items": []}}
+
+
+@both
+async def test_ids_of_the_provider_may_be_empty_or_repeat(api: Api) -> None:
+    script = [calls(Call("list_tasks", id=""), Call("list_notes", id="")), says("Done.")]
+    async with agents(script, api=api) as there, there.run() as run:
+        for _ in range(2):
+            call = await run.tool_call()
+            await run.answer(call, result={"items": [], "of": call.call.name})
+        await run.end()
+        told = results(there.model.requests[1])
+        assert len(told) == 2
+        said = orjson.dumps(there.model.requests[1].body).decode()
+        assert all(said.count(f'"{call_id}"') == 2 for call_id in told)
+
+
+@pytest.mark.parametrize(
+    ("api", "reply"),
+    [
+        ("chat", says(finish="content_filter")),
+        ("responses", responds(Refusal("I cannot."))),
+        ("responses", responds(finish="content_filter")),
+        ("responses", responds(finish="invalid_prompt")),
+    ],
+)
+async def test_a_refusal_is_told_as_one(api: Api, reply: Reply) -> None:
+    async with agents([reply], api=api) as there, there.run() as run:
+        outputs = await run.rest()
+        assert texts(outputs) == ""
+        assert outputs[-1].end.error.code == ErrorCode.ERROR_CODE_MODEL_REFUSED
+
+
+@both
+@pytest.mark.parametrize(
+    "reply", [says("Hi.", finish="length"), Reply(["Hi.", CUT]), Reply(["Hi.", LIST, STOP])]
+)
+async def test_an_answer_that_is_not_whole_is_no_success(api: Api, reply: Reply) -> None:
+    async with agents([reply], api=api) as there, there.run() as run:
+        outputs = await run.rest()
+        assert texts(outputs) == "Hi."
+        assert outputs[-1].end.error.code == ErrorCode.ERROR_CODE_MODEL_TRUNCATED
+        assert not any(output.HasField("tool_call") for output in outputs)
+
+
+@both
+@pytest.mark.parametrize("failure", [fails(503), fails(429, headers={"retry-after": "0"})])
+async def test_what_may_pass_is_tried_again(api: Api, failure: Reply) -> None:
+    async with agents([failure, says("Hi.")], api=api) as there, there.run() as run:
+        assert texts(await run.rest()) == "Hi."
+        assert len(there.model.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        responds(finish="server_error"),
+        responds(finish="rate_limit_exceeded"),
+        raw(b'data: {"type":"error","code":"server_error","message":"secret"}\n\n'),
+    ],
+)
+async def test_a_response_that_fails_before_its_first_word_is_tried_again(reply: Reply) -> None:
+    async with agents([reply, says("Hi.")], api="responses") as there, there.run() as run:
+        assert texts(await run.rest()) == "Hi."
+
+
+@both
+async def test_a_run_that_is_cancelled_closes_the_providers_response(api: Api) -> None:
+    async with agents([Reply(["One", asyncio.Event()])], api=api) as there, there.run() as run:
+        assert await run.text() == "One"
+        await run.cancel()
+        end = await run.end()
+        assert end.status == EndStatus.END_STATUS_CANCELLED
+        assert end.usage.estimated
+        await asyncio.wait_for(there.model.requests[0].closed.wait(), 5)
+
+
+async def test_reasoning_is_not_shown() -> None:
+    reply = responds(Thought("I think."), "Hi.")
+    async with agents([reply], api="responses") as there, there.run() as run:
+        assert texts(await run.rest()) == "Hi."
