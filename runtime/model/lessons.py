@@ -28,6 +28,11 @@ _REFUSING: Final = re.compile(
     r"|too (?:large|high)"
 )
 
+_WINDOW: Final = re.compile(
+    r"(?:context (?:length|window|size)|maximum|limit|n_ctx)[^\d]{0,40}?(\d{3,8})"
+    r"|> ?(\d{3,8}) maximum|(\d{3,8}) (?:maximum )?context"
+)
+
 Rule: TypeAlias = Callable[[Refusal, Profile], Changes | None]
 
 
@@ -40,6 +45,12 @@ def lesson(refusal: Refusal, profile: Profile) -> Lesson | None:
         if changes and any(getattr(profile, each) != value for each, value in changes.items()):
             return Lesson(name, changes)
     return None
+
+
+def window(refusal: Refusal) -> int | None:
+    """The context window in tokens, where an error says that it was exceeded, and names it."""
+    found = _WINDOW.search(refusal.words.replace(",", ""))
+    return int(next(number for number in found.groups() if number)) if found else None
 
 
 def _names(refusal: Refusal, *parameters: str) -> bool:
@@ -70,8 +81,10 @@ def _effort(refusal: Refusal, profile: Profile) -> Changes | None:
     words = refusal.words
     if not _names(refusal, "reasoning_effort", "reasoning", "reasoning.effort"):
         return None
-    if re.search(r"tools?\b|function", words) and re.search(r"\bnone\b", words):
-        return {"tools_reasoning_effort": "none"}
+    if re.search(r"\b(?:tools?|functions?)\b", words):
+        # Refused with tools: without thought it goes on chat, else by the other API alone.
+        tried = profile.tools_reasoning_effort == "none"
+        return {"api": "responses"} if tried else {"tools_reasoning_effort": "none"}
     sent = (
         profile.reasoning_effort,
         profile.tools_reasoning_effort,
@@ -190,6 +203,13 @@ def _extra_body(refusal: Refusal, profile: Profile) -> Changes | None:
     return {"extra_body": kept}
 
 
+def _thinking(refusal: Refusal, profile: Profile) -> Changes | None:
+    """Alibaba's Qwen thinks only in streams, and says so."""
+    if re.search(r"enable_thinking must be (?:set to )?false", refusal.words):
+        return {"extra_body": {**profile.extra_body, "enable_thinking": False}}
+    return None
+
+
 def _role(refusal: Refusal, profile: Profile) -> Changes | None:
     words = refusal.words
     about_role = "role" in words or re.fullmatch(r"messages\W?\d+\W*(\.?role)?", refusal.param)
@@ -232,13 +252,14 @@ def _dimensions(refusal: Refusal, _: Profile) -> Changes | None:
 
 
 _RULES: Final[dict[str, Rule]] = {
+    "reasoning_effort": _effort,
     "api": _api,
+    "thinking": _thinking,
     "stream_options": _stream_options,
     "stream": _stream,
     "parallel_tool_calls": _parallel,
     "temperature": _temperature,
     "max_tokens": _max_tokens,
-    "reasoning_effort": _effort,
     "extra_body": _extra_body,
     "system_role": _role,
     "strict": _strict,

@@ -37,6 +37,10 @@ _STATUS_OF: Final[tuple[tuple[str, int], ...]] = (
 )
 
 
+# What was sent, which FastAPI's faults repeat.
+_QUOTED_INPUT: Final = re.compile(r"\\?['\"]input\\?['\"]: ?.*", re.DOTALL)
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A provider's error. `status`: of HTTP, or what its code amounts to; words in lower case
@@ -69,16 +73,18 @@ def of_body(body: object, status: int | None = None) -> Refusal:
     """What a decoded body says; without a status, its code and type tell one (else 500)."""
     outer = _mapping(body)
     inner = _mapping(outer.get("error", outer)) or _mapping(outer.get("detail")) or outer
-    detail = _details(inner.get("detail", outer.get("detail"))) or _details(inner.get("message"))
+    told = (inner.get("detail", outer.get("detail")), inner.get("message"))
+    detail = next((each for each in map(_details, told) if each[1]), ("", ""))
     message = detail[1] or _text(inner.get("message")) or _text(outer.get("error"))
     message = message or _text(outer.get("detail")) or _text(body) or _text(inner.get("msg"))
+    message = _QUOTED_INPUT.sub("", message[:LONGEST])
     code, kind = _text(inner.get("code")), _text(inner.get("type") or inner.get("status"))
     return Refusal(
         status=_status(code, kind) if status is None else status,
         code=code[:100],
         kind=kind[:100],
-        param=(_text(inner.get("param")) or detail[0])[:200],
-        message=message[:LONGEST],
+        param=(_text(inner.get("param")) or detail[0] or _place(message))[:200],
+        message=message,
         retry_delay=_retry_delay(inner.get("details")),
     )
 
@@ -118,6 +124,13 @@ def _details(value: object) -> tuple[str, str]:
     told = [_text(fault.get("msg")) + " " + _text(fault.get("type")) for fault in faults]
     words = "; ".join(f"{place}: {said.strip()}" for place, said in zip(places, told, strict=False))
     return (places[0] if places else ""), words
+
+
+def _place(message: str) -> str:
+    """Where the first fault is, in a list of FastAPI's that was written into the message."""
+    told = re.search(r"['\"]loc\\?['\"]: ?[\[(]([^\])]*)[\])]", message)
+    steps = re.findall(r"[\w-]+", told[1]) if told else []
+    return ".".join(step for step in steps if step != "body")
 
 
 def _retry_delay(details: object) -> str:

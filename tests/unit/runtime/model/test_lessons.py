@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.model import refusals
-from runtime.model.lessons import lesson
+from runtime.model.lessons import lesson, window
 from runtime.model.profiles import Changes, Lesson, Profile
 from tests.unit.runtime.model.errors import refused, saying
 
@@ -84,6 +84,11 @@ TAUGHT: list[tuple[openai.APIStatusError, Changes]] = [
         {"stream_options": False},
     ),
     (forbidden("parallel_tool_calls"), {"parallel_tool_calls": None}),
+    (
+        refused(422, {"object": "error", "message": {"detail": [{"type": "extra_forbidden", "loc":
+         ["body", "stream_options", "include_usage"], "msg": "Extra inputs are not permitted"}]}}),
+        {"stream_options": False},
+    ),
     (
         saying(400, "Unsupported parameter: 'parallel_tool_calls' is not supported with this"
          " model.", param="parallel_tool_calls"),
@@ -187,6 +192,34 @@ TAUGHT: list[tuple[openai.APIStatusError, Changes]] = [
          " 'tools[0].function_declarations[0].parameters': Cannot find field."),
         {"schema_without": ("additionalProperties",)},
     ),
+    (
+        saying(
+            400,
+            "Function tools with reasoning_effort are not supported for gpt-5.5 in"
+            " /v1/chat/completions. Please use /v1/responses instead.",
+            param="reasoning_effort",
+        ),
+        {"tools_reasoning_effort": "none"},
+    ),
+    (
+        saying(400, "parameter.enable_thinking must be set to false for non-streaming calls"),
+        {"extra_body": {"top_k": 20, "min_p": 0.1, "enable_thinking": False}},
+    ),
+    (
+        refused(422, {"object": "error", "message": [{"type": "extra_forbidden", "loc": ["body",
+         "max_tokens"], "msg": "Extra inputs are not permitted", "input": 5}]}),
+        {"max_tokens_field": "max_completion_tokens"},
+    ),
+    (
+        saying(422, '{"detail":[{"type":"extra_forbidden","loc":["body","parallel_tool_calls"],'
+         '"msg":"Extra inputs are not permitted","input":true}]}'),
+        {"parallel_tool_calls": None},
+    ),
+    (
+        saying(400, "[{'type': 'extra_forbidden', 'loc': ('body', 'stream_options'), 'msg': 'Extra"
+         " inputs are not permitted', 'input': {'tools': 'tools are not supported'}}]"),
+        {"stream_options": False},
+    ),
     (forbidden("min_p"), {"extra_body": {"top_k": 20}}),
     (saying(400, "Unrecognized request argument supplied: top_k"), {"extra_body": {"min_p": 0.1}}),
     (
@@ -246,6 +279,27 @@ def test_the_form_of_an_answer_goes_down_step_by_step() -> None:
         profile = drawn.applied(profile)
         seen.append(profile.response_format)
     assert seen == ["json_object", "none"]
+
+
+def test_a_model_that_refuses_tools_with_any_effort_is_asked_by_the_other_api() -> None:
+    error = saying(400, "Function tools with reasoning_effort are not supported for gpt-5.4")
+    drawn = taught(error, Profile(tools_reasoning_effort="none"))
+    assert drawn is not None and drawn.changes == {"api": "responses"}
+
+
+@pytest.mark.parametrize(
+    ("message", "tokens"),
+    [
+        ("This model's maximum context length is 8192 tokens. However, you requested 9000", 8192),
+        ("prompt is too long: 208310 tokens > 200000 maximum", 200_000),
+        ("Requested tokens (2100) exceed context window of 2048", 2048),
+        ("too large for model with 32768 maximum context length", 32_768),
+        ("exceeds the maximum number of tokens allowed (1,048,576).", 1_048_576),
+        ("too long", None),
+    ],
+)
+def test_the_window_is_read_where_it_is_told(message: str, tokens: int | None) -> None:
+    assert window(refusals.of_error(saying(400, message))) == tokens
 
 
 def test_unions_in_schemas_that_are_refused_too_are_left_out() -> None:
