@@ -5,18 +5,29 @@ Optional keys with null are absent; keys that the rules do not name are left out
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal, cast, get_args
+from datetime import UTC, tzinfo
+from typing import Final, Literal
 
 import orjson
 
-from formatter_svc import charts
+from formatter_svc import charts, tables, timelines
 from formatter_svc.reasons import Invalid, Reason
 
-MAX_COLUMNS: Final = 50
+# What is repaired may grow; a frame holds 1 MiB.
+MAX_BYTES: Final = 768 * 1024
 
+Object = dict[str, object]
 EntityWord = Literal["task", "project", "note", "checkpoint"]
+
+_ENTITY_NAMES: Final = ("entity", "entityType", "entity_type", "kind", "entityKind", "entity_kind")
+_ENTITY_WORDS: Final[dict[str, EntityWord]] = {
+    **dict.fromkeys(("task", "tasks", "todo", "todos"), "task"),
+    **dict.fromkeys(("project", "projects"), "project"),
+    **dict.fromkeys(("note", "notes"), "note"),
+    **dict.fromkeys(("checkpoint", "checkpoints", "milestone", "milestones"), "checkpoint"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,73 +38,74 @@ class EntityRef:
     ids: tuple[str, ...] | None
 
 
-def table(value: dict[str, object]) -> bytes:
+def table(value: Object, zone: tzinfo = UTC) -> bytes:
     """A table's JSON. Raises Invalid."""
-    headers, rows = value.get("headers"), value.get("rows")
-    if (
-        not isinstance(headers, list)
-        or not 1 <= len(headers) <= MAX_COLUMNS
-        or not all(isinstance(header, str) for header in headers)
-        or not isinstance(rows, list)
-        or not all(_is_row(row, len(headers)) for row in rows)
-    ):
-        raise Invalid(Reason.BAD_TABLE)
-    return orjson.dumps({"headers": headers, "rows": rows})
+    return _written(tables.check(value))
 
 
-def _is_row(row: object, width: int) -> bool:
-    return (
-        isinstance(row, list)
-        and len(row) == width
-        and all(cell is None or isinstance(cell, str | int | float) for cell in row)
-    )
+def timeline(value: Object, zone: tzinfo = UTC) -> bytes:
+    """A timeline's JSON; dates that are written without a zone are of `zone`. Raises Invalid."""
+    return _written(timelines.check(value, zone))
 
 
-def timeline(value: dict[str, object]) -> bytes:
-    """A timeline's JSON. Raises Invalid."""
-    checkpoints = value.get("checkpoints")
-    if not isinstance(checkpoints, list) or not checkpoints:
-        raise Invalid(Reason.BAD_TIMELINE)
-    return orjson.dumps({"checkpoints": [_checkpoint(item) for item in checkpoints]})
-
-
-def _checkpoint(item: object) -> dict[str, object]:
-    match item:
-        case {"id": str(id_), "title": str(title), "date": int() | float() as date} if (
-            not isinstance(date, bool)
-        ):
-            return {"id": id_, "title": title, "date": date}
-    raise Invalid(Reason.BAD_TIMELINE)
-
-
-def chart(value: dict[str, object]) -> bytes:
+def chart(value: Object, zone: tzinfo = UTC) -> bytes:
     """A chart's JSON. Raises Invalid."""
-    return orjson.dumps(charts.check(value))
+    return _written(charts.check(value))
 
 
-def entity_ref(value: dict[str, object]) -> EntityRef:
+def _written(block: dict[str, object]) -> bytes:
+    data = orjson.dumps(block)
+    if len(data) > MAX_BYTES:
+        raise Invalid(Reason.TOO_LARGE)
+    return data
+
+
+def entity_ref(value: Object) -> EntityRef:
     """What an entity_ref asks for; each id once, in order. Raises Invalid."""
-    entity, one, many = value.get("entity"), value.get("id"), value.get("ids")
-    if entity not in get_args(EntityWord):
+    entity = _entity(value)
+    given = [value[name] for name in _id_names(entity) if value.get(name) is not None]
+    if not given:
+        return EntityRef(entity, None)
+    ids = dict.fromkeys(each for one in given for each in _ids(one))
+    if not ids:
         raise Invalid(Reason.BAD_ENTITY_REF)
-    if one is None and many is None:
-        return EntityRef(cast("EntityWord", entity), None)
-    ids = ([] if one is None else [one]) + _items(many)
-    if not ids or not all(isinstance(each, str) and each for each in ids):
-        raise Invalid(Reason.BAD_ENTITY_REF)
-    return EntityRef(cast("EntityWord", entity), tuple(dict.fromkeys(cast("list[str]", ids))))
+    return EntityRef(entity, tuple(ids))
 
 
-def _items(many: object) -> list[object]:
-    if many is None:
-        return []
-    if not isinstance(many, list):
+def _entity(value: Object) -> EntityWord:
+    given = next((word for name in _ENTITY_NAMES if isinstance(word := value.get(name), str)), "")
+    word = _ENTITY_WORDS.get(given.strip().lower().replace("-", "").replace("_", ""))
+    if word is None:
         raise Invalid(Reason.BAD_ENTITY_REF)
-    return many
+    return word
 
+
+def _id_names(entity: EntityWord) -> tuple[str, ...]:
+    own = (f"{entity}Id", f"{entity}Ids", f"{entity}_id", f"{entity}_ids")
+    return ("id", "ids", "entityId", "entityIds", "entity_id", "entity_ids", *own, "item", "items")
+
+
+def _ids(given: object) -> Iterator[str]:
+    """The ids that are one: text, or a number as text; an object's own."""
+    match given:
+        case bool():
+            return
+        case str() if given:
+            yield given
+        case int():
+            yield str(given)
+        case {"id": str() | int() as inner}:
+            yield from _ids(inner)
+        case list():
+            for each in given:
+                if not isinstance(each, list):
+                    yield from _ids(each)
+
+
+Writer = Callable[[Object, tzinfo], bytes]
 
 # The blocks that stand by themselves, by their type.
-WRITERS: Final[dict[str, Callable[[dict[str, object]], bytes]]] = {
+WRITERS: Final[dict[str, Writer]] = {
     "chart": chart,
     "table": table,
     "timeline": timeline,

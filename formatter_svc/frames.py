@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import UTC, tzinfo
 from typing import Final, Protocol, assert_never
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from formatter_svc.json_object import Block, Skipped
 from formatter_svc.json_stream import JsonStream
 from formatter_svc.reasons import Invalid, Reason
 from formatter_svc.texts import Event, Text
+from formatter_svc.timelines import zone_of
 from formatter_svc.waiting import Line, Query, Shown
 from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.blocks_pb2 import BlockType
@@ -98,7 +100,8 @@ def formatter(request_id: str, start: FormatStart) -> Formatter:
     """The formatter for a surface."""
     if start.surface == Surface.SURFACE_POPUP:
         return PopupFormatter(request_id, start.agent_name)
-    return HomeFormatter(request_id, device_connected=start.device_connected)
+    zone = zone_of(start.timezone)
+    return HomeFormatter(request_id, device_connected=start.device_connected, zone=zone)
 
 
 class PopupFormatter:
@@ -151,12 +154,14 @@ class HomeFormatter:
         request_id: str,
         *,
         device_connected: bool,
+        zone: tzinfo = UTC,
         new_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
         self.skipped: Counter[Reason] = Counter()
         self.closed = False
         self._request_id = request_id
         self._device_connected = device_connected
+        self._zone = zone
         self._new_id = new_id
         self._stream = JsonStream()
         self._entities = Entities()
@@ -226,7 +231,7 @@ class HomeFormatter:
             if block.type == "entity_ref":
                 self._refer(blocks.entity_ref(block.value))
             elif writer := blocks.WRITERS.get(block.type):
-                self._line.put(Shown(block.type, writer(block.value)))
+                self._line.put(Shown(block.type, writer(block.value, self._zone)))
             else:
                 raise Invalid(Reason.UNKNOWN_TYPE)
         except Invalid as invalid:

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
     BAD_TEXT = "bad_text"
     BAD_TABLE = "bad_table"
+    TABLE_TOO_WIDE = "table_too_wide"  # more than 50 columns
     BAD_TIMELINE = "bad_timeline"
     BAD_ENTITY_REF = "bad_entity_ref"
     CHART_TYPE = "chart_type"
@@ -27,6 +28,8 @@ class Reason(StrEnum):
     CHART_SERIES = "chart_series"
     CHART_VALUES = "chart_values"
     CHART_CATEGORIES = "chart_categories"
+    CHART_TOO_MANY_ROWS = "chart_too_many_rows"  # more than 1,000
+    CHART_UNITS = "chart_units"  # one series in units that cannot be compared
     ENTITY_NOT_FOUND = "entity_not_found"
     NO_DEVICE = "no_device"  # an entity in no result, and no device to ask for it
     TOO_MANY_QUERIES = "too_many_queries"  # the answer asked its device often enough
