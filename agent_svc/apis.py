@@ -89,7 +89,8 @@ class Responses:
         tools: list[dict[str, Any]],
     ) -> dict[str, Any]:
         """The request, streaming."""
-        return responses_body(chat_body(profile, model, messages, tools=tools, stream=True))
+        chat = chat_body(profile, model, messages, tools=tools, stream=True)
+        return responses_body(chat, encrypted=profile.encrypted_reasoning)
 
     def send(
         self, client: openai.AsyncOpenAI, body: dict[str, Any]

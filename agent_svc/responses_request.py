@@ -29,16 +29,21 @@ _REASONING: Final = "reasoning"
 Json = Mapping[str, Any]
 
 
-def responses_body(chat: Json) -> dict[str, Any]:
-    """The body for /responses that asks what this body asks of /chat/completions."""
+def responses_body(chat: Json, *, encrypted: bool = True) -> dict[str, Any]:
+    """The body for /responses that asks what this body asks of /chat/completions.
+
+    `encrypted`: the model's reasoning is asked for and said back; models that do not reason
+    refuse the first, and gateways with several accounts now and then the second.
+    """
     instructions, messages = _parted(chat["messages"])
     body: dict[str, Any] = {
         "model": chat["model"],
         **({"instructions": instructions} if instructions else {}),
-        "input": list(input_items(messages)),
+        "input": list(input_items(messages, encrypted=encrypted)),
         "store": False,
-        "include": ["reasoning.encrypted_content"],
     }
+    if encrypted:
+        body["include"] = ["reasoning.encrypted_content"]
     if tools := chat.get("tools"):
         body["tools"] = [_flat(tool["function"]) for tool in tools]
     for name in _TOKENS:
@@ -49,12 +54,12 @@ def responses_body(chat: Json) -> dict[str, Any]:
     return body | {name: value for name, value in chat.items() if name not in _CHAT_ONLY}
 
 
-def input_items(messages: Sequence[Json]) -> Iterator[dict[str, Any]]:
+def input_items(messages: Sequence[Json], *, encrypted: bool = True) -> Iterator[dict[str, Any]]:
     """The messages of a conversation as input items; what is blank is left out."""
     for message in messages:
         match message["role"]:
             case "assistant":
-                yield from _said(message)
+                yield from _said(message, encrypted=encrypted)
             case "tool":
                 yield {
                     "type": "function_call_output",
@@ -78,13 +83,13 @@ def _message(role: str, kind: str, content: object) -> Iterator[dict[str, Any]]:
         yield {"type": "message", "role": role, "content": parts}
 
 
-def _said(message: Json) -> Iterator[dict[str, Any]]:
+def _said(message: Json, *, encrypted: bool) -> Iterator[dict[str, Any]]:
     """An assistant's message: as the provider gave it, where that is known."""
     calls = [_call(call) for call in message.get("tool_calls") or ()]
     kept = message.get(KEPT) or ()
     if not any(item.get("type") == "message" for item in kept):
         yield from _message("assistant", "output_text", message.get("content"))
-    yield from _as_given(kept, calls)
+    yield from _as_given(kept if encrypted else [_unsealed(item) for item in kept], calls)
 
 
 def _as_given(items: Sequence[Json], calls: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -108,6 +113,11 @@ def _as_given(items: Sequence[Json], calls: Sequence[dict[str, Any]]) -> Iterato
     while returned and returned[-1].get("type") == _REASONING:
         returned.pop()
     yield from returned
+
+
+def _unsealed(item: Json) -> Json:
+    """An item without what only the provider reads, and without what it may look for."""
+    return {name: item[name] for name in item if name not in {"encrypted_content", "id"}}
 
 
 def _may_return(item: Json) -> bool:

@@ -99,6 +99,19 @@ def _effort(refusal: Refusal, profile: Profile) -> Changes | None:
     return None
 
 
+_SEALED: Final = re.compile(
+    r"encrypted[ _](?:reasoning|content)|items are not persisted|required '?reasoning'? item"
+)
+
+
+def _encrypted(refusal: Refusal, profile: Profile) -> Changes | None:
+    """Models that do not reason, and gateways that ask with another account than before."""
+    told = f"{refusal.words} {refusal.codes}"
+    if profile.api != "responses" or not (_names(refusal, "include") or _SEALED.search(told)):
+        return None
+    return {"encrypted_reasoning": False}
+
+
 def _stream_options(refusal: Refusal, _: Profile) -> Changes | None:
     named = _names(refusal, "stream_options", "include_usage")
     return {"stream_options": False} if named else None
@@ -253,6 +266,7 @@ def _dimensions(refusal: Refusal, _: Profile) -> Changes | None:
 
 _RULES: Final[dict[str, Rule]] = {
     "reasoning_effort": _effort,
+    "encrypted_reasoning": _encrypted,
     "api": _api,
     "thinking": _thinking,
     "stream_options": _stream_options,

@@ -44,6 +44,8 @@ class Profile:
     """Sent in place of `reasoning_effort` where tools are offered; None: no other."""
     quick_reasoning_effort: str | None = None
     """Sent in place of `reasoning_effort` where a word is wanted at once (routing)."""
+    encrypted_reasoning: bool = True
+    """Whether the Responses API gives its reasoning encrypted, and takes it back."""
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the provider's own, added to the body as they are."""
     stream: bool = True

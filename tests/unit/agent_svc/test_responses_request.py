@@ -155,6 +155,15 @@ def test_reasoning_that_cannot_be_read_again_is_left_out_with_all_that_names_it(
     assert "id" not in returned
 
 
+def test_a_model_that_gives_no_reasoning_is_asked_for_none_and_told_of_none() -> None:
+    items = [thought(encrypted_content="x=="), given("a")]
+    said = {"role": "assistant", "tool_calls": [call("a")], "responses_output": items}
+    body = responses_body({"model": "m", "messages": [HELLO, said]}, encrypted=False)
+    assert "include" not in body
+    _, returned = body["input"]
+    assert returned == {name: value for name, value in given("a").items() if name != "id"}
+
+
 def test_reasoning_in_plain_words_goes_back() -> None:
     """As open models give it."""
     item = thought(content=[{"type": "reasoning_text", "text": "Hm."}], status=None)

@@ -272,6 +272,33 @@ def test_a_lesson_is_drawn_once_and_never_from_what_was_not_sent(
     assert again is None or again.changes != changes
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        saying(400, "Encrypted content is not supported with this model.", param="include"),
+        saying(400, "Unknown parameter: 'include'.", param="include", code="unknown_parameter"),
+        saying(400, "The encrypted content gAAA...ng== could not be verified."),
+        saying(400, "Upstream request failed", code="invalid_encrypted_content"),
+        saying(400, "reasoning `encrypted_content` was not issued to this caller"),
+        saying(
+            404, "Item with id 'rs_1' not found. Items are not persisted when `store` is false."
+        ),
+        saying(
+            400,
+            "Item 'fc_1' of type 'function_call' was provided without its required 'reasoning'"
+            " item: 'rs_1'.",
+        ),
+    ],
+)
+def test_reasoning_that_cannot_go_back_is_asked_for_no_more(error: openai.APIStatusError) -> None:
+    asked = Profile(api="responses")
+    drawn = taught(error, asked)
+    assert drawn is not None
+    assert drawn.changes == {"encrypted_reasoning": False}
+    assert taught(error, Profile()) != drawn
+    assert taught(error, drawn.applied(asked)) != drawn
+
+
 def test_the_form_of_an_answer_goes_down_step_by_step() -> None:
     error = saying(400, "'response_format.type' must be 'text'")
     profile, seen = Profile(), []
