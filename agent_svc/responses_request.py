@@ -86,10 +86,13 @@ def _message(role: str, kind: str, content: object) -> Iterator[dict[str, Any]]:
 def _said(message: Json, *, encrypted: bool) -> Iterator[dict[str, Any]]:
     """An assistant's message: as the provider gave it, where that is known."""
     calls = [_call(call) for call in message.get("tool_calls") or ()]
-    kept = message.get(KEPT) or ()
+    kept = [item if encrypted else _unsealed(item) for item in message.get(KEPT) or ()]
+    if calls and not any(item.get("type") == "function_call" for item in kept):
+        # The calls were read from the text, which stands without them in the message.
+        kept = [item for item in kept if item.get("type") != "message"]
     if not any(item.get("type") == "message" for item in kept):
         yield from _message("assistant", "output_text", message.get("content"))
-    yield from _as_given(kept if encrypted else [_unsealed(item) for item in kept], calls)
+    yield from _as_given(kept, calls)
 
 
 def _as_given(items: Sequence[Json], calls: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -327,6 +327,32 @@ def test_a_last_response_that_holds_the_last_token_alone() -> None:
     assert shown(read(*events)) == [Text("Hello.")]
 
 
+def test_calls_that_go_by_their_call_id_alone() -> None:
+    """As llama.cpp tells them: no places, and items without ids of their own."""
+    body: list[Told] = [
+        {"type": "response.output_text.delta", "item_id": "msg_1", "delta": "Let me "},
+        {"type": "response.output_text.delta", "item_id": "msg_1", "delta": "see."},
+    ]
+    for call_id, name in (("fc_1", "f"), ("fc_2", "g")):
+        item = {"type": "function_call", "call_id": call_id, "name": name, "arguments": ""}
+        body.append({"type": "response.output_item.added", "item": item})
+        delta = {"type": "response.function_call_arguments.delta", "item_id": call_id}
+        body += [delta | {"delta": piece} for piece in ("{", "}")]
+    text = {"type": "response.output_text.done", "item_id": "msg_1", "text": "Let me see."}
+    done = [
+        {"type": "response.output_item.done", "item": event["item"] | {"arguments": "{}"}}
+        for event in body
+        if "item" in event
+    ]
+    meant = [
+        Text("Let me see."),
+        ToolCallReady(0, "fc_1", "f", "{}"),
+        ToolCallReady(1, "fc_2", "g", "{}"),
+    ]
+    assert shown(read(*body, text, *done, DONE)) == meant
+    assert shown(read(*body, DONE)) == meant
+
+
 def test_a_part_for_each_token() -> None:
     """As vLLM counts content."""
     count = itertools.count()

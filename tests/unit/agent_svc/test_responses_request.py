@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_svc.events import Text, ToolCallReady
+from agent_svc.responses import ResponsesAnswer
 from agent_svc.responses_request import input_items, responses_body
+from devstack.offline_model.refusals import check_outputs
 from runtime.model.profiles import Profile
 from runtime.model.requests import chat_body
+from tests.support.model_server import Call
+from tests.support.responses_server import Thought, sse, told
 
 TOOL: dict[str, Any] = {
     "type": "function",
@@ -30,7 +38,7 @@ def call(call_id: str, arguments: str = "{}") -> dict[str, Any]:
     return {"id": call_id, "type": "function", "function": function}
 
 
-def given(call_id: str, **more: Any) -> dict[str, Any]:
+def called(call_id: str, **more: Any) -> dict[str, Any]:
     """A call as a provider gives it."""
     item = {"type": "function_call", "id": "fc_1", "call_id": call_id, "status": "completed"}
     return {**item, "name": "list_tasks", "arguments": "{}", **more}
@@ -121,13 +129,13 @@ def test_what_is_blank_is_left_out() -> None:
 
 def test_the_providers_own_items_go_back_in_place_of_the_text() -> None:
     message = {"type": "message", "role": "assistant", "id": "m", "content": [{"text": "Hm."}]}
-    items = [thought(encrypted_content="x=="), message, given("a")]
+    items = [thought(encrypted_content="x=="), message, called("a")]
     said = {"role": "assistant", "content": "Hm.", "tool_calls": [call("a")]}
     assert list(input_items([said | {"responses_output": items}])) == items
 
 
 def test_a_call_goes_back_by_the_id_that_its_result_names() -> None:
-    items = [given("", arguments="{"), given("same"), given("same")]
+    items = [called("", arguments="{"), called("same"), called("same")]
     calls = [call("ours"), call("same"), call("other", '{"limit": 1}')]
     said = {"role": "assistant", "tool_calls": calls, "responses_output": items}
     returned = list(input_items([said]))
@@ -143,12 +151,21 @@ def test_a_call_that_no_item_told_of_goes_back_after_them() -> None:
 
 def test_text_that_no_item_told_of_goes_back_before_them() -> None:
     said = {"role": "assistant", "content": "Hm.", "tool_calls": [call("a")]}
-    returned = input_items([said | {"responses_output": [given("a")]}])
+    returned = input_items([said | {"responses_output": [called("a")]}])
     assert [item["type"] for item in returned] == ["message", "function_call"]
 
 
+def test_calls_that_were_read_from_the_text_do_not_stand_in_it_too() -> None:
+    content = [{"type": "output_text", "text": "Hm. <tool_call>{}</tool_call>"}]
+    items = [thought(encrypted_content="x=="), {"type": "message", "content": content}]
+    said = {"role": "assistant", "content": "Hm.", "tool_calls": [call("a")]}
+    message, _, made = input_items([said | {"responses_output": items}])
+    assert message["content"] == [{"type": "output_text", "text": "Hm."}]
+    assert made["call_id"] == "a"
+
+
 def test_reasoning_that_cannot_be_read_again_is_left_out_with_all_that_names_it() -> None:
-    items = [thought(encrypted_content=None), given("a")]
+    items = [thought(encrypted_content=None), called("a")]
     said = {"role": "assistant", "tool_calls": [call("a")], "responses_output": items}
     (returned,) = input_items([said])
     assert returned["type"] == "function_call"
@@ -156,18 +173,18 @@ def test_reasoning_that_cannot_be_read_again_is_left_out_with_all_that_names_it(
 
 
 def test_a_model_that_gives_no_reasoning_is_asked_for_none_and_told_of_none() -> None:
-    items = [thought(encrypted_content="x=="), given("a")]
+    items = [thought(encrypted_content="x=="), called("a")]
     said = {"role": "assistant", "tool_calls": [call("a")], "responses_output": items}
     body = responses_body({"model": "m", "messages": [HELLO, said]}, encrypted=False)
     assert "include" not in body
     _, returned = body["input"]
-    assert returned == {name: value for name, value in given("a").items() if name != "id"}
+    assert returned == {name: value for name, value in called("a").items() if name != "id"}
 
 
 def test_reasoning_in_plain_words_goes_back() -> None:
     """As open models give it."""
     item = thought(content=[{"type": "reasoning_text", "text": "Hm."}], status=None)
-    said = {"role": "assistant", "tool_calls": [call("a")], "responses_output": [item, given("a")]}
+    said = {"role": "assistant", "tool_calls": [call("a")], "responses_output": [item, called("a")]}
     first, _ = input_items([said])
     assert first == {name: value for name, value in item.items() if name != "status"}
 
@@ -176,3 +193,39 @@ def test_reasoning_that_led_to_nothing_does_not_go_back() -> None:
     items = [thought(encrypted_content="x==")]
     said = {"role": "assistant", "content": None, "responses_output": items}
     assert list(input_items([said])) == []
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.sampled_from(["Let me see. ", "Hm."]),
+        st.builds(Thought, st.sampled_from(["", "hm"]), st.sampled_from(["sealed", None])),
+        st.builds(Call, st.just("f"), st.just({}), st.sampled_from(["", "a", "b"])),
+    ),
+    max_size=6,
+)
+
+
+def as_the_loop_says_it(steps: list[Any], number: int) -> list[dict[str, Any]]:
+    """A round of an answer of these steps, its calls with ids of their own, and its results."""
+    answer = ResponsesAnswer()
+    events = [event for each in told(*steps) for event in answer.feed(sse(each))]
+    events += answer.close()
+    text = "".join(event.text for event in events if isinstance(event, Text))
+    ready = [event for event in events if isinstance(event, ToolCallReady)]
+    calls = [call(f"{number}-{event.index}") for event in ready]
+    said = {"role": "assistant", "content": text, "tool_calls": calls, **answer.kept}
+    results = [{"role": "tool", "tool_call_id": each["id"], "content": "{}"} for each in calls]
+    return [said, *results]
+
+
+@given(st.lists(STEPS, max_size=4))
+def test_whatever_was_said_goes_back_in_a_form_that_is_taken(rounds: list[list[Any]]) -> None:
+    messages = [
+        said for place, steps in enumerate(rounds) for said in as_the_loop_says_it(steps, place)
+    ]
+    items = list(input_items(messages))
+    check_outputs(items)  # every call has its output, after it
+    for place, item in enumerate(items):
+        if item["type"] == "reasoning":
+            assert item["encrypted_content"]
+            assert items[place + 1]["type"] in {"reasoning", "message", "function_call"}
