@@ -22,6 +22,7 @@ from formatter_svc.reasons import Invalid, Reason
 from formatter_svc.texts import Event, Text
 from formatter_svc.timelines import zone_of
 from formatter_svc.waiting import Line, Query, Shown
+from runtime.thinking import Thinking
 from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.blocks_pb2 import BlockType
 from switchboard.v3.entities_pb2 import EntityKind
@@ -32,6 +33,7 @@ from switchboard.v3.frames_pb2 import (
     Domain,
     PopupDomain,
     ServerFrame,
+    SkippedBlock,
     StreamBlock,
     StreamText,
 )
@@ -42,6 +44,9 @@ log = logging.getLogger(__name__)
 # What the device has to answer a query (PROTOCOL §4.6); the edge keeps the clock.
 QUERY_DEADLINE_MS: Final = 30_000
 MAX_QUERIES: Final = 32
+# Of the blocks that were left out, so many are told by name, with so much of their name.
+MAX_TOLD: Final = 20
+MAX_TOLD_TYPE: Final = 64
 
 _DOMAINS: Final = {
     "task_agent": Domain.DOMAIN_TASKS,
@@ -68,10 +73,15 @@ class Formatter(Protocol):
     """What both formatters are."""
 
     skipped: Counter[Reason]
+    told: list[SkippedBlock]
 
     @property
     def closed(self) -> bool:
         """Whether the model's answer has ended."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything waits for the device."""
 
     @property
     def done(self) -> bool:
@@ -88,6 +98,9 @@ class Formatter(Protocol):
 
     def data_response(self, response: DataResponse) -> list[ServerFrame]:
         """Takes the device's answer to a `data_request`."""
+
+    def flush(self) -> list[ServerFrame]:
+        """Takes that the model has stopped for now; its answer may go on."""
 
     def close(self) -> list[ServerFrame]:
         """Takes the end of the model's answer."""
@@ -109,10 +122,16 @@ class PopupFormatter:
 
     def __init__(self, request_id: str, agent_name: str) -> None:
         self.skipped: Counter[Reason] = Counter()
+        self.told: list[SkippedBlock] = []
         self.closed = False
         self._request_id = request_id
         # general_agent is not offered to popups; an agent that is not known looks after tasks.
         self._domain = _DOMAINS.get(agent_name, Domain.DOMAIN_TASKS)
+
+    @property
+    def waits(self) -> bool:
+        """Nothing does."""
+        return False
 
     @property
     def done(self) -> bool:
@@ -134,6 +153,10 @@ class PopupFormatter:
 
     def data_response(self, response: DataResponse) -> list[ServerFrame]:
         """Nothing: a popup asks for no entities."""
+        return []
+
+    def flush(self) -> list[ServerFrame]:
+        """Nothing is left."""
         return []
 
     def close(self) -> list[ServerFrame]:
@@ -158,11 +181,13 @@ class HomeFormatter:
         new_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
         self.skipped: Counter[Reason] = Counter()
+        self.told: list[SkippedBlock] = []
         self.closed = False
         self._request_id = request_id
         self._device_connected = device_connected
         self._zone = zone
         self._new_id = new_id
+        self._thinking = Thinking(opens=False)
         self._stream = JsonStream()
         self._entities = Entities()
         self._line = Line()
@@ -172,9 +197,14 @@ class HomeFormatter:
         self._after_text = False
 
     @property
+    def waits(self) -> bool:
+        """Whether a query, or what came after one, waits."""
+        return not self._line.empty
+
+    @property
     def done(self) -> bool:
         """Closed, and nothing waits for the device."""
-        return self.closed and self._line.empty
+        return self.closed and not self.waits
 
     def open(self) -> list[ServerFrame]:
         """Nothing: the edge has opened the answer."""
@@ -182,7 +212,9 @@ class HomeFormatter:
 
     def text(self, pieces: Sequence[str]) -> list[ServerFrame]:
         """What the pieces brought."""
-        return [] if self.closed else self._show(self._stream.feed("".join(pieces)))
+        if self.closed:
+            return []
+        return self._show(self._stream.feed(self._thinking.feed("".join(pieces))))
 
     def tool_result(self, result: FormatToolResult) -> list[ServerFrame]:
         """Nothing by itself."""
@@ -201,12 +233,19 @@ class HomeFormatter:
             query.answered = True
         return self._drained()
 
-    def close(self) -> list[ServerFrame]:
-        """What waited for the end."""
+    def flush(self) -> list[ServerFrame]:
+        """What waited for the next token."""
         if self.closed:
             return []
+        rest = self._stream.feed(self._thinking.close())
+        self._thinking = Thinking(opens=False)
+        return self._show(rest + self._stream.close())
+
+    def close(self) -> list[ServerFrame]:
+        """What waited for the end."""
+        frames = self.flush()
         self.closed = True
-        return self._show(self._stream.close())
+        return frames
 
     def give_up(self) -> list[ServerFrame]:
         """What waited for a device that will not answer any more."""
@@ -235,7 +274,7 @@ class HomeFormatter:
             else:
                 raise Invalid(Reason.UNKNOWN_TYPE)
         except Invalid as invalid:
-            self._skip(invalid.reason, block.type, block.size)
+            self._skip(invalid.reason, block.word or block.type, block.size)
 
     def _refer(self, ref: EntityRef) -> None:
         """Shows what is known as the reference stands, and asks the device for the rest."""
@@ -294,6 +333,9 @@ class HomeFormatter:
         known = kind if kind == "text" or kind in _BLOCK_TYPES else "other"
         log.warning("block skipped: %s, type %s, %d bytes", reason.value, known, size)
         self.skipped[reason] += 1
+        if len(self.told) < MAX_TOLD:
+            block_type = (kind or "")[:MAX_TOLD_TYPE]
+            self.told.append(SkippedBlock(block_type=block_type, reason=reason.value))
 
 
 def _text(request_id: str, chunk: str) -> ServerFrame:

@@ -1,83 +1,57 @@
-"""One JSON object out of a stream of text: one pass, character by character cut or whole.
+"""One JSON object out of a stream of text: what it is, and its text or its value.
 
-The rules (PROTOCOL §6):
+- A `Probe` reads an object until it is known what it is: a block of a known type, an answer in
+  another dress, or none of ours. `type` may be its last key, so it keeps what it read: 256 KiB at
+  most. What is none of ours goes on as text, as it is written.
+- A `TextReader` paints the content of a text while it arrives. A text has no bound.
+- A `BlockReader` keeps an object as clean JSON: at most 256 KiB and 32 levels. What is larger is
+  read to its end, and skipped.
 
-- The scanner knows at each character whether what it saw can still be JSON. As soon as it
-  cannot, the object is *broken*: nothing more of it is kept or painted, and it ends at its
-  matching brace or where a line starts with `{"type"`. An object that is not broken is not
-  ended by such a line: rows of a chart may well start so. But a line that starts a block of a
-  type we know, where rows before it did not start so, shows that the object was never closed.
-- A `text` object's `content` is painted while it arrives. If `content` comes before `type`, it
-  is kept until the type is known.
-- At most 256 KiB, at most 32 levels; memory never holds more than one such object.
-- Raw line breaks and tabs inside strings are taken; other control characters are not JSON.
-
-Nothing is read twice, but for a few characters (an escape, the start of a line) whose meaning
-hangs on what comes next. Pure: text in, values out.
+All of them mend what they read (`reader`). Pure: text in, values out.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import orjson
 
+from formatter_svc.lookahead import (
+    DATA_TYPES,
+    ENCODED_BLOCK,
+    TEXT_TYPES,
+    ahead,
+)
+from formatter_svc.reader import MAX_BYTES, MAX_DEPTH, SHOWN, Reader
 from formatter_svc.reasons import Reason
+from formatter_svc.strings import NEED_MORE, Strings, end_of, size_of
 
-MAX_BYTES: Final = 256 * 1024
-MAX_DEPTH: Final = 32
-# What a step answers when the text at hand does not say yet what comes.
-NEED_MORE: Final = -1
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "NEED_MORE",
+    "Block",
+    "BlockReader",
+    "Probe",
+    "Reader",
+    "Skipped",
+    "Strings",
+    "TextReader",
+    "end_of",
+    "size_of",
+]
 
-_Expect = Literal["first_key", "key", "colon", "first_value", "value", "next"]
-
-# The structural characters that may stand where.
-_ALLOWED: Final[dict[_Expect, str]] = {
-    "first_key": '"}',
-    "key": '"',
-    "colon": ":",
-    "first_value": '"{[]',
-    "value": '"{[',
-    "next": ",}]",
-}
-_CLOSES: Final = {"}": "{", "]": "["}
-_SIMPLE: Final = {
-    '"': '"',
-    "\\": "\\",
-    "/": "/",
-    "b": "\b",
-    "f": "\f",
-    "n": "\n",
-    "r": "\r",
-    "t": "\t",
-}
-_RAW: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
-_SPACE: Final = re.compile(r"[ \t\r\n]*")
-_SCALAR: Final = re.compile(r'[^ \t\r\n"{}\[\]:,]*')
-_LITERAL: Final = re.compile(
-    r"true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+# An object without a type is an answer if one of these is all that it has.
+SOLE: Final = frozenset(("content", "text", "value", "markdown", "response", "blocks"))
+# Members of a text that say nothing to people.
+SILENT: Final = frozenset(
+    ("type", "id", "format", "role", "lang", "language", "style", "variant", "level", "align")
 )
-# Characters of a string that mean themselves; at the start of a line a brace may not.
-_PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]*')
-_PLAIN_AT_LINE_START: Final = re.compile(r'[^"\\\x00-\x1f{]*')
-_ESCAPE: Final = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
-_ESCAPE_BEGUN: Final = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?")
-_LOW: Final = re.compile(r"\\u[dD][c-fC-F][0-9a-fA-F]{2}")
-_LOW_BEGUN: Final = re.compile(r"(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?")
-_NEW_BLOCK: Final = re.compile(r'\{[ \t]{0,16}"type"')
-_NEW_BLOCK_BEGUN: Final = re.compile(r'\{[ \t]{0,16}(?:"(?:t(?:y(?:p(?:e)?)?)?)?)?')
-_KNOWN_BLOCK: Final = re.compile(
-    r'\{[ \t]{0,16}"type"[ \t]{0,16}:[ \t]{0,16}"(?:text|chart|table|timeline|entity_ref)"'
-)
-_KNOWN_BLOCK_BEGUN: Final = re.compile(
-    r'\{[ \t]{0,16}(?:"[a-z]{0,4}(?:"[ \t]{0,16}(?::[ \t]{0,16}(?:"[a-z_]{0,10})?)?)?)?'
-)
-_RUBBLE: Final = re.compile(r'[^"{}]*')
-_RUBBLE_STRING: Final = re.compile(r'[^"\\{]*')
+# A bare word that is longer is none that a model writes for a value.
+MAX_BARE: Final = 64
+MAX_LEAD: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,339 +61,383 @@ class Block:
     type: str
     value: dict[str, object]
     size: int  # bytes in the stream
+    word: str | None = None  # its type as the model wrote it
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An object that shows nothing, or nothing more."""
+    """An object that shows nothing, or nothing more; its type is as the model wrote it."""
 
     reason: Reason
     type: str | None
     size: int  # bytes in the stream
 
 
-def end_of(pattern: re.Pattern[str], text: str, start: int) -> int:
-    """Where a pattern that matches from `start` ends; `start` where it does not."""
-    found = pattern.match(text, start)
-    return found.end() if found else start
+# A block; an answer, whatever its dress; none of ours; a block that broke off before it had a type.
+Verdict = Literal["data", "text", "prose", "cut"]
 
 
-def size_of(text: str) -> int:
-    """Bytes of the text in UTF-8."""
-    return len(text) if text.isascii() else len(text.encode())
+def kind_of(word: str, kinds: Collection[str] = DATA_TYPES) -> str | None:
+    """The known type that a word names, or `text`; None where it names none."""
+    plain = word.strip().lower()
+    if plain in TEXT_TYPES:
+        return "text"
+    plain = plain.replace("-", "_").replace(" ", "_")
+    plain = "entity_ref" if plain == "entityref" else plain
+    return plain if plain in kinds else None
 
 
-class ObjectScanner:
-    """Reads one object from its `{` on.
+class Probe(Reader):
+    """Finds out what an object is; `verdict` says it, and `raw` what was read for it.
 
-    `step(text, start, final)` answers where it came to, or NEED_MORE; once `ended` is true,
-    `outcome` tells what the object was (None: a text, painted). `paint` gets a text's content.
+    `sole`: whether it may be an answer without a type. `nested`: whether it stands for (a part of)
+    a text's content, where an object that says something is a text whatever its type.
     """
 
-    def __init__(self, paint: Callable[[str], None]) -> None:
-        self.ended = False
-        self.outcome: Block | Skipped | None = None
-        self.size = 0
-        self._paint = paint
-        self._broken: Reason | None = None
-        self._braces = 0  # open braces; kept while broken only
-        self._stack: list[str] = []
-        self._expect: _Expect = "value"
-        self._scalar: list[str] | None = None
-        self._in_string = False
-        self._fresh = False  # nothing but blanks since the last line break
-        self._role: Literal["key", "type", "content"] | None = None  # of the string at hand
-        self._word: list[str] = []  # a key or a type, so far
-        self._key: str | None = None  # the key at hand, of the object itself
-        self._seen: set[str] = set()
-        self._type: str | None = None
-        self._content: list[str] = []  # a content whose type is not known yet
-        self._has_content = False
-        self._parts: list[str] = []
-        self._typed_rows = False  # a line within it started with `{"type"`
-
-    def step(self, text: str, start: int, final: bool) -> int:
-        """Goes on from `start`; `final` says that no more text will come."""
-        if self._broken is not None:
-            return self._rubble(text, start, final)
-        if self._in_string:
-            return self._string(text, start, final)
-        return self._structure(text, start, final)
+    def __init__(self, kinds: Collection[str], sole: bool = True, nested: bool = False) -> None:
+        super().__init__()
+        self.kind = ""  # the known type
+        self._kinds = kinds
+        self.verdict: Verdict | None = None
+        self.raw: list[str] = []
+        self._sole = sole
+        self._nested = nested
+        self._seen: list[str] = []  # the object's keys
+        self._at_end = False
+        self._scalar_only = False  # its one member is no text and no container
 
     def give_up(self) -> None:
-        """Ends the object where the answer ends."""
-        self._end(self._broken or Reason.UNCLOSED)
+        """Ends it where the answer ends."""
+        self._at_end = True
+        self._settle(closed=self.complete)
+
+    def _cut(self) -> None:
+        self._settle(closed=self.complete)
+
+    def _finish(self) -> None:
+        self._settle(closed=True)
+
+    def _settle(self, closed: bool) -> None:
+        self.ended = True
+        self.verdict = self.verdict or self._last_verdict(closed)
+
+    def _last_verdict(self, closed: bool) -> Verdict:
+        said = set(self._seen) & SOLE
+        if self._nested and said:
+            return "text"
+        if not closed and self._broke_off():
+            return "cut"
+        one = len(self._seen) == 1 and said and not self._scalar_only
+        inside = bool(self._opener) and self._role == "content"
+        return "text" if one and self._sole and (closed or inside) else "prose"
+
+    def _broke_off(self) -> bool:
+        """Whether it ends within its type, which may have been one of ours."""
+        if not self._at_end or self._seen != ["type"]:
+            return False
+        if self._state == "next" and not self._opener:
+            return False
+        word = "".join(self._word or ()).lower()
+        return any(known.startswith(word) for known in (*DATA_TYPES, *TEXT_TYPES))
+
+    def _take(self, source: str) -> None:
+        self.size += size_of(source)
+        self.raw.append(source)
+        if self.size > MAX_BYTES and self.verdict is None:
+            inside = bool(self._opener) and self._role == "content"
+            self.verdict = "text" if inside and set(self._seen) <= SOLE else "prose"
+
+    def _deep(self) -> None:
+        self.verdict = self.verdict or "prose"
+
+    def _odd(self) -> None:
+        self._settle(closed=False)
+
+    def _wants_word(self) -> bool:
+        return self._keys[-1] == "type" and self._may_hold_blocks()
+
+    def _may_hold_blocks(self) -> bool:
+        """Whether all containers around the object at hand are what an answer may be wrapped in."""
+        return all(
+            kind == "[" or key in SOLE
+            for kind, key in zip(self._stack[:-1], self._keys[:-1], strict=True)
+        )
+
+    def _takes_blocks(self) -> bool:
+        return self._may_hold_blocks() and (self._stack[-1] == "[" or self._keys[-1] in SOLE)
+
+    def _key_read(self, word: str) -> None:
+        if len(self._stack) == 1:
+            self._seen.append(self._keys[0])
+
+    def _value_read(self, json: str) -> None:
+        self._scalar_only = len(self._stack) == 1
+        if json[0] == '"' and (len(json) > MAX_BARE or set(json) & set(" ;=()")):
+            self._odd()
+
+    def _string_read(self, word: str) -> None:
+        if not word or self._keys[-1] != "type":
+            return
+        kind = kind_of(word, self._kinds)
+        if len(self._stack) == 1:
+            self.kind = self.kind or kind or ""
+            if kind is None:
+                self.verdict = self.verdict or (None if self._nested else "prose")
+            else:
+                self.verdict = self.verdict or ("text" if kind == "text" else "data")
+        elif kind and len(self._seen) == 1:
+            self.verdict = self.verdict or "text"
+
+
+class Outlet(Protocol):
+    """Where the content of a text goes."""
+
+    def paint(self, text: str) -> None:
+        """Shows text."""
+
+    def part(self) -> None:
+        """Another text begins."""
+
+    def encoded(self) -> Outlet:
+        """An answer within a string begins: what is painted there is read as an answer."""
+
+    def end(self) -> None:
+        """The answer within a string is over."""
+
+
+class TextReader(Reader):
+    """Paints the content of a text as it arrives.
+
+    `waits` is true where an object stands for a part of the content: it is another's to read, and
+    `go_on` is called once it is over.
+    """
+
+    def __init__(self, outlet: Outlet) -> None:
+        super().__init__()
+        self.outcome: Skipped | None = None
+        self.waits = False
+        self.was_cut = False  # within its content, by a block
+        self._outlet = outlet
+        self._inner: Outlet | None = None  # of a string that holds an answer
+        self._lead = ""  # the first words of a string that may hold one
+        self._leading = False
+        self._tail = ""  # closers that the content may not have meant
+        self._closers_mean = False  # there are so many of them that the content did mean them
+        self._painting = False
+        self._shown = False
+        self._others: list[str] = []  # what other members say
+        self._other_size = 0
+        self._type: str | None = None
+
+    def go_on(self) -> None:
+        """The object for a part of the content is over."""
+        self.waits = False
+        self._shown = True
+        self._begin_value()
+
+    def give_up(self) -> None:
+        """Ends the text where the answer ends."""
+        if self._painting:
+            self._let_go(final=True)
+        self._finish()
+
+    def _cut(self) -> None:
+        self.was_cut = bool(self._opener)
+        if self._painting:
+            self._tail = ""
+            self._let_go(final=True)
+        self._finish()
+
+    def _finish(self) -> None:
+        self.ended = True
+        if not self._shown and self._others:
+            for each in self._others:
+                self._outlet.part()
+                self._outlet.paint(each)
+        elif not self._shown:
+            self.outcome = Skipped(Reason.BAD_TEXT, self._type, self.size)
+
+    def _is_shown(self) -> bool:
+        """Whether the value at hand is content."""
+        return self._keys[0] in SHOWN and "{" not in self._stack[1:]
+
+    def _takes_blocks(self) -> bool:
+        return self._is_shown() and self._wants_value()
+
+    def _element(self) -> bool:
+        self.waits = self._is_shown()
+        return self.waits
+
+    def _deep(self) -> None:
+        pass
+
+    # Strings.
+
+    def _enter_value_string(self, opener: str) -> None:
+        super()._enter_value_string(opener)
+        self._painting = self._is_shown()
+        if self._painting:
+            self._leading = True
+            if self._shown:
+                self._outlet.part()
+        elif self._word is None and self._other_size < MAX_BYTES and not self._silent():
+            self._word = []
+
+    def _silent(self) -> bool:
+        return any(key in SILENT for key in self._keys)
+
+    def _wants_word(self) -> bool:
+        return len(self._stack) == 1 and self._keys[0] == "type"
+
+    def _piece(self, source: str, decoded: str, json: str | None = None) -> None:
+        self._take(source)
+        if self._painting:
+            self._paint(decoded)
+        elif self._word is not None:
+            self._word.append(decoded)
+
+    def _paint(self, text: str) -> None:
+        if self._leading:
+            text = self._lead + text
+            holds = ahead(ENCODED_BLOCK, text, 0, len(text) > MAX_LEAD)
+            self._lead = text if holds is None else ""
+            if holds is None:
+                return
+            self._leading = False
+            if holds:
+                self._inner = self._outlet.encoded()
+        if self._tail or "}" in text:
+            text = self._keep_tail(self._tail + text)
+        if text:
+            self._shown = True
+            (self._inner or self._outlet).paint(text)
+
+    def _keep_tail(self, text: str) -> str:
+        """Closers that end a piece may be those of the object: its string's quote was left out."""
+        bare = len(text.rstrip("]}, \t\r\n"))
+        at = text.find("}", bare)
+        self._closers_mean = at >= 0 and (len(text) - at > MAX_LEAD or (self._closers_mean and not bare))
+        self._tail = text[at:] if at >= 0 and not self._closers_mean else ""
+        return text[:at] if self._tail else text
+
+    def _let_go(self, final: bool) -> None:
+        """The string is over: nothing waits any more."""
+        rest = self._lead + self._tail
+        self._lead = self._tail = ""
+        self._leading = False
+        if rest:
+            (self._inner or self._outlet).paint(rest)
+        if self._inner:
+            self._inner.end()
+            self._inner = None
+        self._painting = False
+        self._shown = True
+
+    def _close_string(self, source: str) -> None:
+        if self._painting:
+            self._let_go(final=False)
+        super()._close_string(source)
+
+    def _string_read(self, word: str) -> None:
+        if len(self._stack) == 1 and self._keys[0] == "type":
+            self._type = word
+        elif word:
+            self._others.append(word)
+            self._other_size += len(word)
+
+    def _value_read(self, json: str) -> None:
+        if self._is_shown() and json != "null":
+            if self._shown:
+                self._outlet.part()
+            self._outlet.paint(json if json[0] != '"' else str(orjson.loads(json)))
+            self._shown = True
+
+
+class BlockReader(Reader):
+    """Keeps an object as clean JSON; `outcome` is its value, or why it has none."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.outcome: Block | Skipped | None = None
+        self._kind = kind
+        self._type: str | None = None  # as the model wrote it
+        self._parts: list[str] = []
+        self._kept = 0
+        self._broken: Reason | None = None
+        self._last_string = range(0)  # where the string that was read last is in the parts
+
+    def _cut(self) -> None:
+        if not self.complete:
+            self._end(Reason.UNCLOSED)
+            return
+        while not self.ended:
+            self._pop()
 
     def _break(self, reason: Reason) -> None:
-        self._broken = reason
-        self._braces = self._stack.count("{")
+        self._broken = self._broken or reason
         self._parts = []
-        self._content = []
-        self._word = []
-        self._scalar = None
 
     def _end(self, reason: Reason) -> None:
         self.ended = True
-        self.outcome = Skipped(reason, self._type, self.size)
+        self.outcome = Skipped(self._broken or reason, self._type or self._kind, self.size)
 
-    # Outside strings.
-
-    def _structure(self, text: str, i: int, final: bool) -> int:
-        if self._scalar is not None:
-            return self._go_on_with_scalar(text, i)
-        j = end_of(_SPACE, text, i)
-        if j > i:
-            self._watch_lines(text[i:j])
-            return j if self._keep(text[i:j]) else i
-        char = text[i]
-        if char not in '{}[]:,"':
-            if self._expect not in ("value", "first_value"):
-                self._break(Reason.MALFORMED)
-            else:
-                self._scalar = []
-                self._expect = "next"
-            return i
-        if not self._may(char):
-            return i
-        if char == "{" and self._fresh and self._stack:
-            if not final and _KNOWN_BLOCK_BEGUN.fullmatch(text, i):
-                return NEED_MORE
-            if self._was_never_closed(text, i):
-                self._end(Reason.UNCLOSED)
-                return i
-        if not self._keep(char):
-            return i
-        self._fresh = False
-        self._punctuate(char)
-        return i + 1
-
-    def _may(self, char: str) -> bool:
-        """Whether the structural character may stand here; breaks the object if not."""
-        if char not in _ALLOWED[self._expect] or (
-            char in _CLOSES and self._stack[-1] != _CLOSES[char]
-        ):
-            self._break(Reason.MALFORMED)
-        elif char in "{[" and len(self._stack) == MAX_DEPTH:
-            self._break(Reason.TOO_DEEP)
-        return self._broken is None
-
-    def _was_never_closed(self, text: str, i: int) -> bool:
-        """Whether the line is a block of its own, and not a row of this one."""
-        rows = self._typed_rows
-        self._typed_rows = rows or bool(_NEW_BLOCK.match(text, i))
-        return not rows and bool(_KNOWN_BLOCK.match(text, i))
-
-    def _punctuate(self, char: str) -> None:
-        match char:
-            case '"':
-                self._open_string()
-            case "{":
-                self._stack.append(char)
-                self._expect = "first_key"
-            case "[":
-                self._stack.append(char)
-                self._expect = "first_value"
-            case ":":
-                self._expect = "value"
-            case ",":
-                self._expect = "key" if self._stack[-1] == "{" else "value"
-            case _:
-                self._stack.pop()
-                self._expect = "next"
-                if not self._stack:
-                    self._close()
-
-    def _go_on_with_scalar(self, text: str, i: int) -> int:
-        """Numbers and literals may be cut; they are looked at when the next thing begins."""
-        assert self._scalar is not None  # noqa: S101 - the caller looked
-        j = end_of(_SCALAR, text, i)
-        if j > i:
-            if not self._keep(text[i:j]):
-                return i
-            self._scalar.append(text[i:j])
-            self._fresh = False
-        if j < len(text):
-            if _LITERAL.fullmatch("".join(self._scalar)):
-                self._scalar = None
-            else:
-                self._break(Reason.MALFORMED)
-        return j
-
-    def _close(self) -> None:
-        if self._type == "text":
-            self.ended = True
-            if not self._has_content:
-                self._end(Reason.BAD_TEXT)
-        elif self._type is None:
-            self._end(Reason.NO_TYPE)
-        else:
-            try:
-                value = orjson.loads("".join(self._parts))
-            except orjson.JSONDecodeError:  # a number beyond all doubles
-                self._end(Reason.MALFORMED)
-            else:
-                self.ended = True
-                self.outcome = Block(self._type, value, self.size)
-
-    # Inside strings.
-
-    def _open_string(self) -> None:
-        self._in_string = True
-        self._role = None
-        outermost = len(self._stack) == 1
-        if self._expect in ("key", "first_key"):
-            self._expect = "colon"
-            self._role = "key" if outermost else None
+    def _finish(self) -> None:
+        if self._broken:
+            self._end(self._broken)
             return
-        self._expect = "next"
-        if outermost and self._key == "type":
-            self._role = "type"
-        elif outermost and self._key == "content" and self._type in (None, "text"):
-            self._role = "content"
+        try:
+            value = orjson.loads("".join(self._parts))
+        except orjson.JSONDecodeError:
+            self._end(Reason.MALFORMED)
+            return
+        self.ended = True
+        self.outcome = Block(self._kind, value, self.size, self._type)
 
-    def _close_string(self) -> None:
-        self._in_string = False
-        match self._role:
-            case "key":
-                self._key = "".join(self._word)
-                self._word = []
-                if self._key in ("type", "content"):
-                    if self._key in self._seen:
-                        self._break(Reason.DUPLICATE_KEY)
-                    self._seen.add(self._key)
-            case "type":
-                self._learn_type("".join(self._word))
-                self._word = []
-            case "content":
-                self._has_content = True
-            case None:
-                pass
-
-    def _learn_type(self, word: str) -> None:
-        self._type = word
-        if word == "text":
-            for piece in self._content:
-                self._paint(piece)
-            self._parts = []
-        self._content = []
-
-    def _string(self, text: str, i: int, final: bool) -> int:
-        j = end_of(_PLAIN_AT_LINE_START if self._fresh else _PLAIN, text, i)
-        if j > i:
-            plain = text[i:j]
-            if self._fresh:
-                self._fresh = plain.isspace()
-            return j if self._say(plain, plain) else i
-        char = text[i]
-        if char == '"':
-            if not self._keep(char):
-                return i
-            self._fresh = False
-            self._close_string()
-            return i + 1
-        if char == "\\":
-            return self._escape(text, i, final)
-        if char == "{":  # a line starts with it
-            return self._maybe_new_block(text, i, final)
-        if char in _RAW:
-            self._fresh = self._fresh or char != "\t"
-            return i + 1 if self._say(char, char, _RAW[char]) else i
-        self._break(Reason.MALFORMED)
-        return i
-
-    def _maybe_new_block(self, text: str, i: int, final: bool) -> int:
-        """A line within a string starts with `{`; with `{"type"` it cannot be JSON any more."""
-        if _NEW_BLOCK.match(text, i):
-            self._end(Reason.UNCLOSED)
-            return i
-        if not final and _NEW_BLOCK_BEGUN.fullmatch(text, i):
-            return NEED_MORE
-        self._fresh = False
-        return i + 1 if self._say("{", "{") else i
-
-    def _escape(self, text: str, i: int, final: bool) -> int:
-        found = _ESCAPE.match(text, i)
-        if found is None:
-            if not final and _ESCAPE_BEGUN.fullmatch(text, i):
-                return NEED_MORE
-            self._break(Reason.MALFORMED)
-            return i
-        source = found.group()
-        json = None
-        if source[1] != "u":
-            char = _SIMPLE[source[1]]
-        else:
-            code = int(source[2:], 16)
-            if 0xD800 <= code < 0xDC00 and (low := _LOW.match(text, i + 6)):
-                source += low.group()
-                code = 0x10000 + ((code - 0xD800) << 10) + int(source[8:], 16) - 0xDC00
-            elif 0xD800 <= code < 0xDC00 and not final and _LOW_BEGUN.fullmatch(text, i + 6):
-                return NEED_MORE
-            elif 0xD800 <= code < 0xE000:  # half a pair, which has no UTF-8
-                code, json = 0xFFFD, "\\ufffd"
-            char = chr(code)
-        self._fresh = False
-        return i + len(source) if self._say(source, char, json) else i
-
-    def _say(self, source: str, decoded: str, json: str | None = None) -> bool:
-        """Takes a piece of a string: as it stands, as it is meant, and as JSON where that
-        differs from how it stands. False where it is too much."""
-        painting = self._role == "content" and self._type == "text"
-        room = MAX_BYTES - self.size
-        if not self._keep(source, json):
-            if painting and source == decoded:  # what fits does not hang on how tokens were cut
-                self._paint(source.encode()[:room].decode(errors="ignore"))
-            return False
-        if painting:
-            self._paint(decoded)
-        elif self._role == "content":
-            self._content.append(decoded)
-        elif self._role is not None:
-            self._word.append(decoded)
-        return True
-
-    def _keep(self, source: str, json: str | None = None) -> bool:
-        size = size_of(source)
-        if self.size + size > MAX_BYTES:
+    def _take(self, source: str) -> None:
+        self.size += size_of(source)
+        if self.size > MAX_BYTES and not self._broken:
             self._break(Reason.TOO_LARGE)
-            return False
-        self.size += size
-        if self._type != "text":  # whose content is all that is wanted of it
+
+    def _deep(self) -> None:
+        self._break(Reason.TOO_DEEP)
+
+    def _write(self, json: str) -> None:
+        if self._broken is None:
+            self._parts.append(json)
+
+    def _piece(self, source: str, decoded: str, json: str | None = None) -> None:
+        self._take(source)
+        if self._broken is None:
             self._parts.append(source if json is None else json)
+            if self._word is not None:
+                self._word.append(decoded)
+
+    def _wants_word(self) -> bool:
+        return len(self._stack) == 1 and self._keys[0] == "type"
+
+    def _string_read(self, word: str) -> None:
+        self._last_string = range(self._last_string.start, len(self._parts))
+        if len(self._stack) == 1 and self._keys[0] == "type":
+            if self._type is not None and word != self._type:
+                self._break(Reason.DUPLICATE_KEY)
+            self._type = self._type or word
+
+    # A list that was not closed.
+
+    def _enter_value_string(self, opener: str) -> None:
+        self._last_string = range(len(self._parts), len(self._parts))
+        super()._enter_value_string(opener)
+
+    def _key_of_last(self) -> bool:
+        at = self._last_string
+        if self._broken or self._stack[-1] != "[" or not at or at.stop != len(self._parts):
+            return False
+        string = "".join(self._parts[at.start :]).removeprefix(",")
+        del self._parts[at.start :]
+        while self._stack[-1] == "[":
+            self._pop()
+        self._begin()
+        self._write(string)
+        self._end_key(str(orjson.loads(string)))
+        self._state = "value"
         return True
-
-    # After it broke.
-
-    def _rubble(self, text: str, i: int, final: bool) -> int:
-        """Looks for the end of a broken object."""
-        j = end_of(_RUBBLE_STRING if self._in_string else _RUBBLE, text, i)
-        if j > i:
-            return self._pass(text, i, j)
-        char = text[i]
-        if char == "\\":
-            return NEED_MORE if i + 1 == len(text) and not final else self._pass(text, i, i + 2)
-        if char == "{" and self._fresh:
-            if _NEW_BLOCK.match(text, i):
-                self._end(self._broken or Reason.UNCLOSED)
-                return i
-            if not final and _NEW_BLOCK_BEGUN.fullmatch(text, i):
-                return NEED_MORE
-        if char == '"':
-            self._in_string = not self._in_string
-        elif not self._in_string:
-            self._braces += 1 if char == "{" else -1
-        self._pass(text, i, i + 1)
-        if not self._braces:
-            self._end(self._broken or Reason.UNCLOSED)
-        return i + 1
-
-    def _pass(self, text: str, i: int, j: int) -> int:
-        passed = text[i:j]
-        self.size += size_of(passed)
-        self._watch_lines(passed)
-        return i + len(passed)
-
-    def _watch_lines(self, passed: str) -> None:
-        """Keeps whether all since the last line break is blank."""
-        line = max(passed.rfind("\n"), passed.rfind("\r")) + 1
-        self._fresh = (line > 0 or self._fresh) and not passed[line:].strip(" \t")

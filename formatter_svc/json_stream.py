@@ -7,206 +7,282 @@
 
 The rules (PROTOCOL §6):
 
-- An object opens at a `{` followed by a `"`, white space between them allowed; what is inside it
-  is json_object's. Any other brace or bracket is text.
-- Objects may stand one after another, on lines, separated by commas, in an array, in a ``` fence:
-  the white space, commas, brackets and fences between them are dropped. All else outside an
-  object is prose, and is text as it stands, fenced code for people too.
+- A `{` before a key may open an object. A probe reads it until it is known what it is; what is no
+  block of ours is text, as it is written.
+- Objects may stand one after another, on lines, separated by commas, in an array, in a fence, in
+  an object (`{"blocks": […]}`), in a string: what is around them is dropped (see `prose`).
 - Where two texts meet (prose and the content of text objects alike) a paragraph break is kept.
 - The same text gives the same events however it is cut, up to how texts are cut.
 
-One pass: what cannot be understood yet (`held`, `tail`) is bounded. Pure: text in, events out.
+What cannot be understood yet is bounded: some characters (`_tail`), the glue that is held, and what
+a probe has read; that is read once more when it is known what it is. Pure: text in, events out.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Final
 
-from formatter_svc.json_object import NEED_MORE, ObjectScanner, end_of
-from formatter_svc.texts import Event, Texts
+from formatter_svc.json_object import BlockReader, Probe, Skipped, TextReader
+from formatter_svc.lookahead import DATA_TYPES
+from formatter_svc.prose import MAX_HELD, Prose
+from formatter_svc.reasons import Reason
+from formatter_svc.strings import NEED_MORE, end_of
+from formatter_svc.texts import Event, Kind, Texts
 
-# How much white space, commas and brackets may wait for the object that makes them glue.
-MAX_HELD: Final = 1024
-MIN_FENCE: Final = 3
+__all__ = ["MAX_HELD", "JsonStream"]
 
-_BLANK: Final = " \t\r\n"
-_BLANKS: Final = re.compile(r"[ \t\r\n]{1,1024}")
-_PROSE: Final = re.compile(r"[^\[{`]+")
-_OPENING: Final = re.compile(r'\{[ \t\r\n]{0,1024}"')
-_OPENING_BEGUN: Final = re.compile(r"\{[ \t\r\n]{0,1024}")
-# A line of a fence, or a fence right before an array or an object.
-_FENCE: Final = re.compile(r"`{3,16}[ \t]{0,16}([A-Za-z0-9_+.#-]{0,32})[ \t]{0,16}(?=[\r\n\[{])")
-_FENCE_BEGUN: Final = re.compile(r"`{1,2}|`{3,16}[ \t]{0,16}([A-Za-z0-9_+.#-]{0,32})[ \t]{0,16}")
+# Objects within the content of texts, and answers within strings; deeper ones are text.
+MAX_NESTED: Final = 6
+
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_ENCODED: Final = re.compile(r'[^"\\]+')
+_ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t"}
 
 
-class JsonStream:
+class JsonStream(Prose):
     """Incremental; `close` once, at the end."""
 
-    def __init__(self) -> None:
-        self._texts = Texts()
+    def __init__(
+        self,
+        kinds: Collection[str] = DATA_TYPES,
+        texts: Texts | None = None,
+        level: int = 0,
+    ) -> None:
+        super().__init__(texts or Texts())
+        self._kinds = kinds
+        self._level = level
+
+    def _reset(self) -> None:
+        super()._reset()
         self._tail = ""  # too short to tell what it is
         self._begun = False
-        self._object: ObjectScanner | None = None
-        self._after_object = False  # nothing but glue since the last object
-        self._arrays = 0  # open arrays around objects
-        self._fenced = False  # within a fence around objects
-        self._code = False  # within a fence of prose
-        self._said = False
-        self._held = ""  # glue if an object follows, prose if not
-        self._held_arrays = 0
-        self._held_fence = False
-        self._held_code = False
+        self._text = ""
+        self._readers: list[Probe | TextReader | BlockReader] = []
+        self._probed_at: int | None = None  # where in the text at hand the probe's object begins
+        self._inner: JsonStream | None = None  # of a string that holds an answer
 
     def feed(self, text: str) -> list[Event]:
         """Takes the next piece and returns what it brought."""
         if not text.isascii():
             text = _SURROGATE.sub("\ufffd", text)
-        if text and not self._begun:
-            self._begun = True
-            text = text.removeprefix("\ufeff")
-        self._run(text, final=False)
+        self.paint_in(text)
         return self._texts.take()
 
     def close(self) -> list[Event]:
         """Takes the end of the answer and returns what was waiting for it."""
-        self._run("", final=True)
-        if self._object:
-            self._object.give_up()
-            self._close_object(self._object)
-        elif self._held and not self._after_object:
-            self._say("")
+        self.finish()
         return self._texts.take()
 
-    def _run(self, text: str, final: bool) -> None:
-        text = self._tail + text
-        i = 0
-        while i < len(text):
-            j = self._step(text, i, final)
+    def paint_in(self, text: str) -> None:
+        """Takes a piece; what it brings stays with the texts."""
+        if text and not self._begun:
+            self._begun = True
+            text = text.removeprefix("\ufeff")
+        if text:
+            self._go(text, final=False)
+
+    def finish(self) -> None:
+        """Takes the end; after it, another answer may begin."""
+        self._go("", final=True)
+        while self._readers:
+            self._readers[-1].give_up()
+            self._go("", final=True)
+        if self._inner:
+            self._inner.finish()
+        elif self._held and not self._after_object:
+            self._say("")
+        self._reset()
+
+    def _go(self, text: str, final: bool) -> None:
+        self._text = self._tail + text
+        self._probed_at = None
+        i = self._settled(0)
+        while i < len(self._text):
+            j = self._step(self._text, i, final)
             if j == NEED_MORE:
                 break
-            i = j
-        self._tail = text[i:]
+            i = self._settled(j)
+        self._tail = self._text[i:]
 
     def _step(self, text: str, i: int, final: bool) -> int:
-        if self._object is None:
-            return self._outside(text, i, final)
-        j = self._object.step(text, i, final)
-        if self._object.ended:
-            self._close_object(self._object)
-        return j
+        if self._readers:
+            return self._readers[-1].step(text, i, final)
+        if self._inner:
+            return self._encoded(self._inner, text, i, final)
+        return self._outside(text, i, final)
 
     # Objects.
 
+    def _settled(self, i: int) -> int:
+        """Does what the object at hand has come to; answers where to go on."""
+        if not self._readers:
+            return i
+        reader = self._readers[-1]
+        if isinstance(reader, Probe):
+            return self._judged(reader, i)
+        if reader.ended:
+            if reader.outcome:
+                self._texts.add(reader.outcome)
+            self._lost_end = self._lost_end or (
+                isinstance(reader, TextReader) and reader.was_cut
+            )
+            self._over()
+        elif isinstance(reader, TextReader) and reader.waits:
+            self._readers.append(self._probe(nested=True))
+            self._probed_at = i
+        return i
+
+    def _probe(self, nested: bool) -> Probe:
+        sole = nested or (self._at_line_start() and not self._in_held_code() and not self._held_fences)
+        probe = Probe(self._kinds, sole=sole, nested=nested)
+        if len(self._readers) > MAX_NESTED:
+            probe.verdict = "prose"
+        return probe
+
+    def _open_probe(self, text: str, i: int) -> int:
+        self._readers.append(self._probe(nested=False))
+        self._probed_at = i
+        return i
+
+    def _judged(self, probe: Probe, i: int) -> int:
+        match probe.verdict:
+            case None:
+                return i
+            case "prose":
+                return self._as_written(probe, i)
+            case "cut":
+                self._open_object()
+                self._texts.add(Skipped(Reason.UNCLOSED, None, probe.size))
+                self._over()
+                return i
+            case "data":
+                reader: TextReader | BlockReader = BlockReader(probe.kind)
+            case "text":
+                reader = TextReader(_Content(self))
+        self._open_object()
+        self._readers[-1] = reader
+        return self._back(probe, i)
+
+    def _back(self, probe: Probe, i: int) -> int:
+        """To where the probe's object begins."""
+        if self._probed_at is None:
+            self._text = "".join(probe.raw) + self._text[i:]
+            return 0
+        return self._probed_at
+
+    def _as_written(self, probe: Probe, i: int) -> int:
+        if self._in_held_code() and not self._nested():
+            self._readers.pop()
+            self._say("")
+            return self._back(probe, i)
+        raw = "".join(probe.raw)
+        probe.raw.clear()
+        self._probed_at = None
+        if raw:
+            self._say(raw)
+        if probe.ended:
+            self._readers.pop()
+            if self._readers:
+                self._went_on()
+        return i
+
+    def _nested(self) -> bool:
+        return len(self._readers) > 1
+
+    def _kind(self) -> Kind:
+        return "content" if self._nested() else "prose"
+
     def _open_object(self) -> None:
+        if self._nested():
+            self._texts.seam()
+            return
         if "\n" in self._held or "\r" in self._held:
             self._texts.line_break()
         self._arrays += self._held_arrays
-        self._fenced = self._fenced or self._held_fence
+        self._fences += self._held_fences
+        self._backticks = self._held_backticks
         self._let_go()
         self._texts.seam()
-        self._object = ObjectScanner(lambda content: self._texts.say("content", content))
 
-    def _close_object(self, scanner: ObjectScanner) -> None:
-        if scanner.outcome:
-            self._texts.add(scanner.outcome)
+    def _over(self) -> None:
+        """The object at hand is over."""
+        self._readers.pop()
         self._texts.seam()
-        self._object = None
-        self._after_object = True
-
-    # Prose, and the glue between objects.
-
-    def _outside(self, text: str, i: int, final: bool) -> int:
-        char = text[i]
-        if char == "{":
-            return self._brace(text, i, final)
-        if char == "`":
-            return self._backtick(text, i, final)
-        if char in _BLANK:
-            return self._blanks(text, i)
-        if char == "]" and self._after_object and self._arrays and not self._held_arrays:
-            self._arrays -= 1
-            self._held = ""
-        elif char == "[":
-            self._held_arrays += 1
-            self._hold(char)
-        elif char == "," and self._after_object:
-            self._hold(char)
+        if self._readers:
+            self._went_on()
         else:
-            prose = text[i : end_of(_PROSE, text, i)].rstrip(_BLANK)
-            self._say(prose)
-            return i + len(prose)
-        return i + 1
+            self._after_object = True
+            self._after_fence = False
 
-    def _brace(self, text: str, i: int, final: bool) -> int:
-        if _OPENING.match(text, i):
-            self._open_object()
-            return i
-        if not final and _OPENING_BEGUN.fullmatch(text, i):
-            return NEED_MORE
-        self._say("{")
-        return i + 1
+    def _went_on(self) -> None:
+        parent = self._readers[-1]
+        if isinstance(parent, TextReader):
+            parent.go_on()
 
-    def _blanks(self, text: str, i: int) -> int:
-        """Waits with white space: before an object it is not wanted."""
-        j = min(end_of(_BLANKS, text, i), i + MAX_HELD + 1 - len(self._held))
-        blanks = text[i:j]
-        if self._after_object and not self._held:
-            if "\n" in blanks or "\r" in blanks:
-                self._texts.line_break()
-        else:
-            self._hold(blanks)
-        return j
+    # Answers within strings.
 
-    def _backtick(self, text: str, i: int, final: bool) -> int:
-        fence = _FENCE.match(text, i)
-        if fence is None:
-            begun = _FENCE_BEGUN.fullmatch(text, i)
-            if begun and not final:
-                return NEED_MORE
-            if begun is None or begun.end() - i < MIN_FENCE:
-                self._say("`")
-                return i + 1
-            fence = begun
-        if self._fenced and not fence.group(1):
-            self._close_fence()
-        elif self._code and not fence.group(1):
-            self._say(fence.group())
-            self._code = False
-        else:
-            self._held_fence = True
-            self._held_code = self._at_line_start()
-            self._hold(fence.group())
-        return fence.end()
+    def _open_encoded(self) -> None:
+        if self._level == MAX_NESTED:
+            self._say('"')
+            return
+        self._open_object()
+        self._inner = self.inner()
 
-    def _close_fence(self) -> None:
-        """The fence around objects ends; what is before it may have been prose."""
-        self._fenced = False
-        self._let_go()
+    def _encoded(self, inner: JsonStream, text: str, i: int, final: bool) -> int:
+        j = end_of(_ENCODED, text, i)
+        if j > i:
+            inner.paint_in(text[i:j])
+            return j
+        if text[i] == '"':
+            inner.finish()
+            self._inner = None
+            self._texts.seam()
+            self._after_object = True
+            return i + 1
+        if i + 1 == len(text):
+            if final:
+                inner.paint_in("\\")
+            return i + 1 if final else NEED_MORE
+        char = text[i + 1]
+        inner.paint_in("\\u" if char == "u" else _ESCAPED.get(char, char))
+        return i + 2
+
+    def inner(self) -> JsonStream | None:
+        """A stream for an answer that a text's content holds; None where it is too deep."""
+        if self._level == MAX_NESTED:
+            return None
+        return JsonStream(self._kinds, self._texts, self._level + 1)
+
+    def content(self, text: str) -> None:
+        """Takes text of a content."""
+        self._texts.say("content", text)
+
+    def part(self) -> None:
+        """Another text begins."""
         self._texts.seam()
-        self._texts.line_break()
-        self._after_object = True
 
-    def _at_line_start(self) -> bool:
-        line = self._held.rstrip(" \t")
-        return line.endswith(("\n", "\r")) if line else self._after_object or not self._said
 
-    def _hold(self, glue: str) -> None:
-        self._held += glue
-        if len(self._held) > MAX_HELD:
-            self._say("")
+class _Content:
+    """Where the content of a text goes: to the texts, or to a stream of its own."""
 
-    def _let_go(self) -> None:
-        self._held = ""
-        self._held_arrays = 0
-        self._held_fence = False
-        self._held_code = False
+    def __init__(self, stream: JsonStream, inner: bool = False) -> None:
+        self._stream = stream
+        self._inner = stream.inner() if inner else None
 
-    def _say(self, prose: str) -> None:
-        """What was held is prose too."""
-        self._code = self._code or self._held_code
-        self._texts.say("prose", self._held + prose)
-        self._let_go()
-        self._said = True
-        self._after_object = False
+    def paint(self, text: str) -> None:
+        if self._inner:
+            self._inner.paint_in(text)
+        else:
+            self._stream.content(text)
+
+    def part(self) -> None:
+        self._stream.part()
+
+    def encoded(self) -> _Content:
+        return _Content(self._stream, inner=True)
+
+    def end(self) -> None:
+        if self._inner:
+            self._inner.finish()

@@ -18,6 +18,7 @@ from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.formatter_pb2 import (
     DESCRIPTOR,
     FormatEnd,
+    FormatFlushed,
     FormatInput,
     FormatOutput,
     FormatRequest,
@@ -48,22 +49,21 @@ class FormatterServicer(FormatterServiceServicer):
             )
         with logs.bind(request_id=first.request_id):
             inputs: BoundedStream[FormatInput] = BoundedStream(MAX_QUEUED)
-            answer = formatter(first.request_id, first.inputs[0].start)
+            answer = Answer(formatter(first.request_id, first.inputs[0].start))
             reader = asyncio.create_task(_read(first.inputs[1:], request_iterator, inputs))
             try:
-                if opening := _framed(answer.open()):
+                if opening := _framed(answer.formatter.open()):
                     yield FormatResponse(request_id=first.request_id, outputs=opening)
                 async for batch in inputs:
-                    if outputs := _outputs(answer, batch):
+                    if outputs := answer.outputs(batch):
                         yield FormatResponse(request_id=first.request_id, outputs=outputs)
-                    if answer.done:
+                    if answer.formatter.done:
                         return
                 await reader  # raises what ended the stream, if it was no end
-                if answer.closed:  # nobody is left to answer what was asked of the device
-                    outputs = [*_framed(answer.give_up()), _end(answer)]
-                    yield FormatResponse(request_id=first.request_id, outputs=outputs)
+                if answer.formatter.closed:  # nobody is left to answer what was asked of the device
+                    yield FormatResponse(request_id=first.request_id, outputs=answer.given_up())
             finally:
-                metrics.skipped(answer.skipped)
+                metrics.skipped(answer.formatter.skipped)
                 reader.cancel()
 
 
@@ -82,38 +82,57 @@ async def _read(
         inputs.close()
 
 
-def _outputs(answer: Formatter, batch: Sequence[FormatInput]) -> list[FormatOutput]:
-    """What a batch of inputs brings; texts that wait one behind the other are taken together."""
-    outputs: list[FormatOutput] = []
-    for kind, group in groupby(batch, lambda each: each.WhichOneof("input")):
-        inputs = list(group)
-        if kind == "text":
-            outputs += _framed(answer.text([each.text.text for each in inputs]))
-            continue
-        for each in inputs:
-            outputs += _framed(_other(answer, each))
-            if answer.done:
-                return [*outputs, _end(answer)]
-    return outputs
+class Answer:
+    """A formatter's inputs and outputs, as they stand in messages."""
 
+    def __init__(self, formatter: Formatter) -> None:
+        self.formatter = formatter
+        self._flushes = 0  # not answered yet: what came before them waits for the device
 
-def _other(answer: Formatter, given: FormatInput) -> list[ServerFrame]:
-    match given.WhichOneof("input"):
-        case "tool_result":
-            return answer.tool_result(given.tool_result)
-        case "data_response":
-            return answer.data_response(given.data_response)
-        case "close":
-            return answer.close()
-        case _:  # a second start, or an input of a newer contract
+    def outputs(self, batch: Sequence[FormatInput]) -> list[FormatOutput]:
+        """What a batch of inputs brings; texts that wait one behind the other are taken together."""
+        outputs: list[FormatOutput] = []
+        for kind, group in groupby(batch, lambda each: each.WhichOneof("input")):
+            inputs = list(group)
+            if kind == "text":
+                outputs += _framed(self.formatter.text([each.text.text for each in inputs]))
+                continue
+            for each in inputs:
+                outputs += _framed(self._other(each)) + self._flushed()
+                if self.formatter.done:
+                    return [*outputs, self._end()]
+        return outputs
+
+    def given_up(self) -> list[FormatOutput]:
+        """What is left where the device will not answer any more."""
+        return [*_framed(self.formatter.give_up()), *self._flushed(), self._end()]
+
+    def _other(self, given: FormatInput) -> list[ServerFrame]:
+        match given.WhichOneof("input"):
+            case "tool_result":
+                return self.formatter.tool_result(given.tool_result)
+            case "data_response":
+                return self.formatter.data_response(given.data_response)
+            case "flush":
+                self._flushes += 1
+                return self.formatter.flush()
+            case "close":
+                return self.formatter.close()
+            case _:  # a second start, or an input of a newer contract
+                return []
+
+    def _flushed(self) -> list[FormatOutput]:
+        if not self._flushes or self.formatter.waits:
             return []
+        flushed = FormatOutput(flushed=FormatFlushed(skipped=self.formatter.told))
+        answers, self._flushes = [flushed] * self._flushes, 0
+        return answers
+
+    def _end(self) -> FormatOutput:
+        skipped = {reason.value: count for reason, count in self.formatter.skipped.items()}
+        return FormatOutput(end=FormatEnd(blocks_skipped=skipped, skipped=self.formatter.told))
 
 
 def _framed(frames: list[ServerFrame]) -> list[FormatOutput]:
     metrics.shown(frames)
     return [FormatOutput(frame=frame) for frame in frames]
-
-
-def _end(answer: Formatter) -> FormatOutput:
-    skipped = {reason.value: count for reason, count in answer.skipped.items()}
-    return FormatOutput(end=FormatEnd(blocks_skipped=skipped))

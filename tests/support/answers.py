@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from formatter_svc.json_object import Block, Skipped
 from formatter_svc.json_stream import JsonStream
+from formatter_svc.lookahead import DATA_TYPES
 from formatter_svc.texts import Event, Text
+from switchboard.v3.blocks_pb2 import BlockType
+from switchboard.v3.frames_pb2 import ServerFrame
 
 # The pieces that answers, good and bad, are made of.
 PIECES = [
@@ -64,8 +67,8 @@ def cut_answers(draw: st.DrawFn) -> tuple[str, list[str]]:
 
 
 def events(pieces: str | Iterable[str]) -> list[Event]:
-    """What a stream makes of an answer; a string is fed whole."""
-    stream = JsonStream()
+    """What a stream makes of an answer; a string is fed whole. A `thing` is a block."""
+    stream = JsonStream((*DATA_TYPES, "thing"))
     found: list[Event] = []
     for piece in [pieces] if isinstance(pieces, str) else pieces:
         found += stream.feed(piece)
@@ -110,3 +113,20 @@ def as_contract(data: bytes, message: Message) -> None:
     if "chartType" in value:
         value["chartType"] = f"CHART_TYPE_{value['chartType'].upper()}"
     json_format.ParseDict(value, message)
+
+
+def pieces_of(text: str, size: int) -> list[str]:
+    """The text in pieces of so many characters."""
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
+def seen(frames: Iterable[ServerFrame]) -> str:
+    """What a person sees of frames: texts, and `#table` where a table is painted."""
+    shown = ""
+    for frame in frames:
+        if frame.HasField("stream_block"):
+            word = BlockType.Name(frame.stream_block.block_type)
+            shown += "#" + word.removeprefix("BLOCK_TYPE_").lower()
+        else:
+            shown += frame.stream_text.chunk
+    return shown
