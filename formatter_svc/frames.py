@@ -255,12 +255,10 @@ class HomeFormatter:
     def _show(self, events: list[Event]) -> list[ServerFrame]:
         for event in events:
             match event:
-                case Text():
+                case Text() | Skipped():
                     self._line.put(event)
                 case Block():
                     self._block(event)
-                case Skipped(reason, kind, size):
-                    self._skip(reason, kind, size)
                 case _:
                     assert_never(event)
         return self._drained()
@@ -274,7 +272,7 @@ class HomeFormatter:
             else:
                 raise Invalid(Reason.UNKNOWN_TYPE)
         except Invalid as invalid:
-            self._skip(invalid.reason, block.word or block.type, block.size)
+            self._line.put(Skipped(invalid.reason, block.word or block.type, block.size))
 
     def _refer(self, ref: EntityRef) -> None:
         """Shows what is known as the reference stands, and asks the device for the rest."""
@@ -323,8 +321,8 @@ class HomeFormatter:
                 case Shown(kind, data):
                     self._frames.append(_block(self._request_id, kind, data))
                     self._after_text = False
-                case Reason():
-                    self._skip(thing, "entity_ref", 0)
+                case Skipped(reason, word, size):
+                    self._skip(reason, word, size)
                 case _:
                     assert_never(thing)
 

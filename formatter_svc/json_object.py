@@ -316,7 +316,9 @@ class TextReader(Reader):
         """Closers that end a piece may be those of the object: its string's quote was left out."""
         bare = len(text.rstrip("]}, \t\r\n"))
         at = text.find("}", bare)
-        self._closers_mean = at >= 0 and (len(text) - at > MAX_LEAD or (self._closers_mean and not bare))
+        self._closers_mean = at >= 0 and (
+            len(text) - at > MAX_LEAD or (self._closers_mean and not bare)
+        )
         self._tail = text[at:] if at >= 0 and not self._closers_mean else ""
         return text[:at] if self._tail else text
 

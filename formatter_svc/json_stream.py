@@ -125,9 +125,7 @@ class JsonStream(Prose):
         if reader.ended:
             if reader.outcome:
                 self._texts.add(reader.outcome)
-            self._lost_end = self._lost_end or (
-                isinstance(reader, TextReader) and reader.was_cut
-            )
+            self._lost_end = self._lost_end or (isinstance(reader, TextReader) and reader.was_cut)
             self._over()
         elif isinstance(reader, TextReader) and reader.waits:
             self._readers.append(self._probe(nested=True))
@@ -135,7 +133,9 @@ class JsonStream(Prose):
         return i
 
     def _probe(self, nested: bool) -> Probe:
-        sole = nested or (self._at_line_start() and not self._in_held_code() and not self._held_fences)
+        sole = nested or (
+            self._at_line_start() and not self._in_held_code() and not self._held_fences
+        )
         probe = Probe(self._kinds, sole=sole, nested=nested)
         if len(self._readers) > MAX_NESTED:
             probe.verdict = "prose"

@@ -31,6 +31,7 @@ _BARE_KEY: Final = r"[^\W\d][\w$-]{0,63}[ \t]{0,16}:"
 _TEXT_WORD: Final = r"(?:type|content|text|value|markdown|title|id)"
 _TEXT_KEY: Final = _TEXT_WORD + r"[ \t]{0,16}:"
 _COMMENT: Final = r"/[/*]"
+_FENCE: Final = r"[ \t]{0,64}+\r?\n[ \t\r\n]{0,64}+(?:`{3}|~{3})[`~]{0,16}+[ \t]{0,16}+[\r\n]"
 _TYPES: Final = r"(?:text|markdown|paragraph|chart|table|timeline|entity[-_ ]?ref)"
 _BLOCK: Final = (
     rf"\{{[ \t]{{0,16}}{_ANY_QUOTE}?type{_ANY_QUOTE}?[ \t]{{0,16}}:"
@@ -52,13 +53,13 @@ TYPED: Final = _compiled(rf"\{{[ \t]{{0,16}}{_ANY_QUOTE}?type{_ANY_QUOTE}?[ \t]{
 # content (where quotes and commas are words of people), and of an element of an array.
 AFTER_MEMBER: Final = _compiled(
     rf".{_SPACE}(?:[}}\]]|[,;]{_SPACE}(?:,|{_KEY}|{_LONG_KEY}|{_BARE_KEY}|[}}\]]|{_COMMENT}|\.\.\.|…"
-    rf"|{_BLOCK}|[ \t\r\n])|{_COMMENT}|{_KEY}|{_BLOCK}|[ \t\r\n])"
+    rf"|{_BLOCK}|[ \t\r\n])|{_COMMENT}|{_KEY}|{_BLOCK}|[ \t\r\n])|.{_FENCE}"
 )
 AFTER_CONTENT: Final = _compiled(
     rf".{_SPACE}(?:\}}|\]{_SPACE}\}}|,{_SPACE}(?:(?:,{_SPACE})?{_KEY}|{_LONG_KEY}|{_TEXT_KEY}|\}}|{_BLOCK}"
     rf"|{_COMMENT}[^\n]{{0,128}}\n|[ \t\r\n])"
     rf"|{_COMMENT}[^\n]{{0,128}}\n{_SPACE}[{QUOTES},}}]|/\*[^*\n]{{0,128}}\*/"
-    rf"|{_KEY}|{_BLOCK}|[ \t\r\n])"
+    rf"|{_KEY}|{_BLOCK}|[ \t\r\n])|.{_FENCE}"
 )
 # The same once the content has held a quote of its own, and while a brace of its own is open.
 AFTER_QUOTED_CONTENT: Final = _compiled(
@@ -72,12 +73,12 @@ AFTER_OPEN_CONTENT: Final = _compiled(
 AFTER_ELEMENT: Final = _compiled(
     rf".{_SPACE}(?:[\]}}]|[,;]{_SPACE}(?:{_ANY_QUOTE}|[-+,.\d\[{{\]}}…]|{_COMMENT}"
     rf"|(?:true|false|null|none|nan|undefined)\W|[ \t\r\n])|{_COMMENT}|:|{_BLOCK}|[ \t\r\n])"
-    rf"|.[ \t\r\n]{{1,256}}{_ANY_QUOTE}"
+    rf"|.[ \t\r\n]{{1,256}}+[{QUOTES}\[{{]|.{_FENCE}"
 )
 # At a comma after a bare value of a member: whether another member follows.
 NEXT_MEMBER: Final = _compiled(
-    rf",(?:{_SPACE}(?:{_ANY_QUOTE}|{_BARE_KEY}|\d{{1,16}}[ \t]{{0,16}}:|[}}\]{{\[]|{_COMMENT}|\.\.\.|…"
-    rf"|[ \t\r\n])|[ \t]{{0,64}}[\r\n])"
+    rf",(?:{_SPACE}(?:{_ANY_QUOTE}|{_BARE_KEY}|\d{{1,16}}[ \t]{{0,16}}:|[}}\]{{\[]|{_COMMENT}"
+    rf"|\.\.\.|…|[ \t\r\n])|[ \t]{{0,64}}[\r\n])"
 )
 KEY_AHEAD: Final = _compiled(_KEY)
 # At a bare word for a text's content: whether it is none.
@@ -94,6 +95,13 @@ CLOSERS_AHEAD: Final = _compiled(
     rf"|{_SPACE}(?P<bare>{_KEY})|{_SPACE}(?P<end>[^ \t\r\n,}}\]\"'“]))"
 )
 
+# At a backslash: LaTeX whose first letter would be an escape; nobody means a form feed and `rac`.
+LATEX: Final = regex.compile(
+    r"\\(?:frac|forall|beta|binom|boldsymbol|b(?:ar|egin)\{|times|theta|tau"
+    r"|text(?:bf|it|rm|tt)?\{|nabla|neq|rho|right|rightarrow|rangle)[^a-z]"
+)
+# At a backslash of a path, one of whose backslashes was no escape.
+PATH: Final = regex.compile(r"\\[bfnrt][a-z0-9_]")
 # At a `{` of prose: what may open an object, a quoted key or a bare one with its colon.
 OPENING: Final = _compiled(
     rf"\{{[ \t\r\n]{{0,1024}}+(?:{_ANY_QUOTE}|[^\W\d][\w$-]{{0,63}}+[ \t]{{0,16}}+:|{_COMMENT})"
@@ -115,7 +123,9 @@ _CALL: Final = r"(?:tool_?calls?|function_?calls?)"
 TOOL_CALL: Final = _compiled(rf"(?P<tag><{_CALL}>)[ \t\r\n]{{0,64}}+[{{\[<]")
 TOOL_CALL_END: Final = _compiled(rf"</{_CALL}>")
 # The end of a text that a block had cut: its quote and its closers, and nothing after them.
-LOST_END: Final = _compiled(r'(?P<end>"[ \t]{0,16}+[}\]][}\],;]{0,16}+[ \t]{0,16}+)(?:[\r\n{]|$(?!.))')
+LOST_END: Final = _compiled(
+    r'(?P<end>"[ \t]{0,16}+[}\]][}\],;]{0,16}+[ \t]{0,16}+)(?:[\r\n{]|$(?!.))'
+)
 
 
 def ahead(pattern: Any, text: str, i: int, final: bool) -> bool | None:

@@ -16,9 +16,7 @@ import orjson
 # A longer bare word is no sum.
 MAX_SUM: Final = 64
 
-_JSON: Final = re.compile(
-    r"true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
-)
+_JSON: Final = re.compile(r"true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WORDS: Final = {
     "true": "true",
     "false": "false",

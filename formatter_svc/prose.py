@@ -55,7 +55,9 @@ Mode = Literal["prose", "code", "inline", "braces", "call"]
 @cache
 def _closing(char: str, length: int) -> Any:
     """The line that closes a fence."""
-    return regex.compile(rf"[ \t]{{0,64}}+(?P<run>{char}{{{min(length, 64)},}}+)[ \t]{{0,64}}+[\r\n]")
+    return regex.compile(
+        rf"[ \t]{{0,64}}+(?P<run>{char}{{{min(length, 64)},}}+)[ \t]{{0,64}}+[\r\n]"
+    )
 
 
 class Prose:
@@ -356,7 +358,9 @@ class Prose:
             self._say(run)
             return j
         if not found and not self._at_line_start():
-            return self._few_ticks(text, i, j, True) if not self._in_held_code() else self._code_on(i)
+            return (
+                self._few_ticks(text, i, j, True) if not self._in_held_code() else self._code_on(i)
+            )
         self._held_code = self._held_code or self._at_line_start()
         self._held_fences.append((run[0], len(run)))
         if not found or found.partial:
@@ -401,7 +405,9 @@ class Prose:
             return
         self._texts.say(self._kind(), whole)
         line = whole.rpartition("\n")
-        self._brackets = (0 if line[1] else self._brackets) + line[2].count("[") - line[2].count("]")
+        self._brackets = (
+            (0 if line[1] else self._brackets) + line[2].count("[") - line[2].count("]")
+        )
         self._line_blank = not line[2].strip() and (bool(line[1]) or self._line_blank)
         self._said = True
         self._after_object = self._after_fence = False

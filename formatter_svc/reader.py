@@ -34,6 +34,7 @@ from formatter_svc.strings import CLOSERS, NEED_MORE, Role, Strings, end_of, siz
 
 MAX_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 32
+MIN_FENCE: Final = 3
 # A bare key that is longer is no key.
 MAX_BARE_KEY: Final = 128
 # The members of a text that are shown; titles before what they stand over.
@@ -143,6 +144,8 @@ class Reader(Strings):
             j = end_of(_SPACE, text, i)
             self._blank(text[i:j])
             return j
+        if char in "`~" and self._fresh:
+            return self._maybe_fence(text, i, final)
         if char in CLOSERS:
             return self._open_quote(text, i, final)
         match char:
@@ -166,6 +169,16 @@ class Reader(Strings):
                 return self._word_met(text, i, final)
         self._take(char)
         return i + 1
+
+    def _maybe_fence(self, text: str, i: int, final: bool) -> int:
+        """A line starts with a backtick: the fence around the object ends, and so does it."""
+        if not final and len(text) < i + MIN_FENCE:
+            return NEED_MORE
+        if text.startswith(("```", "~~~"), i):
+            self._cut()
+            return i
+        self._fresh = False
+        return self._structure(text, i, final)
 
     def _blank(self, blanks: str) -> None:
         self._fresh = self._fresh or "\n" in blanks or "\r" in blanks
@@ -259,7 +272,7 @@ class Reader(Strings):
         return i + 1
 
     def _new_block_may_stand(self) -> bool:
-        return (self._fresh or not self._wants_value()) and not self._takes_blocks()
+        return (self._fresh or self._state in ("key", "next")) and not self._takes_blocks()
 
     def _push(self, char: str) -> None:
         if len(self._stack) == MAX_DEPTH:

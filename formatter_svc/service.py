@@ -90,7 +90,7 @@ class Answer:
         self._flushes = 0  # not answered yet: what came before them waits for the device
 
     def outputs(self, batch: Sequence[FormatInput]) -> list[FormatOutput]:
-        """What a batch of inputs brings; texts that wait one behind the other are taken together."""
+        """What a batch of inputs brings; texts one behind the other are taken together."""
         outputs: list[FormatOutput] = []
         for kind, group in groupby(batch, lambda each: each.WhichOneof("input")):
             inputs = list(group)

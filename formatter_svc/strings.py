@@ -18,6 +18,8 @@ from formatter_svc.lookahead import (
     AFTER_QUOTED_CONTENT,
     KNOWN_BLOCK,
     LAST_QUOTE,
+    LATEX,
+    PATH,
     ahead,
 )
 
@@ -89,6 +91,7 @@ class Strings:
         self._quoted = False  # a quote within the string was one of its own
         self._braces = 0  # open braces of the string's own, since
         self._last = ""  # the last piece of the string that is not blank
+        self._path = False  # a backslash of the word at hand was no escape
 
     # What a reader makes of it.
 
@@ -112,6 +115,7 @@ class Strings:
         self._quoted = False
         self._braces = 0
         self._last = ""
+        self._path = False
 
     def _string(self, text: str, i: int, final: bool) -> int:
         plains = _PLAIN_AT_LINE_START if self._fresh else _PLAIN
@@ -135,6 +139,8 @@ class Strings:
         if not plain.isspace():
             self._last = plain
             self._fresh = False
+        if self._path and " " in plain:
+            self._path = False
         if self._quoted:
             self._braces = max(0, self._braces + plain.count("{") - plain.count("}"))
         self._piece(plain, plain)
@@ -192,6 +198,12 @@ class Strings:
                 return NEED_MORE
             return self._no_escape(text, i)
         source = found.group()
+        if source[1] in "bfnrt":
+            plain = ahead(PATH if self._in_path() else LATEX, text, i, final)
+            if plain is None:
+                return NEED_MORE
+            if plain:
+                return self._no_escape(text, i)
         json = None
         if source[1] != "u":
             char = _SIMPLE[source[1]]
@@ -210,9 +222,15 @@ class Strings:
         self._piece(source, char, json)
         return i + len(source)
 
+    def _in_path(self) -> bool:
+        r"""Whether it follows a word that an undoubled backslash came before, as in `C:\a\b`."""
+        return self._path and self._last[-1:].isalnum()
+
     def _no_escape(self, text: str, i: int) -> int:
         r"""`\'` is an apostrophe, and any other backslash is one that was not doubled."""
         self._fresh = False
+        if text[i + 1 : i + 2].isalpha():
+            self._path = True
         self._last = "\\"
         if text[i + 1 : i + 2] in ("'", "’", "‘"):
             self._piece(text[i : i + 2], text[i + 1], text[i + 1])

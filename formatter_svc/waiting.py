@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from formatter_svc.blocks import EntityWord
+from formatter_svc.json_object import Skipped
 from formatter_svc.reasons import Reason
 from formatter_svc.texts import Text
 
@@ -38,14 +39,14 @@ class Query:
     # Why those that are still not found are left out.
     reason: Reason = Reason.ENTITY_NOT_FOUND
 
-    def cards(self) -> list[Shown | Reason]:
-        """A card, or the reason why there is none, for each id."""
+    def cards(self) -> list[Shown | Skipped]:
+        """A card, or why there is none, for each id."""
         return [self._card(each) for each in self.ids]
 
-    def _card(self, entity_id: str) -> Shown | Reason:
+    def _card(self, entity_id: str) -> Shown | Skipped:
         item = self.found.get(entity_id)
         if item is None or len(item) > MAX_SHOWN_BYTES:
-            return self.reason
+            return Skipped(self.reason, "entity_ref", 0)
         return Shown("entity_ref", b'{"entity":"%b","item":%b}' % (self.kind.encode(), item))
 
 
@@ -53,7 +54,7 @@ class Query:
 class Line:
     """What waits, first come first out."""
 
-    _things: deque[Text | Shown | Query] = field(default_factory=deque)
+    _things: deque[Text | Shown | Skipped | Query] = field(default_factory=deque)
     _size: int = 0
 
     @property
@@ -61,7 +62,7 @@ class Line:
         """Whether nothing waits."""
         return not self._things
 
-    def put(self, thing: Text | Shown | Query) -> None:
+    def put(self, thing: Text | Shown | Skipped | Query) -> None:
         """Adds a thing. Where too much waits, queries are no longer waited for."""
         self._things.append(thing)
         self._size += _size(thing)
@@ -74,9 +75,9 @@ class Line:
             if isinstance(thing, Query) and not thing.answered:
                 thing.answered, thing.reason = True, reason
 
-    def ready(self) -> list[Text | Shown | Reason]:
+    def ready(self) -> list[Text | Shown | Skipped]:
         """Takes all that waits for nothing."""
-        ready: list[Text | Shown | Reason] = []
+        ready: list[Text | Shown | Skipped] = []
         while self._things:
             thing = self._things[0]
             if isinstance(thing, Query) and not thing.answered:
@@ -87,7 +88,7 @@ class Line:
         return ready
 
 
-def _size(thing: Text | Shown | Query) -> int:
+def _size(thing: Text | Shown | Skipped | Query) -> int:
     match thing:
         case Text(chunk):
             return len(chunk)

@@ -183,10 +183,6 @@ BAD: list[tuple[str, str]] = [
     ('{"type":"entity_ref","entity":"note"}', "entity_not_found"),
     ('{"type":"entity_ref","entity":"task","id":"t9"}', "no_device"),
     ('{"type":"text"}', "bad_text"),
-    ('{"type":"video","url":"x"}', "unknown_type"),
-    ('{"headers":["a"],"rows":[]}', "no_type"),
-    ('{"type":"table","headers":["a"],"rows":[[1],]}', "malformed"),
-    ('{"type":"table","headers":["a"],"rows":[["say "hi""]]}', "malformed"),
     ('{"type":"table","headers":["a"],"rows":[[1],', "unclosed"),
     ('{"type":"table","type":"text"}', "duplicate_key"),
     ('{"type":"table","a":' + "[" * 40 + "]" * 40 + "}", "too_deep"),
@@ -198,7 +194,52 @@ BAD: list[tuple[str, str]] = [
 def test_a_bad_block_is_skipped_and_those_around_it_stand(bad: str, reason: str) -> None:
     table = orjson.dumps({"type": "table", **TABLE}).decode()
     answer = f'{table}\n{bad}\n{{"type":"text","content":"after"}}'
-    assert home([answer]) == ([block("table", TABLE), text("after")], {reason: 1})
+    formatter = HomeFormatter(REQUEST, device_connected=False)
+    frames = formatter.text([answer]) + formatter.close()
+    assert frames == [block("table", TABLE), text("after")]
+    assert formatter.skipped == {reason: 1}
+    assert [(told.block_type, told.reason) for told in formatter.told] == [
+        (orjson.loads('"' + bad.split('"')[3] + '"'), reason)
+    ]
+
+
+MENDED: list[tuple[str, dict[str, Any]]] = [
+    ('{"type":"table","headers":["a"],"rows":[[1],]}', {"headers": ["a"], "rows": [[1]]}),
+    (
+        '{"type":"table","headers":["a"],"rows":[["a "b""]]}',
+        {"headers": ["a"], "rows": [['a "b"']]},
+    ),
+    ("{'type':'Table',headers:[“a”],'rows':[[True]]", {"headers": ["a"], "rows": [[True]]}),
+    ('{"headers":["a"],"rows":[[1]]],"type":"table"', {"headers": ["a"], "rows": [[1]]}),
+]
+
+
+@pytest.mark.parametrize(("slip", "data"), MENDED)
+def test_a_slip_is_mended(slip: str, data: dict[str, Any]) -> None:
+    answer = f'Look:\n{slip}\n{{"type":"text","content":"after"}}'
+    for tokens in ([answer], list(answer)):
+        frames, skipped = home(tokens)
+        assert skipped == {}
+        assert block("table", data) in frames
+        assert "".join(frame.stream_text.chunk for frame in frames) == "Look:after"
+
+
+AS_WRITTEN = [
+    'Set it to {"theme": "dark"} and restart.',
+    '{"type":"video","url":"x"}',
+    '{"headers":["a"],"rows":[]}',
+    'Hello {{ name }}, {"a", "b"} and {x}.',
+    '```json\n{"type":"object","properties":{"a":{"type":"text"}}}\n```\n',
+    'Send `{"type":"text","content":"x"}` there.',
+]
+
+
+@pytest.mark.parametrize("answer", AS_WRITTEN)
+def test_an_object_that_is_no_block_is_text_as_it_is_written(answer: str) -> None:
+    for tokens in ([answer], list(answer)):
+        frames, skipped = home(tokens)
+        assert skipped == {}
+        assert "".join(frame.stream_text.chunk for frame in frames) == answer
 
 
 def test_a_popup_has_its_domain_then_every_token() -> None:

@@ -22,6 +22,7 @@ from switchboard.v3.entities_pb2 import EntityKind
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.formatter_pb2 import (
     FormatClose,
+    FormatFlush,
     FormatInput,
     FormatOutput,
     FormatRequest,
@@ -33,12 +34,13 @@ from switchboard.v3.formatter_pb2_grpc import (
     FormatterServiceStub,
     add_FormatterServiceServicer_to_server,
 )
-from switchboard.v3.frames_pb2 import DataResponse, Domain
+from switchboard.v3.frames_pb2 import DataResponse, Domain, SkippedBlock
 from switchboard.v3.values_pb2 import Json
 
 HOME = FormatInput(start=FormatStart(surface=Surface.SURFACE_HOME, device_connected=True))
 POPUP = FormatInput(start=FormatStart(surface=Surface.SURFACE_POPUP, agent_name="note_agent"))
 CLOSE = FormatInput(close=FormatClose())
+FLUSH = FormatInput(flush=FormatFlush())
 BOUND_S = 10
 
 
@@ -98,12 +100,44 @@ async def test_a_home_answer(channel: grpc.aio.Channel) -> None:
         assert (await answer.read()).frame.stream_text.chunk == "Hel"
         await answer.send(text("lo"))
         assert (await answer.read()).frame.stream_text.chunk == "lo"
-        await answer.send(text('"},{"type":"table","headers":["a"],"rows":[[1]]},{"type":"x"}]'))
+        await answer.send(
+            text('"},{"type":"table","headers":["a"],"rows":[[1]]},{"type":"table"}]')
+        )
         block = (await answer.read()).frame.stream_block
         assert orjson.loads(block.data.utf8) == {"headers": ["a"], "rows": [[1]]}
         await answer.send(CLOSE)
-        assert dict((await answer.read()).end.blocks_skipped) == {"unknown_type": 1}
+        end = (await answer.read()).end
+        assert dict(end.blocks_skipped) == {"bad_table": 1}
+        assert end.skipped == [SkippedBlock(block_type="table", reason="bad_table")]
         assert await answer.over()
+
+
+async def test_a_flush_is_answered_once_nothing_waits_for_the_device(
+    channel: grpc.aio.Channel,
+) -> None:
+    words = text('{"type":"table"}{"type":"entity_ref","entity":"task","id":"b"}Well {')
+    async with answering(channel, HOME, words, FLUSH) as answer:
+        asked = (await answer.read()).frame.data_request
+        await answer.send(FormatInput(data_response=DataResponse(query_id=asked.query_id)))
+        shown = [(await answer.read()).frame.stream_text.chunk for _ in range(2)]
+        assert "".join(shown) == "Well {"
+        assert [each.reason for each in (await answer.read()).flushed.skipped] == [
+            "bad_table",
+            "entity_not_found",
+        ]
+        await answer.send(text(" Done."), FLUSH, CLOSE)
+        assert (await answer.read()).frame.stream_text.chunk == " Done."
+        assert len((await answer.read()).flushed.skipped) == 2
+        assert len((await answer.read()).end.skipped) == 2
+        assert await answer.over()
+
+
+async def test_a_popup_answers_a_flush(channel: grpc.aio.Channel) -> None:
+    async with answering(channel, POPUP, text("Hi"), FLUSH, CLOSE) as answer:
+        assert (await answer.read()).frame.HasField("popup_domain")
+        assert (await answer.read()).frame.stream_text.chunk == "Hi"
+        assert not (await answer.read()).flushed.skipped
+        assert (await answer.read()).HasField("end")
 
 
 async def test_a_popup_answer(channel: grpc.aio.Channel) -> None:

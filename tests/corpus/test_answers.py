@@ -13,7 +13,9 @@ from formatter_svc.frames import HomeFormatter
 from tests.support.answers import pieces_of, seen
 
 PATH = Path(os.environ.get("CORPUS", ".")) / "answers" / "answers.jsonl"
-ANSWERS = [json.loads(line) for line in PATH.read_text("utf-8").splitlines()] if PATH.exists() else []
+ANSWERS = (
+    [json.loads(line) for line in PATH.read_text("utf-8").splitlines()] if PATH.exists() else []
+)
 
 
 def test_the_corpus_holds_answers() -> None:

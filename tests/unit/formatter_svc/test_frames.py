@@ -11,7 +11,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 
-from formatter_svc.frames import MAX_QUERIES, HomeFormatter, PopupFormatter, formatter
+from formatter_svc.frames import MAX_QUERIES, MAX_TOLD, HomeFormatter, PopupFormatter, formatter
 from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.blocks_pb2 import BlockType
 from switchboard.v3.entities_pb2 import EntityKind
@@ -211,12 +211,82 @@ def test_giving_up_lets_go_of_what_waits() -> None:
 def test_a_skipped_block_is_logged_without_a_word_of_it(caplog: pytest.LogCaptureFixture) -> None:
     formatter = home()
     with caplog.at_level(logging.DEBUG):
-        formatter.text(['{"type":"my secret","a":"hidden"}{"type":"chart","title":"private"}'])
-    assert formatter.skipped == {"unknown_type": 1, "chart_type": 1}
+        formatter.text(['{"type":"Chart","title":"private"}{"type":"Markdown"}'])
+    assert formatter.skipped == {"chart_type": 1, "bad_text": 1}
     assert caplog.messages == [
-        "block skipped: unknown_type, type other, 33 bytes",
-        "block skipped: chart_type, type chart, 34 bytes",
+        "block skipped: chart_type, type other, 34 bytes",
+        "block skipped: bad_text, type other, 19 bytes",
     ]
+
+
+def test_skipped_blocks_are_told_in_order_by_the_names_that_the_model_gave() -> None:
+    formatter = home(device_connected=False)
+    formatter.text(['{"type":"TABLE"}', ref(id="x"), '{"type":"text"}{"type":"chart"'])
+    formatter.close()
+    told = [(each.block_type, each.reason) for each in formatter.told]
+    assert told == [
+        ("TABLE", "bad_table"),
+        ("entity_ref", "no_device"),
+        ("text", "bad_text"),
+        ("chart", "chart_type"),
+    ]
+
+
+def test_so_many_are_told_and_all_are_counted() -> None:
+    formatter = home()
+    formatter.text(['{"type":"table"}' * (MAX_TOLD + 5)])
+    assert len(formatter.told) == MAX_TOLD
+    assert formatter.skipped == {"bad_table": MAX_TOLD + 5}
+
+
+# Flushes.
+
+
+@pytest.mark.parametrize(
+    ("before", "shown"),
+    [
+        ("Wait {", "Wait {"),
+        ("Wait ", "Wait "),
+        ('{"type":"text","content":"Half', "Half"),
+        ('{"content":"Half', "Half"),
+        ("```json\n", "```json\n"),
+        ("<thi", "<thi"),
+    ],
+)
+def test_a_flush_shows_what_waited_and_the_answer_may_go_on(before: str, shown: str) -> None:
+    formatter = home()
+    frames = formatter.text([before]) + formatter.flush()
+    assert "".join(short(frames)) == shown
+    assert formatter.flush() == []
+    more = formatter.text(['{"type":"text","content":"More"}'])
+    assert "".join(short(more)).strip() == "More"
+    assert formatter.close() == []
+
+
+def test_a_flush_keeps_what_waits_for_the_device_waiting() -> None:
+    formatter = home()
+    assert not formatter.waits
+    assert short(formatter.text([ref(id="x") + "after"])) == [("q1", TASK, ["x"])]
+    assert formatter.flush() == []
+    assert formatter.waits
+    assert short(formatter.data_response(response("q1", []))) == ["after"]
+    assert not formatter.waits
+
+
+def test_a_popup_has_nothing_to_flush() -> None:
+    popup = PopupFormatter("r", "task_agent")
+    assert short(popup.text(["Hi"]) + popup.flush()) == ["Hi"]
+    assert not popup.waits
+
+
+def test_thinking_is_not_shown() -> None:
+    answer = (
+        '<think>I write {"type":"text","content":"draft"}</think>\n{"type":"text","content":"A"}'
+    )
+    for pieces in ([answer], list(answer)):
+        formatter = home()
+        frames = [frame for piece in pieces for frame in formatter.text([piece])]
+        assert "".join(short(frames + formatter.close())) == "A"
 
 
 @given(cut_answers())

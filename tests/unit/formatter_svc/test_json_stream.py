@@ -63,12 +63,12 @@ CASES: list[tuple[str, str, list[object]]] = [
     ("a text that begins with breaks", A + B.replace("B", "\\n\\nB"), ["A\n\nB"]),
     ("a text of nothing but breaks", A + B.replace("B", "\\n"), ["A"]),
     ("an empty text between", A + '{"type":"text","content":""}' + B, ["A\n\nB"]),
-    ("an object cut out of a line", 'x = {"a":1} y', ["x =", "<no_type>", "y"]),
-    ("a set of strings", 'the set {"a", "b"} is', ["the set", "<malformed>", "is"]),
-    ("a broken one between", f'{A}{{"type":"chart",]}}{B}', ["A", "<malformed>", "B"]),
-    ("an answer that breaks off", '[{"type":"text","content":"Hel', ["Hel", "<unclosed>"]),
+    ("an object cut out of a line", 'x = {"a":1} y', ['x = {"a":1} y']),
+    ("a set of strings", 'the set {"a", "b"} is', ['the set {"a", "b"} is']),
+    ("a broken one between", f'{A}{{"type":"chart",]}}{B}', ["A", {"type": "chart"}, "B"]),
+    ("an answer that breaks off", '[{"type":"text","content":"Hel', ["Hel"]),
     ("an answer that breaks off in a chart", f'{A},{{"type":"chart', ["A", "<unclosed>"]),
-    ("an answer that is an escape short", A[:-3] + "x\\u00", ["x", "<malformed>"]),
+    ("an answer that is an escape short", A[:-3] + "x\\u00", ["x\\u00"]),
 ]
 
 
@@ -227,5 +227,5 @@ HARD = {
 @pytest.mark.parametrize("unit", HARD.values(), ids=HARD)
 @pytest.mark.parametrize("size", [1, 10_000])
 def test_the_work_grows_with_the_text_and_no_faster(unit: str, size: int) -> None:
-    text = (unit * 1000)[:1000]
+    text = (unit * 2000)[:2000]  # past what may be held as glue
     assert work(text * 4, size) <= 4.4 * work(text, size) + 200

@@ -18,13 +18,15 @@ def test_an_answer_is_counted_block_by_block() -> None:
         "switchboard_formatter_blocks_total",
         "switchboard_formatter_blocks_skipped_total",
     )
-    before = value(blocks, type="table"), value(skipped, reason="unknown_type")
+    before = value(blocks, type="table"), value(skipped, reason="bad_text")
     answer = HomeFormatter("r", device_connected=False)
     frames = answer.text(
-        ['{"type":"text","content":"hi"}{"type":"table","headers":["a"],"rows":[[1]]}{"type":"x"}']
+        [
+            '{"type":"text","content":"hi"}{"type":"table","headers":["a"],"rows":[[1]]}{"type":"text"}'
+        ]
     )
     metrics.shown([*frames, *answer.close()])
     metrics.skipped(answer.skipped)
-    assert answer.skipped == Counter({Reason.UNKNOWN_TYPE: 1})
+    assert answer.skipped == Counter({Reason.BAD_TEXT: 1})
     assert value(blocks, type="table") == before[0] + 1
-    assert value(skipped, reason="unknown_type") == before[1] + 1
+    assert value(skipped, reason="bad_text") == before[1] + 1
