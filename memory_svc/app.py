@@ -19,7 +19,7 @@ from memory_svc.erasure import Erasure, Ledger
 from memory_svc.keys import KeyCache
 from memory_svc.listener import listen
 from memory_svc.masters import Loader, MissingMasterKeys, Rewrapped, missing, rewrap_all
-from memory_svc.mining import Mine, Summarise
+from memory_svc.mining import SUMMARY_PROFILE, Mine, Summarise
 from memory_svc.passwords import Passwords
 from memory_svc.preferences import Preferences
 from memory_svc.remember import Remember
@@ -62,7 +62,7 @@ class App:
         )
         self.client = model.client(settings, settings.common)
         self.embeddings = model.client(settings)
-        self.embedder = Embedder(self.embeddings, settings.embedding_model)
+        self.embedder = Embedder(self.embeddings, settings.embedding_model, settings.profiles())
         limits = Limits(
             settings.memory_token_budget, settings.pattern_threshold, settings.embedding_timeout_s
         )
@@ -130,6 +130,7 @@ class App:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.server.stop(0)
         await self.client.close()
+        await self.embedder.close()
         await self.embeddings.close()
         await self.db.close()
         self.passwords.close()
@@ -139,7 +140,12 @@ class App:
         return await rewrap_all(self.db, self.masters)
 
     def _handlers(self) -> dict[str, Handler]:
-        summary = Summarise(self.keys, self.client, self.settings.summary_model)
+        summary = Summarise(
+            self.keys,
+            self.client,
+            self.settings.summary_model,
+            self.settings.profiles(SUMMARY_PROFILE),
+        )
         return {
             "settle": Settle(self.keys, self.embedder).run,
             "reembed": Reembed(self.keys, self.embedder).run,

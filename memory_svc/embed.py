@@ -2,25 +2,34 @@
 
 import asyncio
 import logging
-import time
+import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import openai
 from openai import AsyncOpenAI
+from openai.types import CreateEmbeddingResponse
 
 from memory_svc.rotation import DIMENSIONS, Vector
 from runtime import budget
-from runtime.model.client import calling, spent
+from runtime.errors import SwitchboardError
+from runtime.model import refusals
+from runtime.model.asking import learning
+from runtime.model.breaker import Breaker
+from runtime.model.client import calling, known_profiles, spent
+from runtime.model.failures import failure, log_failure
+from runtime.model.meanings import about_key
+from runtime.model.profiles import Lesson, Profile, Profiles
+from switchboard.v3.errors_pb2 import ErrorCode
 
 log = logging.getLogger(__name__)
 
 MAX_CHARACTERS: Final = 8_000
 """Of a text; some 2,000 tokens, well inside every model's limit."""
 
-_STRIKES: Final = 3
-_REST_S: Final = 5.0
+_PROBE_S: Final = 10.0
+_SHORTER: Final = Lesson("dimensions", {"dimensions": True})
 
 
 class EmbeddingError(Exception):
@@ -31,58 +40,125 @@ class Refused(EmbeddingError):
     """The provider does not take these texts: asking again is of no use."""
 
 
+class WrongSize(ValueError):
+    """The model's vectors are not as long as the stored ones."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"an embedding of {size} dimensions, {DIMENSIONS} are needed")
+        self.size = size
+
+
 class Embedder:
     """Asks `model` for embeddings. After a few failures it rests for a while: a provider that
     is down shall not cost every message its patience."""
 
-    def __init__(self, client: AsyncOpenAI, model: str) -> None:
+    def __init__(self, client: AsyncOpenAI, model: str, profiles: Profiles | None = None) -> None:
         self._client = client
         self.model = model
-        self._strikes = 0
-        self._resting_until = 0.0
+        self._profiles = profiles or known_profiles()
+        self._breaker = Breaker("embeddings")
 
     async def embed(self, texts: Sequence[str], timeout: float) -> list[Vector]:
         """One unit vector of 1536 numbers for each text, within `timeout` seconds.
 
         Raises EmbeddingError; Refused where the texts are to blame, not the provider.
         """
-        if time.monotonic() < self._resting_until:
+        if self._breaker.resting:
+            self._breaker.probe(lambda: self._asked(["ping"], _PROBE_S))
             raise EmbeddingError("the embedding provider is given a rest")
+        return await self._asked(texts, budget.within(timeout))
+
+    async def close(self) -> None:
+        """Ends what is under way in the background."""
+        await self._breaker.close()
+
+    async def _asked(self, texts: Sequence[str], timeout: float) -> list[Vector]:
         try:
             with calling("embed", self.model, texts=len(texts)):
-                vectors = await self._ask(texts, budget.within(timeout))
-        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-            raise Refused(type(error).__name__) from error
+                async with asyncio.timeout(timeout):
+                    vectors = await self._sized(texts)
         except (openai.OpenAIError, OSError, TimeoutError, ValueError, TypeError) as error:
-            self._strike(error)
-            raise EmbeddingError(type(error).__name__) from error
-        self._strikes = 0
+            raise self._failed(error) from error
+        self._breaker.succeeded()
         return vectors
 
-    async def _ask(self, texts: Sequence[str], timeout: float) -> list[Vector]:
-        async with asyncio.timeout(timeout):
-            # An empty input is an error to some providers.
-            inputs = [text[:MAX_CHARACTERS] or " " for text in texts]
-            answer = await self._client.embeddings.create(model=self.model, input=inputs)
+    def _failed(self, error: Exception) -> EmbeddingError:
+        if isinstance(error, openai.APIStatusError) and _blames_texts(error):
+            return Refused(type(error).__name__)
+        if isinstance(error, WrongSize):
+            log.error(
+                "the embedding model %s gives %d dimensions, %d are needed (EMBEDDING_MODEL):"
+                " doing without it",
+                *(self.model, error.size, DIMENSIONS),
+            )
+            self._breaker.failed(
+                SwitchboardError(ErrorCode.ERROR_CODE_MODEL_MISCONFIGURED, str(error))
+            )
+        else:
+            log_failure(log, error, "embed")
+            self._breaker.failed(failure(error))
+        return EmbeddingError(type(error).__name__)
+
+    async def _sized(self, texts: Sequence[str]) -> list[Vector]:
+        """Asks; where a vector is too long, once more for one of the right length, which a
+        model may be able to give unknown to us."""
+        try:
+            return await learning(self._profiles, self.model, lambda known: self._ask(texts, known))
+        except WrongSize as wrong:
+            profile = self._profiles.of(self.model)
+            if wrong.size < DIMENSIONS or profile.dimensions:
+                raise
+            try:
+                vectors = await self._ask(texts, _SHORTER.applied(profile))
+            except (openai.APIStatusError, WrongSize):
+                raise wrong from None
+        self._profiles.keep(self.model, _SHORTER)
+        return vectors
+
+    async def _ask(self, texts: Sequence[str], profile: Profile) -> list[Vector]:
+        # An empty input is an error to some providers.
+        inputs = [text[:MAX_CHARACTERS] or " " for text in texts]
+        answer = await self._client.embeddings.create(
+            model=self.model, input=inputs, **_asking(profile)
+        )
         tokens = getattr(answer.usage, "prompt_tokens", None)  # some providers count nothing
         spent("embed", tokens if isinstance(tokens, int) else 0, 0)
-        if len(answer.data) != len(texts):
-            raise ValueError("as many embeddings as texts were asked for")
-        ordered = sorted(answer.data, key=lambda each: each.index)
-        return [checked(each.embedding) for each in ordered]
+        return _vectors(answer, len(texts))
 
-    def _strike(self, error: Exception) -> None:
-        self._strikes += 1
-        log.warning("no embedding (%s)", type(error).__name__)
-        if self._strikes >= _STRIKES or isinstance(error, openai.RateLimitError):
-            self._resting_until = time.monotonic() + _REST_S
+
+def _asking(profile: Profile) -> dict[str, Any]:
+    asked: dict[str, Any] = {"dimensions": DIMENSIONS} if profile.dimensions else {}
+    if not profile.embedding_base64:  # the package asks for base64 unless told otherwise
+        asked["encoding_format"] = "float"
+    return asked | ({"extra_body": dict(profile.extra_body)} if profile.extra_body else {})
+
+
+def _vectors(answer: CreateEmbeddingResponse, count: int) -> list[Vector]:
+    if len(answer.data) != count:
+        raise ValueError("as many embeddings as texts were asked for")
+    ordered = sorted(answer.data, key=lambda each: each.index)
+    return [checked(each.embedding) for each in ordered]
+
+
+_ABOUT_MODEL: Final = re.compile(r"\bmodels?\b|embeddings? (?:is|are) not|support embeddings?")
+
+
+def _blames_texts(error: openai.APIStatusError) -> bool:
+    """Whether it is the texts that are refused, rather than the model, the key or the form."""
+    refusal, code = refusals.of_error(error), failure(error).code
+    if code in {ErrorCode.ERROR_CODE_CONTEXT_TOO_LONG, ErrorCode.ERROR_CODE_MODEL_REFUSED}:
+        return True
+    if refusal.status not in {400, 422} or code != ErrorCode.ERROR_CODE_MODEL_MISCONFIGURED:
+        return False
+    about_input = re.match(r"input|$", refusal.param) is not None
+    return about_input and not about_key(refusal) and not _ABOUT_MODEL.search(refusal.words)
 
 
 def checked(numbers: Sequence[float]) -> Vector:
     """The embedding as a unit vector. Raises ValueError for what is none."""
     vector = np.asarray(numbers, np.float64)
-    if vector.shape != (DIMENSIONS,):
-        raise ValueError(f"an embedding has {DIMENSIONS} dimensions")
+    if vector.ndim != 1 or vector.shape != (DIMENSIONS,):
+        raise WrongSize(vector.size)
     length = float(np.linalg.norm(vector))
     if not np.isfinite(length) or length == 0:
         raise ValueError("an embedding is made of finite numbers that are not all 0")

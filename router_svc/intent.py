@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import re
-from typing import Any, Final
 
 import openai
 from openai import AsyncOpenAI
@@ -14,15 +12,13 @@ from router_svc.routing import Question, Verdict, answer_format, estimate, fallb
 from runtime.model.asking import learning
 from runtime.model.breaker import Breaker
 from runtime.model.client import calling, known_profiles, spent
+from runtime.model.completions import content, tokens
 from runtime.model.failures import failure, log_failure
 from runtime.model.profiles import Profile, Profiles
 from runtime.model.requests import chat_body
 from switchboard.v3.frames_pb2 import Usage
 
 log = logging.getLogger(__name__)
-
-# Providers have words of their own for it.
-_CUT_SHORT: Final = re.compile("length|max|filter|safety|sensitive|guardrail|recitation|error")
 
 
 class Classifier:
@@ -64,9 +60,9 @@ class Classifier:
             with calling("classify", self._model):
                 async with asyncio.timeout(self._timeout_s):
                     completion = await self._ask(question)
-            content, usage = _content(completion), _usage(completion, question)
+            said, usage = content(completion), _usage(completion, question)
             spent("classify", usage.input_tokens, usage.output_tokens)
-            answer = parse(content, question.offered)
+            answer = parse(said, question.offered)
         except (TimeoutError, openai.APIError) as error:
             return self._failed(question, error)
         except Exception as error:  # a provider may answer anything: routing goes on
@@ -106,23 +102,8 @@ class Classifier:
         return await learning(self._profiles, self._model, ask)
 
 
-def _content(completion: ChatCompletion) -> str:
-    """What the model said; nothing where it stopped early or refused."""
-    choices = completion.choices or []
-    if not choices or _CUT_SHORT.search(str(choices[0].finish_reason).lower()):
-        return ""
-    message: Any = choices[0].message
-    content = message.content if message else None
-    if isinstance(content, list):  # parts, of which thinking is one kind
-        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
-
-
 def _usage(completion: ChatCompletion, question: Question) -> Usage:
-    if completion.usage is None:
-        return estimate(question, _content(completion))
-    return Usage(
-        input_tokens=max(0, completion.usage.prompt_tokens or 0),
-        output_tokens=max(0, completion.usage.completion_tokens or 0),
-        model_calls=1,
-    )
+    told = tokens(completion)
+    if told is None:
+        return estimate(question, content(completion))
+    return Usage(input_tokens=told[0], output_tokens=told[1], model_calls=1)

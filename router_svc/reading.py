@@ -1,7 +1,7 @@
 """PURE: reads a classifier's answer, in whatever dress a model puts it.
 
 Wanted is one JSON object. Models that cannot be held to it put prose or a fence around it,
-think before it, write the confidence as 95 or "95%", or the agent's name in their own way.
+write the confidence as 95 or "95%", or the agent's name in their own way.
 What names no agent on offer is no answer.
 """
 
@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-# The object stands at the end; thoughts before it may be long.
+# The object stands at the end; prose before it may be long.
 _LONGEST: Final = 8_000
 _DECODER: Final = json.JSONDecoder()
 
@@ -24,17 +24,12 @@ def parse(content: str, offered: Iterable[str]) -> tuple[str, float] | None:
     are named the last counts: a model that weighs them aloud ends with its choice."""
     agents = {name.removesuffix("_agent"): name for name in offered}
     last = None
-    for answer in _objects(_spoken(content)[-_LONGEST:]):
+    for answer in _objects(content[-_LONGEST:]):
         told = {str(key).strip().lower(): value for key, value in answer.items()}
         agent, confidence = _agent(told.get("agent"), agents), _confidence(told.get("confidence"))
         if agent is not None and confidence is not None:
             last = agent, confidence
     return last
-
-
-def _spoken(content: str) -> str:
-    """What comes after the thinking, whose opening tag may be missing."""
-    return re.split(r"</(?:think|thinking|thought|reasoning)>", content)[-1]
 
 
 def _objects(text: str) -> Iterator[dict[Any, Any]]:

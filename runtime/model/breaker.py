@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 STRIKES: Final = 3
 FIRST_REST_S: Final = 5.0
-LONGEST_REST_S: Final = 300.0
+LONGEST_REST_S: Final = 60.0
 # These do not pass by asking twice more.
 _AT_ONCE: Final = frozenset(
     {

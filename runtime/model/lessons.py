@@ -264,6 +264,11 @@ def _dimensions(refusal: Refusal, _: Profile) -> Changes | None:
     return {"dimensions": False} if named else None
 
 
+def _encoding(refusal: Refusal, _: Profile) -> Changes | None:
+    named = _names(refusal, "encoding_format", "base64")
+    return {"embedding_base64": False} if named else None
+
+
 _RULES: Final[dict[str, Rule]] = {
     "reasoning_effort": _effort,
     "encrypted_reasoning": _encrypted,
@@ -282,4 +287,5 @@ _RULES: Final[dict[str, Rule]] = {
     "tools": _tools,
     "response_format": _response_format,
     "dimensions": _dimensions,
+    "encoding_format": _encoding,
 }

@@ -72,6 +72,8 @@ class Profile:
     """Whether an answer begins inside its thinking, which a lone `</think>` ends."""
     dimensions: bool = False
     """Whether an embedding model takes `dimensions`."""
+    embedding_base64: bool = True
+    """Whether embeddings may be asked for in base64, which is a quarter of the bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from memory_svc.app import App
+from memory_svc.embed import EmbeddingError
 from runtime.errors import SwitchboardError, from_rpc
 from switchboard.v3 import memory_pb2 as pb
 from switchboard.v3.errors_pb2 import ErrorCode
@@ -220,12 +222,16 @@ async def test_embeddings_follow_once_the_provider_is_back(
     (row,) = await memory.fetch("SELECT embedding, settled, strength FROM memory_associative")
     assert (row["embedding"], row["settled"], row["strength"]) == (None, False, 2)
     for _ in range(15):  # however long it takes
-        memory.app.embedder._resting_until = 0
         async with memory.app.db.connection() as db:
             await db.execute("UPDATE memory_jobs SET run_at = now()")
         await memory.settled()
     provider.status = 200
-    memory.app.embedder._resting_until = 0
+    memory.app.embedder._breaker._until = 0  # its rest is over
+    with suppress(EmbeddingError):
+        await memory.app.embedder.embed(["hello"], 1)
+    async with asyncio.timeout(5):
+        while memory.app.embedder._breaker.resting:
+            await asyncio.sleep(0.01)
     async with memory.app.db.connection() as db:
         await db.execute("UPDATE memory_jobs SET run_at = now()")
     await memory.settled()

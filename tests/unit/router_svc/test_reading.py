@@ -19,8 +19,6 @@ GOOD = '{"agent":"task_agent","confidence":0.8,"reason":"x"}'
         ('```{"agent":"task_agent","confidence":0}```', ("task_agent", 0.0)),
         (f"Sure! Here it is:\n```\n{GOOD}\n```\nAnything else?", ("task_agent", 0.8)),
         (f"The answer is {GOOD}.", ("task_agent", 0.8)),
-        (f"<think>Is it {{a note}}? No.</think>\n{GOOD}", ("task_agent", 0.8)),
-        (f'Hm, {{"agent":"note_agent","confidence":1}}?</think>{GOOD}', ("task_agent", 0.8)),
         (f'Perhaps {{"agent":"note_agent","confidence":1}}. No: {GOOD}', ("task_agent", 0.8)),
         ('{"route": {"agent": "task_agent", "confidence": 0.7}}', ("task_agent", 0.7)),
         ('{"agent":"task_agent","confidence":0.8,}', ("task_agent", 0.8)),
@@ -47,7 +45,6 @@ GOOD = '{"agent":"task_agent","confidence":0.8,"reason":"x"}'
         ('{"agent":"task_agent","confidence":1e999}', None),
         ('{"agent":"task_agent","confidence":NaN}', None),
         ('{"agent":"task_agent","confidence":0.9', None),
-        (f"<think>{GOOD}</think> I cannot say.", None),
     ],
 )
 def test_an_answer_names_an_agent_on_offer_or_none(

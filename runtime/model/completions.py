@@ -1,0 +1,38 @@
+"""PURE: what a whole completion says and costs, for calls whose answer is read in one piece."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from openai.types.chat import ChatCompletion
+
+# Providers have words of their own for an answer that was cut short or stopped.
+_CUT_SHORT: Final = re.compile("length|max|filter|safety|sensitive|guardrail|recitation|error")
+_THOUGHT: Final = re.compile(r"</(?:think|thinking|thought|reasoning)>")
+
+
+def content(completion: ChatCompletion) -> str:
+    """What the model said, without its thinking; nothing where it stopped early or refused."""
+    choices = completion.choices or []
+    if not choices or _CUT_SHORT.search(str(choices[0].finish_reason).lower()):
+        return ""
+    message: Any = choices[0].message
+    said = message.content if message else None
+    if isinstance(said, list):  # parts, of which thinking is one kind
+        said = "".join(_text(part) for part in said)
+    # The opening tag may be missing.
+    return _THOUGHT.split(said)[-1] if isinstance(said, str) else ""
+
+
+def _text(part: object) -> str:
+    text = part.get("text") if isinstance(part, dict) else None
+    return text if isinstance(text, str) else ""
+
+
+def tokens(completion: ChatCompletion) -> tuple[int, int] | None:
+    """What was asked and said, in tokens; None where the provider does not tell."""
+    usage = completion.usage
+    if usage is None:
+        return None
+    return max(0, usage.prompt_tokens or 0), max(0, usage.completion_tokens or 0)
