@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from aiohttp import web
 
-from edge import app, tls
+from edge import app, listener, tls
 from edge.settings import EdgeSettings
 from runtime import metrics, observe
 from runtime.settings import load
@@ -23,13 +23,7 @@ async def serve(settings: EdgeSettings) -> int:
         log.error("EDGE_TLS_CERT_FILE and EDGE_TLS_KEY_FILE cannot be used: %s", _why(error))
         return 2
     application = app.make(settings)
-    runner = web.AppRunner(
-        application,
-        handle_signals=False,
-        access_log=None,
-        shutdown_timeout=3,
-        keepalive_timeout=settings.http_idle_s,
-    )
+    runner = listener.runner(application, settings, handle_signals=False, shutdown_timeout=3)
     await runner.setup()
     site = web.TCPSite(runner, settings.edge_host, settings.edge_port, ssl_context=context)
     try:

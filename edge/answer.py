@@ -6,6 +6,7 @@ text that waits is joined.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from enum import Enum, auto
 from itertools import islice
 from typing import Final
@@ -17,6 +18,12 @@ JOIN_CHARS: Final = 4096
 
 PIECE_CHARS: Final = 64 * 1024
 """More text than this is more than one frame: escaped, a character may take six bytes of JSON."""
+
+
+def numbered(frame: ServerFrame) -> int:
+    """The `seq` of a request's frame; 0 while it has none."""
+    seq: int = getattr(frame, frame.WhichOneof("frame") or "").seq
+    return seq
 
 
 class State(Enum):
@@ -118,12 +125,17 @@ class Answer:
         self._waiting = deque(kept)
         self.waiting_bytes = sum(size for _, size in kept)
 
-    def resume(self, seq: int) -> bool:
-        """Goes back to the frame after `seq`; False where that cannot be done in full."""
+    def resume(self, seq: int, pending: Iterable[ServerFrame] = ()) -> bool:
+        """Goes back to the frame after `seq`; False where that cannot be done in full.
+
+        `pending`: frames up to `seq` that still want an answer. They are said again first:
+        who has seen a call need not have kept it, or its answer may have been lost.
+        """
         oldest = self.seq - len(self._journal)
         if self.abandoned or not oldest <= seq <= self.seq:
             return False
-        self._replay = deque(frame for frame, _ in islice(self._journal, seq - oldest, None))
+        self._replay = deque(pending)
+        self._replay += (frame for frame, _ in islice(self._journal, seq - oldest, None))
         self.attached, self.away_until = True, None
         return True
 

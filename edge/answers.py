@@ -62,6 +62,11 @@ class Answers:
         self._claimed.add(request_id)
         return answer
 
+    def release(self, answer: Answer) -> None:
+        """It goes on in another session of the user, under its name."""
+        del self._answers[answer.request_id]
+        answer.abandon()
+
     def forget(self, answer: Answer) -> None:
         """Nothing of it is kept, and its name may be used again."""
         del self._answers[answer.request_id]

@@ -1,16 +1,18 @@
 """The edge as one aiohttp application: the socket, REST, liveness and readiness."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import grpc
 from aiohttp import web
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from edge import rest_accounts, rest_chat, rest_memory
+from edge import catalogue, rest_accounts, rest_chat, rest_memory
 from edge.addresses import Proxies
 from edge.auth import Tokens, bearer
 from edge.connection import Connection
@@ -20,9 +22,10 @@ from edge.events import Stopped
 from edge.origins import Origins
 from edge.others import Others
 from edge.rates import Buckets, Rate
+from edge.refusals import close_reason
 from edge.settings import SERVER_VERSION, EdgeSettings
 from edge.several import Several
-from edge.web import EDGE, Edge, address, middleware, reply
+from edge.web import EDGE, Edge, address, middleware, prepare, reply
 from edge.websocket import WebSocket
 from runtime.channels import dial
 from runtime.errors import SwitchboardError
@@ -31,6 +34,9 @@ from switchboard.v3.errors_pb2 import CloseCode, ErrorCode
 from switchboard.v3.frames_pb2 import DeviceReady
 from switchboard.v3.memory_pb2_grpc import MemoryServiceStub
 from switchboard.v3.router_pb2_grpc import RouterServiceStub
+
+if TYPE_CHECKING:
+    from switchboard.v3.router_pb2_grpc import RouterServiceAsyncStub
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +90,8 @@ def make(settings: EdgeSettings) -> web.Application:
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/readyz/edge", edge_readyz)
+    app.on_response_prepare.append(prepare)
+    app.cleanup_ctx.append(_catalogue(router, ready))
     for module in (rest_accounts, rest_chat, rest_memory):
         app.add_routes(module.routes)
     if several:
@@ -101,11 +109,28 @@ def _beside(several: Several) -> Callable[[web.Application], AsyncIterator[None]
     return run
 
 
+def _catalogue(
+    router: RouterServiceAsyncStub, ready: DeviceReady
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def run(_: web.Application) -> AsyncIterator[None]:
+        asking = asyncio.create_task(catalogue.keep_fresh(router, ready))
+        yield
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+    return run
+
+
 async def device_socket(request: web.Request) -> web.StreamResponse:
     """The device's socket (PROTOCOL §1)."""
     edge = request.app[EDGE]
-    edge.devices.admit()
-    edge.hellos.spend(address(request), asyncio.get_running_loop().time())
+    try:
+        edge.devices.admit()
+        edge.hellos.spend(address(request), asyncio.get_running_loop().time())
+    except SwitchboardError as error:
+        if "Origin" not in request.headers:
+            raise
+        return await _turn_away(request, error)
     token = bearer(request.headers.get("Authorization"))
     who = None if token is None else edge.tokens.check(token)
     ws = WebSocket(edge.settings)
@@ -122,6 +147,17 @@ async def device_socket(request: web.Request) -> web.StreamResponse:
         abort=lambda: request.transport.abort() if request.transport else None,
     )
     await connection.serve()
+    return ws
+
+
+async def _turn_away(request: web.Request, error: SwitchboardError) -> web.StreamResponse:
+    """A browser tells its script no status of an upgrade: it is told by a close, and the wait,
+    where there is one, in its reason."""
+    ws = WebSocket(request.app[EDGE].settings)
+    await ws.prepare(request)
+    limited = error.code == ErrorCode.ERROR_CODE_RATE_LIMITED
+    code = CloseCode.CLOSE_CODE_RATE_LIMITED if limited else CloseCode.CLOSE_CODE_DRAINING
+    await ws.close(code=code, message=close_reason(error))
     return ws
 
 

@@ -70,6 +70,13 @@ class Bridge:
         self._outcome = "unheard"
         self.task = asyncio.create_task(self._run())
 
+    def hand_over(
+        self, on_event: Callable[[Produced | Broken], None], has_room: Callable[[], bool]
+    ) -> None:
+        """Another device hears it from now on."""
+        self._on_event, self._has_room = on_event, has_room
+        self.look()
+
     def tell(self, said: ConverseInput) -> None:
         """Sends an input; after the end it goes nowhere."""
         if not self._inputs.closed:

@@ -117,6 +117,13 @@ class Broker:
         self._wanted[on] = handler
         self._unsettle(on)
 
+    async def listen_now(self, on: str, handler: Handler) -> None:
+        """The same; whatever is asked after this comes to the broker after it."""
+        self._wanted[on] = handler
+        if self._unsettled is not None:  # else all of it is, at the first connection
+            with contextlib.suppress(*_GONE):
+                await self._settle(on)
+
     def ignore(self, on: str) -> None:
         """Hears it no longer."""
         self._wanted.pop(on, None)

@@ -1,6 +1,9 @@
 """The calls of one session: whose clock runs, which are over, which are remembered."""
 
+from dataclasses import replace
+
 from edge.alarms import Alarms, Due
+from edge.answer import numbered
 from edge.calls import LATE_S, Call, CallState
 from switchboard.v3.frames_pb2 import ServerFrame
 from switchboard.v3.router_pb2 import ConverseInput
@@ -61,12 +64,24 @@ class CallBook:
             if call.request_id == request_id and call.state is CallState.OPEN
         ]
 
+    def pending(self, request_id: str, seq: int) -> list[ServerFrame]:
+        """The frames up to `seq` that asked for what is still waited for, in order."""
+        frames = (call.frame for call in self.open(request_id))
+        return [frame for frame in frames if frame and 0 < numbered(frame) <= seq]
+
+    def give_away(self, request_id: str, now: float) -> list[Call]:
+        """The open calls, for another device; here they are over, and a late result is late."""
+        given = [replace(call) for call in self.open(request_id)]
+        self.close_all(request_id, now)
+        return given
+
     def close(self, call: Call, state: CallState, now: float) -> None:
         """It is over: answered, or not waited for any more."""
         call.pause(now)
         if call.state is CallState.OPEN:
             self._alarms.at(now + LATE_S, Due.FORGET_CALL, call.id)
         call.state = state
+        call.frame = None
 
     def close_all(self, request_id: str, now: float) -> None:
         """The agent waits for none of them any more."""

@@ -14,6 +14,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 import orjson
 
+from edge.answer import numbered
 from switchboard.v3.agent_pb2 import DeviceToolCall
 from switchboard.v3.entities_pb2 import EntityKind
 from switchboard.v3.frames_pb2 import (
@@ -21,6 +22,7 @@ from switchboard.v3.frames_pb2 import (
     DataResponse,
     Mutation,
     MutationOp,
+    ServerFrame,
     ToolError,
     ToolResult,
 )
@@ -57,6 +59,7 @@ class Call:
     left: float
     expires: float | None = None  # None: the clock stands
     state: CallState = CallState.OPEN
+    frame: ServerFrame | None = None  # what asked for it, while it is open
 
     def start(self, now: float) -> None:
         """Lets the clock run."""
@@ -74,6 +77,11 @@ class Call:
             return 0
         left = self.left if self.expires is None else self.expires - now
         return max(0, round(left * 1000))
+
+    @property
+    def may_be_done(self) -> bool:
+        """Whether the device may have made a change already: it has the call."""
+        return self.effect is not None and self.frame is not None and numbered(self.frame) > 0
 
     def failure(self, code: str, message: str) -> ConverseInput:
         """Tells the router that no result will come."""

@@ -7,7 +7,9 @@ Tests hold them against each other.
 """
 
 import json
+import re
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -52,17 +54,80 @@ def decode(text: bytes | str, cls: type[Frame]) -> Frame:
 def parse(text: bytes | str) -> dict[str, Any]:
     """The JSON object that a text holds. Raises InvalidFrame.
 
-    Lone surrogates, NaN, numbers past a double, nesting past orjson's 1,024 and keys
-    that stand twice (two readers could take different ones) are refused.
+    A lone surrogate counts as U+FFFD. NaN, numbers past a double, nesting past orjson's
+    1,024 and keys that stand twice (two readers could take different ones) are refused.
     """
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
-        raise InvalidFrame("", "is no JSON") from None
+        try:
+            text = _without_halves(text)
+            value = orjson.loads(text)
+        except ValueError:
+            raise InvalidFrame("", "is no JSON") from None
     if not isinstance(value, dict):
         raise InvalidFrame("", "is no object")
     _check_keys(text)
     return value
+
+
+# Each escape is looked at in turn, so that the second backslash of two opens none.
+_ESCAPE: Final = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+def _without_halves(text: bytes | str) -> str:
+    """The text with U+FFFD for each surrogate that stands alone, escaped or as it is.
+
+    Languages whose strings are UTF-16 cut pairs in two, and one such character is no reason
+    to refuse all that stands around it. Raises ValueError for bytes of no other form of UTF-8.
+    """
+    whole = text if isinstance(text, str) else text.decode("utf-8", "surrogatepass")
+    whole = whole.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return _ESCAPE.sub(lambda found: r"\ufffd" if found["half"] else found[0], whole)
+
+
+_NAME_TOKENS: Final = 4096
+"""So many strings and brackets of a text that is no JSON are looked at."""
+
+# A string without its end reaches to the end of the text: else it would be tried again
+# from each quote in it.
+_TOKEN: Final = re.compile(
+    r'"(?P<string>[^"\\]*+(?:\\.[^"\\]*+)*+)(?:"|\\?\Z)(?P<key>\s*:)?|[{}\[\]]', re.DOTALL
+)
+
+
+def names(text: bytes | str) -> dict[str, str]:
+    """The strings that stand at the top of a frame that was refused, as far as it can be read.
+
+    For telling whose frame it was, so a text that is no JSON is read, too: one with NaN in
+    it, or with its end cut off.
+    """
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return _scanned(text if isinstance(text, str) else text.decode(errors="replace"))
+    items = value.items() if isinstance(value, dict) else ()
+    return {name: found for name, found in items if isinstance(found, str)}
+
+
+def _scanned(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    depth, key = 0, ""
+    for token in islice(_TOKEN.finditer(text), _NAME_TOKENS):
+        if token[0] in "{[":
+            depth, key = depth + 1, ""
+        elif token[0] in "}]":
+            depth, key = depth - 1, ""
+        elif depth == 1 and token["key"]:
+            key = token["string"]
+        elif depth == 1 and key:
+            found.setdefault(key, token["string"])
+            key = ""
+    return found
 
 
 def frame_of(value: dict[str, Any], cls: type[Frame]) -> Frame:

@@ -19,11 +19,18 @@ from edge import codec, metrics
 from edge.auth import Identity, Tokens
 from edge.device import Device
 from edge.devices import Devices, leave_all
-from edge.events import Received, Say
+from edge.events import Received, Say, Spoiled
 from edge.limits import check_hello
 from edge.mapping import InvalidFrame
 from edge.rates import Bucket, Rate, too_fast
-from edge.refusals import REFUSALS, duplicate, ref_of, refusal, refusal_of
+from edge.refusals import (
+    REFUSALS,
+    close_reason,
+    refusal,
+    refusal_of,
+    refusal_unread,
+    spoiled,
+)
 from edge.settings import EdgeSettings
 from edge.websocket import CLOSE_S, WebSocket
 from runtime import logs
@@ -77,6 +84,7 @@ class Connection:
         self._hello = DeviceHello()
         self.hello_ns = 0
         self._code: int | None = None
+        self._reason = b""
         self._output = asyncio.Event()
         self._stopped = asyncio.Event()
         self._due: asyncio.Timeout | None = None  # while the hello is waited for
@@ -105,10 +113,10 @@ class Connection:
         """There is something to send."""
         self._output.set()
 
-    def stop(self, code: CloseCode.ValueType) -> None:
+    def stop(self, code: CloseCode.ValueType, reason: bytes = b"") -> None:
         """Closes the socket; the first reason counts."""
         if self._code is None:
-            self._code = code
+            self._code, self._reason = code, reason
             self._stopped.set()
             if self._due is not None and not self._due.expired():
                 self._due.reschedule(self._loop.time())
@@ -232,21 +240,26 @@ class Connection:
                 frame = self._decode(message)
                 if frame.HasField("device_hello"):
                     self._again(device, frame)
-                elif not await self._is_taken(device, frame):
-                    device.feed(Received(frame))
+                else:
+                    await self._take(device, frame)
             except REFUSALS as error:
-                device.feed(Say(refusal(error, ref_of(message.data))))
+                refused = refusal_unread(error, message.data)
+                device.feed(Say(refused))
+                if result := spoiled(error, refused):
+                    device.feed(Spoiled(result))
 
-    async def _is_taken(self, device: Device, frame: ClientFrame) -> bool:
-        """Whether this asks for a request that another edge runs. Raises SwitchboardError."""
+    async def _take(self, device: Device, frame: ClientFrame) -> None:
         kind = frame.WhichOneof("frame") or ""
-        if kind not in ("home_request", "popup_request"):
-            return False
-        request_id = getattr(frame, kind).request_id
-        if request_id and await self._devices.taken(device.user.user_id, request_id):
-            device.feed(Say(refusal_of(duplicate(), kind, getattr(frame, kind))))
-            return True
-        return False
+        body = getattr(frame, kind)
+        # Under an id of the server's own making nobody else can ask.
+        if not (kind in ("home_request", "popup_request") and body.request_id):
+            device.feed(Received(frame))
+            return
+        try:
+            async with self._devices.claim(device.user.user_id, body.request_id):
+                device.feed(Received(frame))
+        except SwitchboardError as error:
+            device.feed(Say(refusal_of(error, kind, body)))
 
     async def _receive(self) -> Message:
         """The next message, or what stands for the socket's end."""
@@ -268,9 +281,10 @@ class Connection:
         """Counts a frame. Raises SwitchboardError (rate_limited); in the end, closes."""
         now = self._loop.time()
         if wait := self._frames.take(now, 1 + size // FRAME_BYTES):
+            error = too_fast(wait)
             if self._patience.take(now):
-                self.stop(CloseCode.CLOSE_CODE_RATE_LIMITED)
-            raise too_fast(wait)
+                self.stop(CloseCode.CLOSE_CODE_RATE_LIMITED, close_reason(error))
+            raise error
 
     def _decode(self, message: Any) -> ClientFrame:
         if message.type is WSMsgType.BINARY:
@@ -318,7 +332,8 @@ class Connection:
     async def _close(self) -> None:
         try:
             async with asyncio.timeout(CLOSE_S + 1):
-                await self._ws.close(code=self._code or CloseCode.CLOSE_CODE_INTERNAL)
+                code = self._code or CloseCode.CLOSE_CODE_INTERNAL
+                await self._ws.close(code=code, message=self._reason)
         except ConnectionError:
             pass
         except TimeoutError:

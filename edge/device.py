@@ -18,6 +18,7 @@ import grpc
 from edge import metrics
 from edge.bridge import Bridge
 from edge.events import (
+    Abandoned,
     Answered,
     Asked,
     Attached,
@@ -28,11 +29,13 @@ from edge.events import (
     Effect,
     FanOut,
     Finish,
+    Inherited,
     Input,
     Joined,
     Leave,
     Linked,
     Open,
+    Orphaned,
     Pass,
     Passed,
     Produced,
@@ -286,6 +289,8 @@ class Device:
                 self._around.others.changed(self.user.user_id, mutation)
             case Collected(request_id, frame):
                 self._collected(request_id, frame)
+            case Orphaned(request_id):
+                self._hand_over(request_id)
             case Unlink(request_id):
                 if reader := self._readers.pop(request_id, None):
                     reader.take_over()
@@ -362,6 +367,29 @@ class Device:
             )
         self._bridges[request_id] = bridge
         bridge.task.add_done_callback(lambda _: self._closed(request_id))
+
+    def _hand_over(self, request_id: str) -> None:
+        heir = next(iter(self.user.connected()), None)
+        left = self.session.bequeath(request_id, self._loop.time()) if heir else None
+        if heir is None or left is None:
+            self.feed(Abandoned(request_id))
+        else:
+            heir.inherit(
+                left, self._collectors.pop(request_id, None), self._bridges.pop(request_id, None)
+            )
+
+    def inherit(
+        self, left: Inherited, collect: Callable[[ServerFrame], None] | None, bridge: Bridge | None
+    ) -> None:
+        """Goes on with a request of REST whose own device is gone."""
+        request_id = left.request_id
+        if collect is not None:
+            self._collectors[request_id] = collect
+        if bridge is not None:
+            self._bridges[request_id] = bridge
+            bridge.hand_over(self._heard, lambda: self.session.has_room(request_id))
+            bridge.task.add_done_callback(lambda _: self._closed(request_id))
+        self.feed(left)
 
     def _heard(self, event: Produced | Broken) -> None:
         try:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Mapping, MutableSet
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, MutableSet
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from edge.device import Device, Socket, Surroundings
 from edge.events import Draining, Say
 from edge.others import Others
+from edge.refusals import duplicate
 from edge.relay import Relay
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
@@ -96,6 +98,7 @@ class Devices:
         """By user and device: the latest socket that said hello and has no welcome yet."""
         self.arriving: set[Socket] = set()
         """Sockets whose device is not known yet."""
+        self._claiming: set[tuple[str, str]] = set()
         self.draining = False
         """Whether this edge is going away: who comes now is told so at once."""
 
@@ -150,12 +153,28 @@ class Devices:
         ]
         return await self._around.others.resume(user_id, hello, hello_ns, known)
 
-    async def taken(self, user_id: str, request_id: str) -> bool:
-        """Whether another edge runs or keeps this request."""
+    @asynccontextmanager
+    async def claim(self, user_id: str, request_id: str) -> AsyncIterator[None]:
+        """Begin a request inside. Raises SwitchboardError (duplicate_request) where one of this
+        id runs or is kept, or is about to begin, here or at another edge."""
+        key = user_id, request_id
+        if key in self._claiming or self._is_claimed(user_id, request_id):
+            raise duplicate()
+        self._claiming.add(key)
+        try:
+            if not await self._around.others.claim(user_id, request_id):
+                raise duplicate()
+            try:
+                yield
+            finally:
+                if not self._is_claimed(user_id, request_id):  # it never began
+                    self._around.others.released(user_id, request_id)
+        finally:
+            self._claiming.discard(key)
+
+    def _is_claimed(self, user_id: str, request_id: str) -> bool:
         user = self._users.get(user_id)
-        if user is not None and request_id in user.claimed:
-            return False  # here it is: the session knows
-        return await self._around.others.has(user_id, request_id)
+        return user is not None and request_id in user.claimed
 
     @property
     def unfinished(self) -> bool:
@@ -222,11 +241,13 @@ class Devices:
     ) -> None:
         """Runs a request of REST with the user's most recently active device, wherever it is.
 
-        Raises AioRpcError where the edge that has it is lost meanwhile.
+        Raises SwitchboardError (duplicate_request), or AioRpcError where the edge that has the
+        device is lost meanwhile.
         """
-        frames = await self._around.others.chat(user_id, request, self.idle_s(user_id))
-        if frames is None:
-            self.for_chat(user_id).ask(request, collect)
+        async with self.claim(user_id, request.request_id):
+            frames = await self._around.others.chat(user_id, request, self.idle_s(user_id))
+            if frames is None:
+                self.for_chat(user_id).ask(request, collect)
         for frame in frames or ():
             collect(frame)
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from edge.calls import Call
 from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.errors_pb2 import Error
 from switchboard.v3.frames_pb2 import (
@@ -43,6 +44,13 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
+class Spoiled:
+    """The device's answer to a call was refused for its form; the frame stands for it."""
+
+    frame: ClientFrame
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A request came beside the socket (REST): the device gets its tool frames and its end.
 
@@ -51,6 +59,26 @@ class Asked:
 
     request: HomeRequest
     device_connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """A request of REST whose own device is gone: this device is asked from now on.
+
+    `calls`: what is waited for; `agent` and `mutations`: what is known of it so far.
+    """
+
+    request_id: str
+    agent: str | None
+    mutations: Sequence[Mutation]
+    calls: Sequence[Call]
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """No other device is there for a request of REST: its agent is told so."""
+
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +173,10 @@ Input = (
     Attached
     | Detached
     | Received
+    | Spoiled
     | Asked
+    | Inherited
+    | Abandoned
     | Produced
     | Broken
     | Say
@@ -227,6 +258,13 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True)
+class Orphaned:
+    """The device that REST asked is gone: `bequeath` to another one, or say that none is there."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unlink:
     """The device reads this request here again: tell the edge that read it."""
 
@@ -271,6 +309,7 @@ Effect = (
     | Resumed
     | FanOut
     | Collected
+    | Orphaned
     | Unlink
     | Pass
     | Leave

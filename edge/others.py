@@ -36,9 +36,12 @@ class Others:
     def revoked(self, user_id: str, family_id: str | None) -> None:
         """A family logged out; None: the user is gone."""
 
-    async def has(self, user_id: str, request_id: str) -> bool:
-        """Whether another edge runs or keeps this request."""
-        return False
+    async def claim(self, user_id: str, request_id: str) -> bool:
+        """Whether this edge may run this request: no other one does, and none will.
+
+        What was claimed must be released, whatever becomes of it.
+        """
+        return True
 
     async def resume(
         self, user_id: str, hello: DeviceHello, hello_ns: int, known: Collection[str]

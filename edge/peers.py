@@ -1,8 +1,8 @@
 """Several edges as one: who has what, by NATS; the frames themselves, by gRPC.
 
 Subjects (tokens made safe):
-- `switchboard.request.<user>.<request>`: heard by the edge that runs or keeps the request.
-  Nobody there is known at once, without a time-out.
+- `switchboard.request.<user>.<request>`: heard by the edge that runs or keeps the request, or
+  is about to run it. Nobody there is known at once, without a time-out.
 - `switchboard.user.<user>`: heard by each edge that has something of the user.
 - `switchboard.revoked`: heard by every edge.
 """
@@ -144,12 +144,26 @@ class Peers(Others):
 
     # What this edge asks.
 
-    async def has(self, user_id: str, request_id: str) -> bool:
-        """Whether another edge runs or keeps this request."""
+    async def claim(self, user_id: str, request_id: str) -> bool:
+        """Answers for this request before it begins, and asks whether another edge does.
+
+        The broker takes both in their order: of two edges that claim at once, one at least
+        hears of the other, and where both do, the lesser address has it.
+        """
+        on, ours = _request(user_id, request_id), self._reply.SerializeToString()
+
+        def rival(note: bytes) -> bytes:
+            asks = EdgeReply.FromString(note).address
+            return ours if self._reply.address < asks else b""
+
+        await self._broker.listen_now(on, rival)
         try:
-            return await self._owner(user_id, request_id) is not None
+            taken = bool(await self._owner(user_id, request_id, ours))
         except Silent:
-            return True  # it is there, if not well: running it twice would be worse
+            taken = True  # it is there, if not well: running it twice would be worse
+        if taken:
+            self._broker.ignore(on)
+        return not taken
 
     async def resume(
         self, user_id: str, hello: DeviceHello, hello_ns: int, known: Collection[str]
@@ -183,9 +197,9 @@ class Peers(Others):
         relay = Relay(self._channels.stub(owner), request_id, start)
         return relay if await relay.open(REACH_S) else None
 
-    async def _owner(self, user_id: str, request_id: str) -> str | None:
-        answer = await self._broker.ask(_request(user_id, request_id), b"", ANSWER_S)
-        return None if answer is None else EdgeReply.FromString(answer).address
+    async def _owner(self, user_id: str, request_id: str, note: bytes = b"") -> str | None:
+        answer = await self._broker.ask(_request(user_id, request_id), note, ANSWER_S)
+        return EdgeReply.FromString(answer).address or None if answer else None
 
     async def deliver(
         self, user_id: str, device_id: str, frame: ClientFrame

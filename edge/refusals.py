@@ -1,19 +1,34 @@
 """The `error` frame of a frame that could not be taken (PROTOCOL §5)."""
 
-from contextlib import suppress
+from collections.abc import Mapping
 from typing import Any, Final
+
+import orjson
 
 from edge import codec
 from edge.codec import UnknownType
 from edge.mapping import InvalidFrame
-from runtime.errors import SwitchboardError
+from runtime.errors import SwitchboardError, word
 from switchboard.v3.errors_pb2 import Error, ErrorCode, FrameRef
-from switchboard.v3.frames_pb2 import ServerFrame
+from switchboard.v3.frames_pb2 import (
+    ClientFrame,
+    DataResponse,
+    ServerFrame,
+    ToolError,
+    ToolResult,
+)
 
 REFUSALS: Final = (InvalidFrame, UnknownType, SwitchboardError)
 """What a frame can be refused with."""
 
 _IDS: Final = ("request_id", "call_id", "query_id", "mutation_id")
+_OWN_ID: Final = {"tool_result": "call_id", "data_response": "query_id", "mutation": "mutation_id"}
+"""Whose own id is no request_id, whatever else such a frame may hold."""
+
+_REQUESTS: Final = ("home_request", "popup_request")
+
+_MOST: Final = 128
+"""So much of an id, or of a type, is said again: no id of ours is longer, in characters."""
 
 
 def unknown_call() -> SwitchboardError:
@@ -43,27 +58,45 @@ def refusal(error: Exception, ref: FrameRef) -> ServerFrame:
 
 
 def refusal_of(error: Exception, kind: str, body: Any) -> ServerFrame:
-    """The same for a frame that was understood: it names the request, where there is one."""
-    ref = FrameRef(type=kind)
-    for name in _IDS:
-        if id_ := getattr(body, name, ""):
-            ref.id = id_
-            break
+    """The same for a frame that was understood."""
+    return _naming(error, kind, {name: getattr(body, name, "") for name in _IDS})
+
+
+def refusal_unread(error: Exception, text: bytes | str) -> ServerFrame:
+    """The same for one that was not: it is named as far as it can be read."""
+    found = codec.names(text)
+    return _naming(error, found.get("type", ""), found)
+
+
+def spoiled(error: Exception, refused: ServerFrame) -> ClientFrame | None:
+    """What stands for a result that was refused for its form, so that nobody waits for it."""
+    kind, id_ = refused.error.ref.type, refused.error.ref.id
+    if not isinstance(error, InvalidFrame) or not id_:
+        return None
+    why = ToolError(code="invalid_result", message=f"The device's answer is invalid: {error}.")
+    match kind:
+        case "tool_result":
+            return ClientFrame(tool_result=ToolResult(call_id=id_, error=why))
+        case "data_response":
+            return ClientFrame(data_response=DataResponse(query_id=id_, error=why))
+    return None
+
+
+def close_reason(error: SwitchboardError) -> bytes:
+    """The reason of a close that is an error: JSON, so that a script can read the wait."""
+    told: dict[str, Any] = {"code": word(error.code)}
+    if error.retry_after_ms is not None:
+        told["retry_after_ms"] = error.retry_after_ms
+    return orjson.dumps(told)
+
+
+def _naming(error: Exception, kind: str, names: Mapping[str, str]) -> ServerFrame:
+    """Names the frame; a request besides at the top: it never began, and is over."""
+    ref = FrameRef(type=kind[:_MOST])
+    wanted = (_OWN_ID[kind],) if kind in _OWN_ID else _IDS
+    if id_ := next((names[name] for name in wanted if names.get(name)), ""):
+        ref.id = id_[:_MOST]
     frame = refusal(error, ref)
-    if request_id := getattr(body, "request_id", ""):
-        frame.error.request_id = request_id
+    if kind in _REQUESTS and (request_id := names.get("request_id")):
+        frame.error.request_id = request_id[:_MOST]
     return frame
-
-
-def ref_of(text: bytes) -> FrameRef:
-    """Names a frame that could not be understood, as far as it can be read."""
-    ref = FrameRef()
-    with suppress(InvalidFrame):
-        value = codec.parse(text)
-        if isinstance(kind := value.get("type"), str):
-            ref.type = kind[:64]
-        for name in _IDS:
-            if isinstance(id_ := value.get(name), str):
-                ref.id = id_[:128]
-                break
-    return ref

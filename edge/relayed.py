@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edge.answer import numbered
 from edge.outbox import Outbox
 from switchboard.v3.frames_pb2 import ServerFrame
 
@@ -49,7 +50,7 @@ class Relayed:
                 self.calls.add(frame.data_request.query_id)
             case "stream_end":
                 self.ended = True
-        self.seq = getattr(frame, frame.WhichOneof("frame") or "").seq
+        self.seq = max(self.seq, numbered(frame))  # calls that are pending are said again first
         size = frame.ByteSize()
         self._waiting.append((frame, size))
         self.waiting_bytes += size

@@ -11,7 +11,7 @@ from aiohttp import web
 from edge import codec
 from edge.limits import check_request
 from edge.mapping import to_json
-from edge.web import CALL_S, EDGE, body, identity, reply
+from edge.web import CALL_S, EDGE, body, identity, refusal, reply
 from runtime import tracing
 from runtime.errors import SwitchboardError
 from switchboard.v3.frames_pb2 import ClientFrame, EndStatus, ServerFrame, StreamEnd
@@ -43,34 +43,40 @@ class _Turn:
             case "stream_end" if not self.end.done():
                 self.end.set_result(frame.stream_end)
 
+    def told(self, request_id: str, end: StreamEnd) -> dict[str, Any]:
+        """All of it; what a socket would have been told in frames."""
+        ended = to_json(end)
+        told = {
+            "request_id": request_id,
+            "agent": ended.get("agent"),
+            "response": "".join(self.texts),
+            "blocks": self.blocks,
+            "mutations": ended["mutations"],
+            "usage": ended.get("usage"),
+        }
+        return told | ({"skipped": ended["skipped"]} if ended["skipped"] else {})
+
 
 @routes.post("/api/v1/chat")
 async def chat(request: web.Request) -> web.Response:
     """The same turn as a Home request's; its tools run on the most recently active device."""
     edge, who = request.app[EDGE], identity(request)
     edge.devices.admit()
-    sent = {**await body(request), "type": "home_request", "request_id": str(uuid4())}
+    sent = {**await body(request), "type": "home_request"}
+    if sent.get("request_id") is None:
+        sent["request_id"] = str(uuid4())
     asked = codec.frame_of(sent, ClientFrame).home_request
     check_request(asked, edge.settings.limits)
     edge.devices.spend(who.user_id)
     turn = _Turn(asyncio.get_running_loop().create_future())
     await edge.devices.chat(who.user_id, asked, turn.collect)
     end = await turn.end
-    if end.status != EndStatus.END_STATUS_COMPLETED:
-        error = end.error
-        retry = error.retry_after_ms if error.HasField("retry_after_ms") else None
-        raise SwitchboardError(error.code, error.message, retry)
-    ended = to_json(end)
-    return reply(
-        {
-            "request_id": asked.request_id,
-            "agent": ended.get("agent"),
-            "response": "".join(turn.texts),
-            "blocks": turn.blocks,
-            "mutations": ended["mutations"],
-            "usage": ended.get("usage"),
-        }
-    )
+    told = turn.told(asked.request_id, end)
+    if end.status == EndStatus.END_STATUS_COMPLETED:
+        return reply(told)
+    retry = end.error.retry_after_ms if end.error.HasField("retry_after_ms") else None
+    # What was changed before it failed is changed.
+    return refusal(SwitchboardError(end.error.code, end.error.message, retry), beside=told)
 
 
 @routes.get("/api/v1/tools")

@@ -143,9 +143,10 @@ def _tier(word: str) -> MemoryTier.ValueType:
 
 
 def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > 200:
+    # Python reads no number of thousands of digits, and three are enough.
+    if not re.fullmatch(r"0*[0-9]{1,3}", text, re.ASCII) or int(text[-3:]) > 200:
         raise InvalidFrame("limit", "is no number up to 200")
-    return int(text)
+    return int(text[-3:])
 
 
 def _exported(response: ExportResponse) -> dict[str, Any]:

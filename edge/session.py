@@ -16,6 +16,7 @@ itself. Or a request of its runs at another edge, and is relayed here (edge/rela
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, MutableSet
+from itertools import islice
 from typing import Final, assert_never
 
 from edge import calls
@@ -25,6 +26,7 @@ from edge.answers import Answers
 from edge.callbook import CallBook, never_asked
 from edge.calls import Call, CallState
 from edge.events import (
+    Abandoned,
     Answered,
     Asked,
     Attached,
@@ -37,11 +39,13 @@ from edge.events import (
     Erased,
     FanOut,
     Finish,
+    Inherited,
     Input,
     Joined,
     Leave,
     Linked,
     Open,
+    Orphaned,
     Pass,
     Passed,
     Produced,
@@ -51,6 +55,7 @@ from edge.events import (
     Resumed,
     Say,
     Seek,
+    Spoiled,
     Stopped,
     Tell,
     Tick,
@@ -89,6 +94,15 @@ from switchboard.v3.router_pb2 import ConverseCancel, ConverseInput, ConverseOut
 
 FEATURES: Final = frozenset({"activity"})
 """What a hello may switch on."""
+
+TOLD_NAMES: Final = 64
+"""So many unknown names of tools are told, each up to …"""
+
+TOLD_CHARS: Final = 128
+"""… so many characters."""
+
+RETURN_S: Final = 2.0
+"""How long a device takes that changes its network or its edge, in seconds."""
 
 REMEMBERED: Final = 512
 """So many of the device's own changes are known again when they are sent twice."""
@@ -216,6 +230,12 @@ class Session:
         match event:
             case Received(frame, aside):
                 self._received(frame, now, aside=aside)
+            case Spoiled(frame):
+                self._spoiled(frame, now)
+            case Inherited():
+                self._inherit(event, now)
+            case Abandoned(request_id):
+                self._abandon(self._answers.get(request_id), now)
             case Produced(request_id, outputs):
                 self._produced(request_id, outputs, now)
             case Tick():
@@ -243,17 +263,11 @@ class Session:
             case Stopped(error):
                 self._stop(error, now)
             case Erased(error):
-                self._draining = self._erased = True
-                self._stop(error, now)
-                for answer in self._answers:
-                    if not answer.ready:
-                        self._answers.forget(answer)
+                self._erase(error, now)
             case Linked():
                 self._link(event, now)
             case Unlinked(request_id):
-                left = self._answers.get(request_id)
-                if self._links.pop(request_id, None) and left:
-                    self._leave(left, now)
+                self._unlink(request_id, now)
             case Joined(request_id):
                 if self.connected:
                     self._relays.begin(request_id, 0)
@@ -301,21 +315,32 @@ class Session:
         if resumed or lost:
             self._effects.append(Resumed(len(resumed), len(lost)))
         ready.MergeFrom(self._ready)
+        if ready.HasField("catalogue"):
+            ready.catalogue.unknown.extend(self._unknown(hello))
         self._say(ServerFrame(device_ready=ready))
         for answer in self._answers:
             # The device has never heard of what REST asked of it: it cannot name it.
-            if answer.quiet and not answer.attached and answer.resume(0):
+            if answer.quiet and not answer.attached and self._go_back(answer, 0):
                 self._run_clocks(answer, now)
+
+    def _unknown(self, hello: DeviceHello) -> list[str]:
+        """What of the hello's tools nobody knows: a name that is misspelt is never called."""
+        known = self._ready.catalogue.tools
+        unknown = (name[:TOLD_CHARS] for name in hello.tools.values if name not in known)
+        return list(islice(dict.fromkeys(unknown), TOLD_NAMES))
 
     def _resume(self, request_id: str, seq: int, now: float) -> bool:
         answer = self._answers.get(request_id)
         if answer is None or answer.attached:
             return answer is not None or request_id in self._relays
-        if not answer.resume(seq):
+        if not self._go_back(answer, seq):
             self._abandon(answer, now)
             return False
         self._run_clocks(answer, now)
         return True
+
+    def _go_back(self, answer: Answer, seq: int) -> bool:
+        return answer.resume(seq, self._calls.pending(answer.request_id, seq))
 
     def _run_clocks(self, answer: Answer, now: float) -> None:
         self._wake(answer)
@@ -336,7 +361,9 @@ class Session:
         if self._erased:
             self._answers.forget(answer)
         elif answer.attached:
-            until = now + self._limits.resume_window_s
+            window_s = self._limits.resume_window_s
+            # A caller of REST waits for it meanwhile, and another device may do as well.
+            until = now + (min(RETURN_S, window_s) if answer.quiet else window_s)
             answer.detach(until)
             self._alarms.at(until, Due.AWAY, answer.request_id)
             self._calls.pause_all(answer.request_id, now)
@@ -345,11 +372,16 @@ class Session:
         answer = self._answers.get(link.request_id)
         if answer is None:
             return
-        if not answer.resume(link.seq):
+        if not self._go_back(answer, link.seq):
             self._abandon(answer, now)
             return
         self._links[link.request_id] = Link(Outbox(), frozenset(link.features))
         self._run_clocks(answer, now)
+
+    def _unlink(self, request_id: str, now: float) -> None:
+        left = self._answers.get(request_id)
+        if self._links.pop(request_id, None) and left:
+            self._leave(left, now)
 
     # Requests that run at another edge.
 
@@ -367,8 +399,10 @@ class Session:
             end = StreamEnd(request_id=request_id, seq=relay.seq + 1, status=failed, error=error)
             self._passed(request_id, ServerFrame(stream_end=end))
 
-    def _abandon(self, answer: Answer, now: float) -> None:
+    def _abandon(self, answer: Answer | None, now: float) -> None:
         """The device will not hear of it any more; the request itself runs on."""
+        if answer is None:
+            return
         answer.abandon()
         for call in self._calls.open(answer.request_id):
             self._tell(call.request_id, self._calls.give_up(call, "device_gone", now))
@@ -432,6 +466,26 @@ class Session:
             return
         self._open(asked.request_id, asked)
 
+    def bequeath(self, request_id: str, now: float) -> Inherited | None:
+        """Gives away a request of REST, for another session of the user; None: it is over."""
+        answer = self._answers.get(request_id)
+        if answer is None or answer.state is not State.RUNNING:
+            return None
+        given = self._calls.give_away(request_id, now)
+        self._answers.release(answer)
+        return Inherited(request_id, answer.agent, answer.mutations, given)
+
+    def _inherit(self, left: Inherited, now: float) -> None:
+        answer = self._answers.accept(left.request_id, quiet=True, attached=self.connected)
+        answer.agent, answer.mutations = left.agent, list(left.mutations)
+        for call in left.calls:
+            if call.may_be_done:  # to ask another device for it could make the change twice
+                self._tell(left.request_id, never_asked(call))
+            else:
+                frame = ServerFrame()
+                frame.CopyFrom(call.frame or frame)
+                self._ask(answer, frame, call, now)
+
     def _open(self, request_id: str, asked: HomeRequest | PopupRequest) -> None:
         start = start_of(
             asked,
@@ -481,10 +535,8 @@ class Session:
     def _result(
         self, frame: ClientFrame, result: ToolResult | DataResponse, now: float, *, aside: bool
     ) -> None:
-        query = isinstance(result, DataResponse)
-        id_ = result.query_id if isinstance(result, DataResponse) else result.call_id
-        call = self._calls.find(id_, query=query)
-        if call is None and (elsewhere := self._relays.asked(id_)):
+        call, elsewhere = self._called(result)
+        if elsewhere:
             self._effects.append(Pass(elsewhere, frame))
             return
         if call is None and not (self._alone or aside):
@@ -502,10 +554,24 @@ class Session:
             raise SwitchboardError(
                 ErrorCode.ERROR_CODE_TOOL_CALL_EXPIRED, "The result came after its call was over."
             )
-        if isinstance(result, DataResponse):
-            self._tell(call.request_id, ConverseInput(data_response=result))
-        else:
-            self._tell(call.request_id, ConverseInput(tool_result=result))
+        self._tell(call.request_id, _said(result))
+
+    def _spoiled(self, frame: ClientFrame, now: float) -> None:
+        # The device may send the right answer yet: for the agent it is late, its change is not.
+        result = frame.tool_result if frame.HasField("tool_result") else frame.data_response
+        call, elsewhere = self._called(result)
+        if elsewhere:
+            self._effects.append(Pass(elsewhere, frame))
+        elif call is not None and call.state is CallState.OPEN:
+            self._calls.close(call, CallState.OVER, now)
+            self._tell(call.request_id, _said(result))
+
+    def _called(self, result: ToolResult | DataResponse) -> tuple[Call | None, str | None]:
+        """The call that a result answers; or the request, run elsewhere, that it belongs to."""
+        query = isinstance(result, DataResponse)
+        id_ = result.query_id if isinstance(result, DataResponse) else result.call_id
+        call = self._calls.find(id_, query=query)
+        return call, None if call else self._relays.asked(id_)
 
     def _changed(self, call: Call, changes: Iterable[Mutation]) -> None:
         answer = self._answers.get(call.request_id)
@@ -565,6 +631,7 @@ class Session:
         if answer.abandoned:  # it never leaves, so nobody can answer it late
             self._tell(call.request_id, never_asked(call))
             return
+        call.frame = frame
         self._calls.add(call)
         answer.say(frame)
         if answer.attached:
@@ -585,6 +652,13 @@ class Session:
     def _stop(self, error: Error, now: float) -> None:
         for answer in self._answers:
             self._end_here(answer, EndStatus.END_STATUS_FAILED, error, now)
+
+    def _erase(self, error: Error, now: float) -> None:
+        self._draining = self._erased = True
+        self._stop(error, now)
+        for answer in self._answers:
+            if not answer.ready:
+                self._answers.forget(answer)
 
     def _end_here(
         self, answer: Answer, status: EndStatus.ValueType, error: Error, now: float
@@ -628,7 +702,10 @@ class Session:
                     self._end_here(answer, EndStatus.END_STATUS_CANCELLED, _CANCELLED, now)
             case Due.AWAY:
                 if answer and answer.away_until is not None and answer.away_until <= now:
-                    self._abandon(answer, now)
+                    if answer.quiet and answer.state is State.RUNNING:
+                        self._effects.append(Orphaned(key))
+                    else:
+                        self._abandon(answer, now)
             case Due.FORGET if answer:
                 # A slow socket may still be owed some of it; of one that is away, AWAY decides.
                 if answer.ready:
@@ -658,6 +735,12 @@ class Session:
     def _say(self, frame: ServerFrame) -> None:
         if self.connected:
             self._outbox.say(frame)
+
+
+def _said(result: ToolResult | DataResponse) -> ConverseInput:
+    if isinstance(result, DataResponse):
+        return ConverseInput(data_response=result)
+    return ConverseInput(tool_result=result)
 
 
 def _surface(asked: HomeRequest | PopupRequest) -> Surface.ValueType:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from time import perf_counter
@@ -42,6 +42,9 @@ BODY_S: Final = 30.0
 
 _GONE: Final = 499
 """The status of a call whose caller did not wait, as it is counted."""
+
+_EXPOSED: Final = "Retry-After"
+"""What a browser's script may read of an answer beside its body."""
 
 _CORS: Final = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
@@ -80,17 +83,21 @@ def reply(value: Any, status: int = 200) -> web.Response:
     )
 
 
-def refusal(error: SwitchboardError, status: int | None = None) -> web.Response:
-    """An error as JSON, with the status that fits its code."""
-    found = {
+def refusal(
+    error: SwitchboardError, status: int | None = None, beside: Mapping[str, Any] | None = None
+) -> web.Response:
+    """An error as JSON, with the status that fits its code; `beside`: what else is told."""
+    found: dict[str, Any] = {
         "code": errors.word(error.code),
         "message": error.message,
         "retryable": error.retryable,
     }
-    response = reply({"error": found}, status or errors.spec(error.code).http_status or 500)
     if error.retry_after_ms is not None:
         found["retry_after_ms"] = error.retry_after_ms
-        response.body = orjson.dumps({"error": found})
+    response = reply(
+        {"error": found, **(beside or {})}, status or errors.spec(error.code).http_status or 500
+    )
+    if error.retry_after_ms is not None:
         response.headers["Retry-After"] = str(-(-error.retry_after_ms // 1000))
     return response
 
@@ -155,10 +162,21 @@ async def _served(request: web.Request, handler: Handler) -> web.StreamResponse:
         response: web.StreamResponse = web.Response(status=204, headers=_CORS)
     else:
         response = await _observed(request, handler)
-    if origin is not None and not response.prepared:
-        response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Vary"] = "Origin"
     return response
+
+
+async def prepare(request: web.Request, response: web.StreamResponse) -> None:
+    """The headers of every answer, of those that are sent in pieces, too, before the first."""
+    if isinstance(response, web.WebSocketResponse):
+        return
+    if request.path.startswith("/api/") and request.method != "OPTIONS":
+        # Tokens, and what is remembered of somebody, are no cache's.
+        response.headers["Cache-Control"] = "no-store"
+    origin = request.headers.get("Origin")
+    if origin is not None and request.app[EDGE].origins.allow(origin, request.host):
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+        response.headers["Vary"] = "Origin"
 
 
 async def _observed(request: web.Request, handler: Handler) -> web.StreamResponse:

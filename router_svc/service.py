@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 
 from router_svc.conductor import Conductor, Limits, Services
-from router_svc.routing import Question
+from router_svc.routing import AGENTS, Question
 from runtime import budget, errors, logs, tracing
 from runtime.errors import SwitchboardError
 from switchboard.v3.agent_pb2 import ListToolsRequest, Surface
@@ -81,7 +81,7 @@ class Router(RouterServiceServicer):
             )
         except grpc.aio.AioRpcError as error:
             raise errors.from_rpc(error) from error
-        return RouterServiceListToolsResponse(tools=listed.tools)
+        return RouterServiceListToolsResponse(tools=listed.tools, agents=sorted(AGENTS))
 
 
 def _opening(

@@ -10,7 +10,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
-from edge import app, tls
+from edge import app, listener, tls
 from edge.codec import MAX_FRAME_BYTES
 from edge.settings import EdgeSettings
 from edge.web import EDGE, Edge
@@ -128,6 +128,13 @@ class Front:
         socket.ready = await socket.expect("device_ready")
         return socket
 
+    async def catalogued(self) -> None:
+        """Returns once the edge knows what is switched on behind it."""
+        async with asyncio.timeout(PATIENCE_S):
+            while "catalogue" not in (device := await self.device("catalogued")).ready:
+                await device.close()
+            await device.close()
+
     async def call(self, method: str, path: str, **kwargs: Any) -> tuple[int, Any]:
         """A REST call: status and body."""
         kwargs.setdefault("headers", self.headers())
@@ -172,9 +179,7 @@ async def edge_stack(**settings: Any) -> AsyncIterator[EdgeStack]:
 async def listening(settings: EdgeSettings) -> AsyncIterator[tuple[str, web.Application]]:
     """An edge on a port of loopback: its URL, and the application."""
     application, context = app.make(settings), tls.context(settings)
-    runner = web.AppRunner(
-        application, access_log=None, shutdown_timeout=1, keepalive_timeout=settings.http_idle_s
-    )
+    runner = listener.runner(application, settings, shutdown_timeout=1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()

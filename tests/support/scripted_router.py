@@ -220,7 +220,8 @@ class ScriptedRouter(router_pb2_grpc.RouterServiceServicer):
             arguments_schema=schema,
             result_schema=schema,
         )
-        return RouterServiceListToolsResponse(tools=[tool])
+        agents = ["general_agent", "task_agent"]
+        return RouterServiceListToolsResponse(tools=[tool], agents=agents)
 
     async def Converse(
         self, request_iterator: AsyncIterator[ConverseRequest], context: Any

@@ -2,7 +2,7 @@
 
 import uuid
 
-from client.conformance.device import Frame, check_numbers, holds
+from client.conformance.device import Device, Frame, check_numbers, holds
 from client.conformance.server import Account, Server
 from client.conformance.story import LIST, TASK, answer_tools, promise, refused
 
@@ -14,21 +14,55 @@ async def _resume(server: Server, account: Account) -> None:
     await device.hello()
     request_id = await device.ask(LIST)
     call = await device.expect("tool_call", request_id=request_id)
-    seen = max(frame["seq"] for frame in device.frames(request_id))
     await device.drop()
-    again = server.device(account, device.device_id)
-    await again.open()
-    ready = await again.hello(resume={"requests": {request_id: seen - 1}})
-    holds(request_id in ready["resumed"], f"resumed {ready['resumed']}, lost {ready['lost']}")
-    repeated = await again.expect("tool_call", request_id=request_id)
-    holds(repeated["call_id"] == call["call_id"], "the call came again under another call_id")
-    holds(repeated["seq"] == call["seq"], "the call came again under another seq")
+    again = await _resumed(server, account, device, request_id, [call])
     await again.send("tool_result", call_id=call["call_id"], result={"items": [TASK]})
     end = await answer_tools(again, request_id)
     holds(end["status"] == "completed", f"it ended {end['status']}")
-    whole = [f for f in device.frames(request_id) if f["seq"] < seen] + again.frames(request_id)
-    check_numbers(whole)
+    check_numbers(device.frames(request_id) + again.frames(request_id)[1:])
     await again.drop()
+
+
+async def _resumed(
+    server: Server, account: Account, device: Device, request_id: str, pending: list[Frame]
+) -> Device:
+    """The device again, after a drop: it names all that it saw, and is asked again what waits."""
+    seen = max(frame["seq"] for frame in device.frames(request_id))
+    again = server.device(account, device.device_id)
+    await again.open()
+    ready = await again.hello(resume={"requests": {request_id: seen}})
+    holds(request_id in ready["resumed"], f"resumed {ready['resumed']}, lost {ready['lost']}")
+    for call in pending:
+        repeated = await again.expect("tool_call", request_id=request_id)
+        holds(repeated["call_id"] == call["call_id"], "the call came again under another call_id")
+        holds(repeated["seq"] == call["seq"], "the call came again under another seq")
+        holds(0 < repeated["deadline_ms"] <= call["deadline_ms"], "its deadline is another one")
+    others = [f for f in again.frames(request_id)[: len(pending)] if f["type"] != "tool_call"]
+    holds(not others, f"{others} came before what waits")
+    return again
+
+
+@promise("4.5", "over two drops an approval is asked for again, as long as it has no answer")
+async def _approval(server: Server, account: Account) -> None:
+    device = server.device(account)
+    await device.open()
+    await device.hello()
+    request_id = await device.ask(f"delete the task {TASK['title']}")
+    read = await device.expect("tool_call", request_id=request_id)
+    await device.send("tool_result", call_id=read["call_id"], result={"items": [TASK]})
+    call = await device.expect("tool_call", request_id=request_id)
+    holds(call["requires_approval"] is True, f"{call['name']} needs no approval")
+    await device.drop()
+    once = await _resumed(server, account, device, request_id, [call])
+    await once.drop()
+    twice = await _resumed(server, account, once, request_id, [call])
+    await twice.send("tool_result", call_id=call["call_id"], rejected={"reason": "not now"})
+    end = await answer_tools(twice, request_id)
+    holds(end["status"] == "completed", f"it ended {end['status']}")
+    repeats = [f for f in twice.frames(request_id) if f["seq"] <= call["seq"]]
+    holds(len(repeats) == 1, f"{len(repeats)} frames came again")
+    check_numbers(device.frames(request_id) + twice.frames(request_id)[1:])
+    await twice.drop()
 
 
 @promise("4.5", "an answer that ended while the device was away is replayed")
@@ -76,6 +110,7 @@ async def _duplicate(server: Server, account: Account) -> None:
         again = device.send("home_request", message=LIST, request_id=request_id)
         error = await refused(device, "duplicate_request", again)
         holds(error["ref"].get("id") == request_id, f"ref is {error['ref']}")
+        holds(error.get("request_id") == request_id, f"request_id is {error.get('request_id')}")
         await answer_tools(device, request_id)
         check_numbers(device.frames(request_id))
         again = device.send("home_request", message=LIST, request_id=request_id)

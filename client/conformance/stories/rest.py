@@ -1,6 +1,8 @@
 """§7: REST beside the socket."""
 
 import asyncio
+import uuid
+from typing import Any
 
 from client.conformance.device import holds
 from client.conformance.server import Account, Server
@@ -54,6 +56,55 @@ async def _chat(server: Server, account: Account) -> None:
         kinds = {frame["type"] for frame in device.frames(body["request_id"])}
         allowed = {"tool_call", "data_request", "stream_end"}
         holds(kinds <= allowed, f"the device saw {kinds - allowed}")
+
+
+@promise(
+    "7", "POST /chat has the id that its caller gives, and a second of that id is no other run"
+)
+async def _chat_id(server: Server, account: Account) -> None:
+    async with server.device(account) as device:
+        body = {"message": LIST, "request_id": str(uuid.uuid4())}
+        chat = asyncio.create_task(server.rest("POST", "/chat", body, account.access_token))
+        call = await device.expect("tool_call", request_id=body["request_id"])
+        status, again = await server.rest("POST", "/chat", body, account.access_token)
+        code = again["error"]["code"]
+        holds((status, code) == (409, "duplicate_request"), f"asked twice: {status} {code}")
+        await device.send("tool_result", call_id=call["call_id"], result={"items": [TASK]})
+        status, answer = await chat
+        holds(status == 200, f"it answered {status}")
+        holds(answer["request_id"] == body["request_id"], f"its id is {answer['request_id']}")
+
+
+@promise("7", "a POST /chat that is held by a device that dies moves to another one, or ends")
+async def _chat_moves(server: Server, account: Account) -> None:
+    async with server.device(account) as device, server.device(account) as other:
+        asked = server.rest("POST", "/chat", {"message": LIST}, account.access_token)
+        chat = asyncio.create_task(asked)
+        calls = {asyncio.create_task(each.expect("tool_call")): each for each in (device, other)}
+        done, waiting = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        (held,) = done
+        await calls[held].drop()
+        (moved,) = waiting
+        either: list[asyncio.Task[Any]] = [moved, chat]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED, timeout=10)
+        if moved.done() and not moved.exception():
+            call = moved.result()
+            await calls[moved].send("tool_result", call_id=call["call_id"], result={"items": []})
+        moved.cancel()
+        await asyncio.gather(moved, return_exceptions=True)
+        await asyncio.wait({chat}, timeout=10)
+        holds(chat.done(), "nothing was answered within 10 s")
+
+
+@promise("7", "a number of 5,000 digits is a bad number, and what is private is stored nowhere")
+async def _odd(server: Server, account: Account) -> None:
+    headers = {"Authorization": f"Bearer {account.access_token}"}
+    for limit, wanted in (("9" * 5000, 400), ("5", 200)):
+        url = f"{server.base}/api/v1/memory?limit={limit}"
+        async with server.http.get(url, headers=headers) as response:
+            holds(response.status == wanted, f"a limit of {limit[:9]} answered {response.status}")
+            stored = response.headers.get("Cache-Control")
+            holds(stored == "no-store", f"Cache-Control is {stored}")
 
 
 @promise("7", "nothing is answered without a token, and errors are JSON")

@@ -42,6 +42,26 @@ async def _rejected(server: Server, account: Account) -> None:
             holds(end["status"] == "completed", f"after {list(outcome)} it ended {end['status']}")
 
 
+@promise("4.6", "of a result that cannot be read the agent hears at once, and goes on")
+async def _spoiled(server: Server, account: Account) -> None:
+    async with server.device(account) as device:
+        for spoiled in (
+            '{"type":"tool_result","call_id":"%s"}',
+            '{"type":"tool_result","call_id":"%s","result":{"n":NaN}}',
+            '{"type":"tool_result","result":{"a":1,"a":2},"call_id":"%s"}',
+            '{"type":"tool_result","call_id":"%s","result":{"items":[',
+        ):
+            request_id = await device.ask(LIST)
+            call = await device.expect("tool_call", request_id=request_id)
+            sent = device.send_text(spoiled % call["call_id"])
+            error = await refused(device, "invalid_frame", sent)
+            wanted = {"type": "tool_result", "id": call["call_id"]}
+            holds(error.get("ref") == wanted, f"ref is {error.get('ref')}")
+            holds("request_id" not in error, "an error about a result carries a request_id")
+            end = await device.end(request_id)
+            holds(end["status"] == "completed", f"it ended {end['status']}")
+
+
 @promise("4.6", "a result after the end is expired, but its change reaches the other devices")
 async def _late(server: Server, account: Account) -> None:
     async with server.device(account) as other, server.device(account) as device:

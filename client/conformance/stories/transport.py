@@ -1,10 +1,11 @@
 """§1 and §2: the socket, the hello, and frames that are not as they should be."""
 
+import uuid
 from typing import Any
 
 import aiohttp
 
-from client.conformance.device import check_numbers, holds
+from client.conformance.device import Frame, check_numbers, holds
 from client.conformance.server import Account, Server
 from client.conformance.story import LIST, TASK, answer_tools, promise, refused
 
@@ -133,6 +134,47 @@ async def _lenient(server: Server, account: Account) -> None:
         request_id = await device.ask(LIST, **fields)
         end = await answer_tools(device, request_id)
         holds(end["status"] == "completed", f"ended {end['status']}")
+
+
+@promise("2", "half a pair of surrogates counts as U+FFFD, and is no reason to refuse a frame")
+async def _halves(server: Server, account: Account) -> None:
+    async with server.device(account) as device:
+        await device.send_text(r'{"type":"ping","nonce":"a\ud800b\udc00\ud83d\ude00"}')
+        await device.expect("pong", nonce="a\ufffdb\ufffd😀")
+        request_id = await device.ask(LIST + " \ud83d")
+        end = await answer_tools(device, request_id)
+        holds(end["status"] == "completed", f"the request ended {end['status']}")
+
+
+@promise("3", "an error that refuses a request carries its id, and the request never began")
+async def _refused(server: Server, account: Account) -> None:
+    async with server.device(account) as device:
+        refusals: tuple[tuple[Frame, str], ...] = (
+            ({"message": "x" * 32_001}, "message_too_long"),
+            ({"message": 5}, "invalid_frame"),
+            ({"message": LIST, "session_id": ""}, "invalid_frame"),
+            ({"message": LIST, "request_id": "no UUID"}, "invalid_frame"),
+        )
+        for fields, code in refusals:
+            asked = {"request_id": str(uuid.uuid4()), **fields}
+            error = await refused(device, code, device.send("home_request", **asked))
+            told = error.get("request_id")
+            holds(told == asked["request_id"], f"{code} carries request_id {told}")
+        request_id = str(uuid.uuid4())
+        await refused(device, "invalid_frame", device.send("home_request", request_id=request_id))
+        await device.ask(LIST, request_id=request_id)
+        end = await answer_tools(device, request_id)
+        holds(end["status"] == "completed", f"asked again it ended {end['status']}")
+
+
+@promise("3", "device_ready tells what is switched on, and which names of tools nobody knows")
+async def _catalogue(server: Server, account: Account) -> None:
+    async with server.device(account) as device:
+        ready = await device.hello(tools=["list_tasks", "list_taks"])
+        catalogue = ready.get("catalogue") or {}
+        holds("list_tasks" in catalogue.get("tools", []), f"the tools are {catalogue}")
+        holds(catalogue.get("agents") and catalogue.get("entities"), f"it tells {catalogue}")
+        holds(catalogue.get("unknown") == ["list_taks"], f"unknown is {catalogue.get('unknown')}")
 
 
 @promise("2", "ping is answered by pong with its nonce, or without one")

@@ -284,7 +284,9 @@ class Error(_message.Message):
     retry_after_ms: _builtins.int
     """How long to wait before asking again, in milliseconds."""
     request_id: _builtins.str
-    """The request that the error is about, where there is one. It does not end the request."""
+    """The request that was refused: it never began, and is over; with `duplicate_request` the one that runs, or ran,
+    under this id goes on. Only on an error about a `home_request` or `popup_request`, up to 128 characters of it.
+    """
     @_builtins.property
     def ref(self) -> Global___FrameRef:
         """The frame that the error is about, where there is one."""

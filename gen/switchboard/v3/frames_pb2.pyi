@@ -397,7 +397,9 @@ class DeviceHello(_message.Message):
 
     @_builtins.property
     def tools(self) -> _values_pb2.StringList:
-        """The tools that this device can run; left out: the 24 that v3 began with."""
+        """The tools that this device can run; left out: the 24 that v3 began with. Names that nobody knows are told
+        in `device_ready.catalogue.unknown`.
+        """
 
     @_builtins.property
     def resume(self) -> Global___Resume:
@@ -939,6 +941,50 @@ class Limits(_message.Message):
 Global___Limits: _TypeAlias = Limits  # noqa: Y015
 
 @_typing.final
+class Catalogue(_message.Message):
+    """What is switched on here, by name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOOLS_FIELD_NUMBER: _builtins.int
+    AGENTS_FIELD_NUMBER: _builtins.int
+    ENTITIES_FIELD_NUMBER: _builtins.int
+    UNKNOWN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The tools that a device can be asked to run."""
+
+    @_builtins.property
+    def agents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The agents."""
+
+    @_builtins.property
+    def entities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The kinds of entity."""
+
+    @_builtins.property
+    def unknown(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the hello's `tools` named and nobody here knows, such as a name that is misspelt: it is never
+        asked for. At most 64 names.
+        """
+
+    def __init__(
+        self,
+        *,
+        tools: _abc.Iterable[_builtins.str] | None = ...,
+        agents: _abc.Iterable[_builtins.str] | None = ...,
+        entities: _abc.Iterable[_builtins.str] | None = ...,
+        unknown: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "entities", b"entities", "tools", b"tools", "unknown", b"unknown"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Catalogue: _TypeAlias = Catalogue  # noqa: Y015
+
+@_typing.final
 class DeviceReady(_message.Message):
     """The hello was accepted."""
 
@@ -952,6 +998,7 @@ class DeviceReady(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     RESUMED_FIELD_NUMBER: _builtins.int
     LOST_FIELD_NUMBER: _builtins.int
+    CATALOGUE_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """The conversation that requests belong to which name none."""
     protocol: _builtins.int
@@ -976,6 +1023,10 @@ class DeviceReady(_message.Message):
     def lost(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The requests that cannot be replayed whole."""
 
+    @_builtins.property
+    def catalogue(self) -> Global___Catalogue:
+        """What is switched on here; left out while the server does not know it yet."""
+
     def __init__(
         self,
         *,
@@ -987,12 +1038,15 @@ class DeviceReady(_message.Message):
         limits: Global___Limits | None = ...,
         resumed: _abc.Iterable[_builtins.str] | None = ...,
         lost: _abc.Iterable[_builtins.str] | None = ...,
+        catalogue: Global___Catalogue | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_catalogue", b"_catalogue", "catalogue", b"catalogue", "limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "heartbeat_s", b"heartbeat_s", "limits", b"limits", "lost", b"lost", "protocol", b"protocol", "resumed", b"resumed", "server_version", b"server_version", "session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_catalogue", b"_catalogue", "catalogue", b"catalogue", "features", b"features", "heartbeat_s", b"heartbeat_s", "limits", b"limits", "lost", b"lost", "protocol", b"protocol", "resumed", b"resumed", "server_version", b"server_version", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__catalogue: _TypeAlias = _typing.Literal["catalogue"]  # noqa: Y015
+    _WhichOneofArgType__catalogue: _TypeAlias = _typing.Literal["_catalogue", b"_catalogue"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__catalogue) -> _WhichOneofReturnType__catalogue | None: ...
 
 Global___DeviceReady: _TypeAlias = DeviceReady  # noqa: Y015
 

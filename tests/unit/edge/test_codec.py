@@ -197,7 +197,6 @@ def test_a_bad_field_is_named(value: dict[str, Any], field: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        '{"type":"ping","nonce":"\\ud800"}',
         '{"type":"ping","nonce":NaN}',
         '{"type":"ping","nonce":1e999}',
         '{"type":"ping","a":{"b":1,"b":1}}',
@@ -244,3 +243,68 @@ def test_a_number_without_a_word_is_printed_as_it_is() -> None:
 def test_a_frame_that_holds_nothing_is_our_fault() -> None:
     with pytest.raises(ValueError, match="nothing"):
         codec.encode(ServerFrame())
+
+
+@given(st.text(st.characters()), st.booleans())
+def test_half_a_pair_of_surrogates_counts_as_the_replacement_character(
+    nonce: str, escaped: bool
+) -> None:
+    whole = nonce.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    text = json.dumps({"type": "ping", "nonce": nonce}, ensure_ascii=escaped)
+    for form in (text, text.encode("utf-8", "surrogatepass")):
+        assert codec.decode(form, ClientFrame).ping.nonce == whole
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (r"\ud800", "\ufffd"),
+        (r"\uDFFF\uD83D", "\ufffd\ufffd"),
+        (r"\ud83d\ude00", "😀"),
+        (r"\ud83d\ud83d\ude00", "\ufffd😀"),
+        (r"\\\ud800", "\\\ufffd"),
+        (r"\\ud800 \udc00", "\\ud800 \ufffd"),  # the first is a backslash and five letters
+    ],
+)
+def test_escapes_of_half_pairs(written: str, read: str) -> None:
+    assert codec.parse(f'{{"k{written}":["{written}"]}}') == {f"k{read}": [read]}
+
+
+def test_bytes_that_are_no_utf_8_stay_refused_beside_a_half_pair() -> None:
+    with pytest.raises(InvalidFrame):
+        codec.parse(b'{"a":"\\ud800","b":"\xff"}')
+
+
+RESULT = {"type": "tool_result", "call_id": "c-1", "request_id": "r-1"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type":"tool_result","call_id":"c-1","result":NaN}',
+        '{"type":"tool_result","call_id":"c-1","result":{"call_id":"inner","a":[1,',
+        '{"type":"tool_result","result":{"call_id":"inner","x":NaN},"call_id" : "c-1"}',
+        '{"type":"tool_result","call_id":"c-1","result":1e999,"x":{"call_id":"inner"}}',
+        '{"type":"tool_result","result":"a \\" {[ ","x":-Infinity,"call_id":"c-1"}',
+        '{"type":"tool_result","call_id":"c-1","call_id":"c-1"}',
+        '{"type":"tool_result","call_id":"c-1","result":' + "[" * 3000 + "]" * 3000 + "}",
+        '{"type":"tool_result","call_id":"c-1","result":"no end \\',
+        '[{"type":"tool_result","call_id":"c-1"',
+    ],
+)
+def test_whose_frame_it_was_is_read_from_what_is_no_json(text: str) -> None:
+    named = {} if text.startswith("[") else {"type": "tool_result", "call_id": "c-1"}
+    for form in (text, text.encode()):
+        found = codec.names(form)
+        assert {name: found[name] for name in ("type", "call_id") if name in found} == named
+
+
+@given(values, st.integers(0, 200))
+def test_whose_frame_it_was_is_read_from_a_text_without_its_end(value: Any, cut: int) -> None:
+    text = json.dumps({**RESULT, "result": value})
+    head = len(json.dumps(RESULT))
+    assert RESULT.items() <= codec.names(text[: max(head, len(text) - cut)]).items()
+
+
+def test_a_text_of_quotes_alone_is_read_once() -> None:
+    assert codec.names('{"a":"' + '\\"' * 500_000) == {"a": '\\"' * 500_000}

@@ -98,6 +98,72 @@ async def test_a_pending_call_comes_again_and_its_result_counts(stack: EdgeStack
     assert [change["id"] for change in frames[-1]["mutations"]] == ["a"]
 
 
+async def test_what_waits_for_the_device_comes_again_whatever_it_has_seen(
+    stack: EdgeStack,
+) -> None:
+    async def script(turn: Turn) -> None:
+        first, second = turn.call("list_tasks"), turn.call("delete_task", requires_approval=True)
+        query = turn.query("t1")
+        await turn.text("meanwhile ")
+        await first
+        await turn.text("one ")
+        await asyncio.gather(second, query)
+        await turn.text("all")
+        await turn.end()
+
+    stack.behind.router.script = script
+    device = await stack.device()
+    request_id = await asked(device)
+    seen = await device.until("stream_text")
+    read, approval, query = seen[1:4]
+    device.cut()
+    again = await stack.device(**resume(request_id, seen[-1]["seq"]))
+    assert again.ready["resumed"] == [request_id]
+    repeated = [await again.next() for _ in range(3)]
+    assert [lasting(frame) for frame in repeated] == [lasting(f) for f in seen[1:4]]
+    assert repeated[1]["deadline_ms"] > 290_000
+    await again.send("tool_result", call_id=read["call_id"], result={"items": []})
+    seen += await again.until("stream_text")
+    again.cut()
+    # What has its answer is not asked again.
+    third = await stack.device(**resume(request_id, seen[-1]["seq"]))
+    repeated = [await third.next() for _ in range(2)]
+    assert [lasting(frame) for frame in repeated] == [lasting(f) for f in (approval, query)]
+    await third.send("tool_result", call_id=approval["call_id"], rejected={})
+    await third.send("data_response", query_id=query["query_id"], items=[])
+    seen += await third.until("stream_end")
+    assert text(seen) == "meanwhile one all"
+    assert [frame["seq"] for frame in seen] == list(range(1, len(seen) + 1))
+
+
+async def test_a_full_journal_drops_no_call_that_waits() -> None:
+    async def script(turn: Turn) -> None:
+        waiting = turn.call("list_tasks")
+        for _ in range(20):
+            await turn.text("x" * 1000)
+            await asyncio.sleep(0)
+        await waiting
+        await turn.end()
+
+    async with edge_stack(journal_bytes=2000) as stack:
+        stack.behind.router.script = script
+        device = await stack.device()
+        request_id = await asked(device)
+        seen: list[Frame] = []
+        while len(text(seen)) < 20_000:
+            seen.append(await device.next())
+        device.cut()
+        again = await stack.device(**resume(request_id, seen[-1]["seq"]))
+        call = await again.expect("tool_call", seq=seen[1]["seq"], call_id=seen[1]["call_id"])
+        await again.send("tool_result", call_id=call["call_id"], result={"items": []})
+        await again.expect("stream_end", seq=seen[-1]["seq"] + 1, status="completed")
+
+
+def lasting(frame: Frame) -> Frame:
+    """All of a frame but the time that remained as it was sent."""
+    return {name: value for name, value in frame.items() if name != "deadline_ms"}
+
+
 async def test_a_call_made_while_the_device_is_away_waits_for_it(stack: EdgeStack) -> None:
     gone = asyncio.Event()
 

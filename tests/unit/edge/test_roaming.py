@@ -53,6 +53,7 @@ from tests.unit.edge.test_session import (
     cancel,
     ended,
     hello,
+    is_open,
     kind,
     result,
     said,
@@ -174,6 +175,17 @@ class Roaming(Promises):
         self.relays |= {(to, id_): stream for id_, stream in fresh.items()}
         if self.edges[1 - to].connected:
             self.feed_at(1 - to, Detached())
+
+    def everything(self) -> list[ServerFrame]:
+        frames: list[ServerFrame] = []
+        while True:
+            self.carry(1_000_000)
+            if not (taken := super().everything()):
+                return frames
+            frames += taken
+
+    def waits(self, call_id: str) -> bool:
+        return any(is_open(each, call_id) for each in self.edges)
 
     def attach(self, owner: int, to: int, request_id: str, seq: int) -> bool:
         if self.edges[owner].connected:

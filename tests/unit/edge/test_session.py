@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from edge.calls import CallState
 from edge.events import (
     Asked,
     Attached,
@@ -148,6 +149,11 @@ def told(effects: Iterable[Effect]) -> list[str]:
     return [str(word) for word in found]
 
 
+def is_open(session: Session, call_id: str) -> bool:
+    call = session._calls.find(call_id, query=False)
+    return call is not None and call.state is CallState.OPEN
+
+
 class Promises(RuleBasedStateMachine):
     """A device that drops and resumes at will, over a session that must not care."""
 
@@ -196,8 +202,17 @@ class Promises(RuleBasedStateMachine):
                     pass
                 case name:
                     body = getattr(frame, name)
-                    if body.request_id in self.got:
-                        self.got[body.request_id].append(frame)
+                    known = self.got.get(body.request_id)
+                    if known is not None and not self.is_said_again(frame, known):
+                        known.append(frame)
+
+    def is_said_again(self, frame: ServerFrame, known: list[ServerFrame]) -> bool:
+        """Whether it is a call that has come before, which then is the same in all that lasts."""
+        if not frame.HasField("tool_call") or frame.tool_call.seq > len(known):
+            return False
+        before = known[frame.tool_call.seq - 1].tool_call
+        assert (before.call_id, before.seq) == (frame.tool_call.call_id, frame.tool_call.seq)
+        return True
 
     @rule(request_id=requests)
     def ask(self, request_id: str) -> None:
@@ -269,6 +284,34 @@ class Promises(RuleBasedStateMachine):
             if not (frames and kind(frames[-1]) == "stream_end")
         }
         self.feed(hello(resume=Resume(requests=last)))
+
+    @precondition(lambda self: self.there)
+    @rule()
+    def hear_again(self) -> None:
+        """Over a drop that lost nothing, what waits is asked again, before all else."""
+        arrived, self.in_flight = self.in_flight, []
+        self.receive(arrived + self.everything())
+        asked = [
+            frame.tool_call.call_id
+            for frames in self.got.values()
+            if not (frames and kind(frames[-1]) == "stream_end")
+            for frame in frames
+            if frame.HasField("tool_call") and self.waits(frame.tool_call.call_id)
+        ]
+        self.drop(0)
+        self.resume()
+        ready, *frames = self.everything()
+        heard = [frame.tool_call.call_id for frame in frames[: len(asked)]]
+        assert sorted(heard) == sorted(asked)
+        self.receive([ready, *frames])
+
+    def everything(self) -> list[ServerFrame]:
+        """All that can be sent."""
+        return self.session.take(self.now, 1_000_000)
+
+    def waits(self, call_id: str) -> bool:
+        """Whether the agent waits for this call."""
+        return is_open(self.session, call_id)
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 20.0, 31.0, 59.0, 61.0]))
     def wait(self, seconds: float) -> None:

@@ -99,6 +99,7 @@ async def test_frames_that_break_the_protocol_are_told_1002(stack: EdgeStack) ->
 
 async def test_a_socket_that_closes_leaves_nothing_behind() -> None:
     async with edge_stack() as stack:
+        await stack.catalogued()
         before = len(asyncio.all_tasks())
         for _ in range(3):
             device = await stack.device()
