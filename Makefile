@@ -8,6 +8,9 @@ PROTOS := $(wildcard protos/switchboard/v3/*.proto)
 # The folders that hold our own Python.
 CODE := runtime edge router_svc agent_svc memory_svc formatter_svc devstack client tests bench docs deploy
 
+# npm in client/, by the lock's own Node; installs the workspace where it is not.
+NPM = $(BIN)/python -m client.node
+
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -46,6 +49,7 @@ check: $(VENV)/.dev ## format, lint, types, import contracts, contract and docs 
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports --no-cache
+	$(NPM) run check
 	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code
 	$(MAKE) --no-print-directory proto-breaking proto-check docs-check audit
 
@@ -53,6 +57,7 @@ format: $(VENV)/.dev ## put code and protos in form
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 	cd protos && ../$(BIN)/buf format --write
+	$(NPM) run format
 
 GENERATE = $(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=$(1) --grpc_python_out=$(1) \
   --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
@@ -76,6 +81,9 @@ docs: $(VENV)/.dev ## write the generated tables into docs/ and README.md
 
 docs-check: $(VENV)/.dev ## fail when the generated tables are not fresh
 	@$(BIN)/python -m docs.generate --check
+
+charts-sheet: $(VENV)/.dev ## pictures of the app's charts, to be looked at: build/charts-*.png
+	@$(BIN)/python -m tests.browser.sheet
 
 conformance: $(VENV)/.devstack ## try the protocol's promises on a server: URL=ws://127.0.0.1:8080
 	@$(BIN)/python -m client.conformance --url "$(or $(URL),ws://127.0.0.1:8080)"
@@ -114,6 +122,6 @@ lock: $(VENV)/.dev ## renew the locks from pyproject.toml
 	    --python-version 3.11 $${kind#*:} pyproject.toml -o locks/$${kind%%:*}.txt || exit 1; done
 
 clean: ## remove what the targets made, but no data
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build client/node_modules
 
-.PHONY: help run chat env test test-containers sbom audit check format proto proto-check proto-breaking docs docs-check test-corpus conformance soak rotate-keys erase-replay bench-memory lock clean
+.PHONY: help run chat env test charts-sheet test-containers sbom audit check format proto proto-check proto-breaking docs docs-check test-corpus conformance soak rotate-keys erase-replay bench-memory lock clean

@@ -1,0 +1,104 @@
+"""What is wrong with a chart as it was drawn, held against the block that it was drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+from tests.support.gallery import Drawn
+
+Block = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+# As the app's charts do: see client/app/src/charts/.
+FEW_POINTS: Final = 30
+FEW_SLICES: Final = 60
+LEAST_CORNERS: Final = 3
+# Of a whole with more than a few slices, this is drawn at least.
+SEEN_SHARE: Final = 0.001
+# Beyond the digits of a double beside the greatest slice there is no angle left to widen.
+LEAST_SHARE: Final = 1e-12
+
+
+def faults(block: Block, drawn: Drawn, vocabulary: frozenset[str]) -> list[str]:
+    """In words; none: it is drawn right."""
+    if drawn.error is not None:
+        return [f"crashed: {drawn.error}"]
+    strange = sorted(set(drawn.vocabulary) - vocabulary)
+    found = {
+        "broken": drawn.broken,
+        "foreign": drawn.foreign,
+        "without a colour": drawn.colorless,
+        "brought by the data": strange,
+    }
+    told = [f"{what}: {each}" for what, several in found.items() for each in several]
+    return told + _missing(block, drawn)
+
+
+def _missing(block: Block, drawn: Drawn) -> list[str]:
+    kind, rows = block["chartType"], block["data"]
+    if kind in ("pie", "radial"):
+        return _missing_slices(block, drawn)
+    words = [] if len(drawn.texts) > 1 else ["no words on its axes"]
+    if kind == "radar" and len(rows) < LEAST_CORNERS:
+        kind = "bar"
+    missing = {
+        "bar": _missing_bars,
+        "line": _missing_points,
+        "area": _missing_points,
+        "radar": _missing_corners,
+    }[kind]
+    return words + [
+        f"series {key}: {fault}"
+        for series, key in enumerate(block["config"])
+        for fault in missing(rows, key, series, drawn)
+    ]
+
+
+def _missing_slices(block: Block, drawn: Drawn) -> list[str]:
+    values = _slice_values(block)
+    share = LEAST_SHARE if len(values) <= FEW_SLICES else SEEN_SHARE
+    wanted = sum(value > share * sum(values) for value in values)
+    seen = [mark for mark in drawn.seen("sector") if mark.width > 0 and mark.height > 0]
+    return [] if len(seen) >= wanted > 0 else [f"{len(seen)} sectors of {wanted}"]
+
+
+def _slice_values(block: Block) -> list[float]:
+    keys = [key for key in block["data"][0] if key != "fill"]
+    numeric = [key for key in keys if all(_has_value(row, key) for row in block["data"])]
+    (key,) = [key for key in numeric if key in block["config"]] or numeric
+    return [row[key] for row in block["data"]]
+
+
+def _missing_bars(rows: Sequence[Row], key: str, series: int, drawn: Drawn) -> list[str]:
+    wanted = sum(_has_value(row, key) for row in rows)
+    bars = drawn.seen("bar", series=series)
+    seen = sum(bar.width > 0 and bar.height > 0 for bar in bars)
+    return [] if seen == wanted else [f"{seen} bars of {wanted}"]
+
+
+def _missing_points(rows: Sequence[Row], key: str, series: int, drawn: Drawn) -> list[str]:
+    has = [False, *(_has_value(row, key) for row in rows), False]
+    alone = sum(here and not (before or after) for before, here, after in _triples(has))
+    wanted = sum(has) if len(rows) <= FEW_POINTS else alone
+    dots = len(drawn.seen("dot", series=series))
+    told = [] if dots == wanted else [f"{dots} dots of {wanted}"]
+    curve = drawn.seen("line", "area", series=series)
+    if any(a and b for a, b in pairwise(has)) and not any(mark.width > 0 for mark in curve):
+        told.append("no line")
+    return told
+
+
+def _triples(has: Sequence[bool]) -> list[tuple[bool, bool, bool]]:
+    return list(zip(has, has[1:], has[2:], strict=False))
+
+
+def _missing_corners(rows: Sequence[Row], key: str, series: int, drawn: Drawn) -> list[str]:
+    wanted = sum(_has_value(row, key) for row in rows)
+    dots = len(drawn.seen("dot", series=series))
+    return [] if dots == wanted else [f"{dots} corners of {wanted}"]
+
+
+def _has_value(row: Row, key: str) -> bool:
+    return isinstance(row.get(key), int | float) and not isinstance(row[key], bool)
