@@ -18,6 +18,11 @@ _COLOR: Final = re.compile(
     rf"|(?:rgba?|hsla?|oklch)\( *{_PART}(?:{_BETWEEN}{_PART}){{2,3}} *\)"
 )
 _THEME: Final = re.compile(r"(hsl\()?var\(--chart-([0-9]{1,2})\)(?(1)\))")
+# What has no opacity is not seen: the last of four parts, in words or in hex digits.
+_CLEAR: Final = re.compile(
+    r"#[0-9A-Fa-f]{3}0|#[0-9A-Fa-f]{6}00"
+    rf"|[a-z]+\( *{_PART}(?:{_BETWEEN}{_PART}){{2}}{_BETWEEN}[+-]?(?:0+(?:\.0+)?|\.0+)%? *\)"
+)
 _SERIES: Final = re.compile(r"var\(--color-([A-Za-z_][A-Za-z0-9_-]{0,63})\)")
 
 # CSS Color 4. A name that is none of these draws black, or no line at all.
@@ -37,7 +42,7 @@ mediumspringgreen mediumturquoise mediumvioletred midnightblue mintcream mistyro
 navajowhite navy oldlace olive olivedrab orange orangered orchid palegoldenrod palegreen
 paleturquoise palevioletred papayawhip peachpuff peru pink plum powderblue purple rebeccapurple
 red rosybrown royalblue saddlebrown salmon sandybrown seagreen seashell sienna silver skyblue
-slateblue slategray slategrey snow springgreen steelblue tan teal thistle tomato transparent
+slateblue slategray slategrey snow springgreen steelblue tan teal thistle tomato
 turquoise violet wheat white whitesmoke yellow yellowgreen currentcolor
 """.split()  # noqa: SIM905
 )
@@ -52,7 +57,7 @@ def color(value: object) -> str | None:
         nth = nth_color(int(theme[2]) - 1)
         return f"hsl({nth})" if theme[1] else nth
     known = value.lower() in NAMES or _COLOR.fullmatch(value) or _SERIES.fullmatch(value)
-    return value if known else None
+    return value if known and not _CLEAR.fullmatch(value) else None
 
 
 def nth_color(n: int) -> str:

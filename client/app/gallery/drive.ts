@@ -113,10 +113,12 @@ function firstMark(chart: Element): { x: number; y: number } | undefined {
   if (!mark) return undefined;
   mark.scrollIntoView({ block: "center" });
   const box = mark.getBoundingClientRect();
-  const grid = Array.from({ length: 81 }, (_, at) => ({
-    x: box.left + (box.width * ((at % 9) + 0.5)) / 9,
-    y: box.top + (box.height * (Math.floor(at / 9) + 0.5)) / 9,
-  }));
-  const covered = grid.find(({ x, y }) => document.elementFromPoint(x, y) === mark);
-  return covered ?? { x: box.left + box.width / 2, y: box.top + box.height / 2 };
+  const at = (across: number, down: number) => ({
+    x: box.left + box.width * across,
+    y: box.top + box.height * down,
+  });
+  const middle = at(0.5, 0.5);
+  const grid = Array.from({ length: 81 }, (_, n) => at(((n % 9) + 0.5) / 9, (n / 9 + 0.5) / 10));
+  const isCovered = ({ x, y }: typeof middle) => document.elementFromPoint(x, y) === mark;
+  return [middle, ...grid].find(isCovered) ?? middle;
 }

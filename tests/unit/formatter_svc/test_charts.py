@@ -389,7 +389,7 @@ def test_an_entry() -> None:
 
 GOOD_COLORS = [
     *("var(--chart-1)", "var(--chart-5)", "hsl(var(--chart-3))"),
-    *("#abc", "#ABCD", "#a1b2c3", "#a1b2c3d4", "red", "currentColor", "transparent"),
+    *("#abc", "#ABCD", "#a1b2c3", "#a1b2c3d4", "red", "currentColor", "rgb(1, 2, 0)"),
     *("rgb(1,2,3)", "rgb(1, 2, 3)", "rgba(1, 2, 3, 0.5)", "rgb(10% 20% 30% / 40%)"),
     *("hsl(120, 50%, 50%)", "hsl(120deg 50% 50%)", "hsla(1.5turn,5%,5%,.5)"),
     *("oklch(0.6 0.1 200)", "oklch(60% 0.1 200 / 0.5)", "rgb( 1 2 3 )", "hsl(-10 5% 5%)"),
@@ -400,6 +400,7 @@ BAD_COLORS: list[object] = [
     *("var(--color-)", "var(--color-a b)", "var(--color-1)", "hsl(var(--color-x))"),
     *("rgb(1,2)", "rgb(1,2,3,4,5)", "rgb(a,b,c)", "rgb(1,2,3", "rgb(var(--x),1,2)"),
     *("expression(alert(1))", "</style><script>", "calc(1)", "red\n", "#fff\n", "blue" * 30),
+    *("transparent", "#fff0", "#12345600", "rgb(0 0 0 / 0)", "rgba(1, 2, 3, 0.0)"),  # unseen
     *("blurple", "var(--color-sales)", "var(--color-month)"),  # undefined: black, or nothing
     *("oklch(" + "1" * 200 + " 1 1)", "color-mix(in srgb, red, blue)", "\u0440ed"),
     *(1, True, [], {}, ["red"]),
