@@ -1,160 +1,69 @@
-"""What a model streams, made into events: text, tool calls, usage, and how it ended.
+"""PURE: a streamed chat completion, made into events.
 
-Bytes of a streaming chat completion go in, cut anywhere; events come out. The form is
-OpenAI's, and so are most of the departures from it that this takes from the providers
-that speak it, each told where it is met. The rules:
+The form is OpenAI's, and so are most of the departures from it that this takes from the
+providers that speak it, each told where it is met. The rules:
 
-- Tool calls come out together at the end, and only of an answer that is whole: a call
-  whose arguments broke off must never run.
-- `close()` gives exactly one ending. A stream that has shown neither a finish_reason
-  nor `[DONE]` was cut short, however much it said.
-- A field of another type than it should have counts as left out: whatever a provider
-  makes of the fields that do not matter, its answer does.
+- A stream that has shown neither a finish_reason nor `[DONE]` was cut short, however much it
+  said; only a reason that is known as an end is a success.
+- A field of another type than it should have counts as left out: whatever a provider makes of
+  the fields that do not matter, its answer does.
+- An error is one whatever follows it.
+- What came as no stream but whole is read the same.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any, Final
 
-import msgspec
-
+from agent_svc import endings
 from agent_svc.events import (
-    MAX_TOKENS,
     Ending,
     Event,
     Finish,
     ProviderError,
     Refused,
     Text,
-    ToolCallReady,
     Truncated,
     Usage,
 )
-from agent_svc.sse import SseDecoder
+from agent_svc.kept import Kept, Parts
+from agent_svc.reading import DONE, code_of, data_of, place_of, tokens_of, without_surrogates
+from agent_svc.sse import Sent, SseDecoder
+from agent_svc.tool_calls import ToolCalls
 
-_CUT_SHORT: Final = frozenset(
-    # OpenAI, Mistral, others; then OpenRouter and DeepSeek for failures of their own.
-    {"length", "max_tokens", "model_length", "error", "insufficient_system_resource"}
+_USAGE: Final = (
+    # OpenAI's; Anthropic's, which some gateways pass on; Bedrock's; Gemini's.
+    ("prompt_tokens", "completion_tokens"),
+    ("input_tokens", "output_tokens"),
+    ("inputTokens", "outputTokens"),
+    ("promptTokenCount", "candidatesTokenCount"),
 )
-_USAGE: Final = ("prompt_tokens", "completion_tokens")
-_FILTERED: Final = frozenset({"content_filter", "refusal", "safety"})
-
-
-class _Delta(msgspec.Struct):
-    content: Any = None
-    refusal: Any = None
-    tool_calls: Any = None
-    # Thinking, by the names that DeepSeek and OpenRouter give it: counted, not shown.
-    reasoning_content: Any = None
-    reasoning: Any = None
-
-
-class _Choice(msgspec.Struct):
-    index: Any = None
-    delta: _Delta | None = None
-    finish_reason: Any = None
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    usage: Any = None
-    error: Any = None
-    object: Any = None
-    code: Any = None
-
-
-_decode = msgspec.json.Decoder(_Chunk).decode
-
-
-@dataclass(slots=True)
-class _OpenCall:
-    provider_id: str = ""
-    name: str = ""
-    arguments: list[str] = field(default_factory=list)
-
-    def begins_another(self, provider_id: str, name: str, arguments: str) -> bool:
-        """Whether a delta at this call's place belongs to a call of its own.
-
-        Only a name can begin a call. Some providers give every parallel call the index 0,
-        or none; others repeat id and name in each delta of one call.
-        """
-        if not name:
-            return False
-        if written := "".join(self.arguments):
-            if not _is_json(written):
-                return False
-            if arguments:
-                return True
-        if provider_id and self.provider_id:
-            return provider_id != self.provider_id
-        return name != self.name
-
-    def add(self, provider_id: str, name: str, arguments: str) -> None:
-        self.provider_id = self.provider_id or provider_id
-        self.name = self.name or name
-        if arguments:
-            self.arguments.append(arguments)
-
-
-class ToolCalls:
-    """The tool calls of one answer, put together from their deltas."""
-
-    def __init__(self) -> None:
-        self._calls: list[_OpenCall] = []
-        self._at: dict[int, _OpenCall] = {}  # the newest at each of the provider's places
-
-    def add(self, delta: dict[str, Any]) -> int:
-        """Takes one delta; returns how many characters it brought."""
-        function = delta.get("function")
-        function = function if isinstance(function, dict) else {}
-        provider_id = _text_of_id(delta.get("id"))
-        name = _text(function.get("name"))
-        arguments = _text_of_arguments(function.get("arguments"))
-        index = _place_of(delta.get("index"))
-        call = self._place(index, provider_id)
-        if call is None or call.begins_another(provider_id, name, arguments):
-            call = _OpenCall()
-            self._calls.append(call)
-            if index is not None:
-                self._at[index] = call
-        call.add(provider_id, name, arguments)
-        return len(name) + len(arguments)
-
-    def ready(self) -> list[ToolCallReady]:
-        """All calls, in the order they were begun."""
-        return [
-            ToolCallReady(
-                index,
-                _without_surrogates(call.provider_id),
-                _without_surrogates(call.name),
-                _without_surrogates("".join(call.arguments)),
-            )
-            for index, call in enumerate(self._calls)
-        ]
-
-    def _place(self, index: int | None, provider_id: str) -> _OpenCall | None:
-        if index is not None:
-            return self._at.get(index)
-        same = [call for call in self._calls if provider_id and call.provider_id == provider_id]
-        candidates = same or self._calls
-        return candidates[-1] if candidates else None
+# Of a message, what is ours, and what only looks as if it were the message's.
+_KNOWN: Final = frozenset(
+    {
+        *("role", "content", "text", "refusal", "tool_calls", "function_call"),
+        *("index", "logprobs", "finish_reason", "stop_reason", "usage", "error"),
+    }
+)
+_THINKS: Final = ("reason", "think", "thought")
 
 
 class ChatAnswer:
     """One streamed answer of a model: bytes in, events out."""
 
     def __init__(self) -> None:
-        self._sse = SseDecoder()
+        self._sse: SseDecoder[Any] = SseDecoder(data_of)
         self._tool_calls = ToolCalls()
+        self._kept = Kept()
+        self._written: list[str] | None = None  # None until content came, if only as ""
+        self._parts: Parts | None = None  # once the content was more than text
         self._reasons: list[str] = []
         self._refused = False
         self._error: ProviderError | None = None
-        self._done = False
+        self._began = self._done = self._whole = False
         self._half = ""  # a surrogate that waits for its other half
         self.characters = 0  # of all that was written, for want of a usage report
-        self.kept: dict[str, Any] = {}
 
     @property
     def finished(self) -> bool:
@@ -166,70 +75,140 @@ class ChatAnswer:
         """Whether nothing that may follow matters any more: `[DONE]`, or an error."""
         return self._done or self._error is not None
 
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What is said back of the message, beside its calls."""
+        kept = self._kept.value()
+        if self._parts is not None:
+            kept["content"] = self._parts.value()
+        elif self._written is not None:
+            kept["content"] = without_surrogates("".join(self._written))
+        return kept
+
     def feed(self, data: bytes) -> list[Event]:
         """The text and usage that these bytes bring."""
+        if self.over:
+            return []
         try:
-            chunks = self._sse.feed(data)
+            return self._events(self._sse.feed(data), whole=True)
         except ValueError:
             self._error = ProviderError("line_too_long")
             return []
-        return self._events(chunks, whole=True)
 
     def close(self) -> list[Event]:
         """The end of the stream: what was held back, the tool calls, and one ending."""
-        events = self._events(self._sse.close(), whole=False)
+        events = [] if self.over else self._events(self._sse.close(), whole=False)
         ending = self._ending()
         calls = self._tool_calls.ready() if isinstance(ending, Finish) else []
         return [*events, *calls, ending]
 
-    def _events(self, chunks: list[bytes], *, whole: bool) -> list[Event]:
+    def _events(self, sent: list[Sent[Any]], *, whole: bool) -> list[Event]:
         events: list[Event] = []
-        for data in chunks:
+        for meant, is_error in sent:
             if self.over:
                 break
-            if data.strip() == b"[DONE]":
-                self._done = True
-                break
-            if not data.strip():
-                continue
-            chunk = _chunk_of(data)
-            if chunk is None:
-                if whole:  # otherwise the stream broke off inside it
-                    self._error = ProviderError("invalid_chunk")
-                break
-            self._chunk(chunk, events)
+            if is_error:
+                self._error = _error_of(meant)
+            elif meant is DONE:
+                self._began = self._done = True
+            elif meant is not None:
+                for chunk in meant if isinstance(meant, list) else (meant,):
+                    if isinstance(chunk, dict):
+                        self._chunk(chunk, events)
+            elif whole:  # otherwise the stream broke off inside it
+                self._error = ProviderError("invalid_chunk")
         return events
 
-    def _chunk(self, chunk: _Chunk, events: list[Event]) -> None:
-        if chunk.error or chunk.object == "error":  # vLLM puts the error where the chunk would be
-            self._error = ProviderError(_code_of(chunk.error or {"code": chunk.code}))
+    def _chunk(self, chunk: dict[str, Any], events: list[Event]) -> None:
+        if self.over:
             return
-        for choice in chunk.choices or ():
-            if _place_of(choice.index):  # only one answer was asked for
+        if (error := _error_in(chunk)) is not None:
+            self._error = error
+            return
+        self._began = True
+        self._whole |= chunk.get("object") == "chat.completion"
+        for choice in _choices(chunk):
+            if place_of(choice.get("index")):  # only one answer was asked for
                 continue
-            if choice.delta is not None:
-                self._delta(choice.delta, events)
-            if reason := _text(choice.finish_reason):
-                self._reasons.append(reason.lower())
-        if isinstance(chunk.usage, dict):
-            asked, said = (_tokens_of(chunk.usage.get(key)) for key in _USAGE)
-            if asked is not None and said is not None and (asked or said):
-                events.append(Usage(asked, said))
+            if error := choice.get("error"):
+                self._error = _error_of(error)
+                return
+            self._choice(choice, events)
+        if (usage := _usage_in(chunk)) is not None:
+            events.append(usage)
 
-    def _delta(self, delta: _Delta, events: list[Event]) -> None:
-        if text := _text_of_content(delta.content):
-            self.characters += len(text)
-            if text := self._mend(text):
-                events.append(Text(text))
-        if refusal := _text(delta.refusal):
+    def _choice(self, choice: dict[str, Any], events: list[Event]) -> None:
+        # Whole answers have a message in place of a delta, older ones a text alone. Perplexity
+        # sends both, the message with all that was said so far.
+        if isinstance(delta := choice.get("delta"), dict):
+            self._message(delta, events)
+        elif isinstance(message := choice.get("message"), dict):
+            self._message(self._unsaid(message), events)
+        if (text := choice.get("text")) and isinstance(text, str):
+            self._content(text, events)
+        for name in ("finish_reason", "stop_reason"):
+            if reason := endings.reason_of(choice.get(name)):
+                self._reasons.append(reason)
+                break
+
+    def _unsaid(self, message: dict[str, Any]) -> dict[str, Any]:
+        """The message without what its deltas have said already."""
+        written = "".join(self._written or ())
+        content = message.get("content")
+        if not written or not isinstance(content, str) or not content.startswith(written):
+            return message
+        return message | {"content": content[len(written) :]}
+
+    def _message(self, message: dict[str, Any], events: list[Event]) -> None:
+        if (content := message.get("content")) is not None:
+            self._content(content, events)
+        if len(message) > 1 or content is None:
+            self._beside_content(message, events)
+
+    def _beside_content(self, message: dict[str, Any], events: list[Event]) -> None:
+        if isinstance(refusal := message.get("refusal"), str) and refusal:
             self.characters += len(refusal)
             self._refused = True
-        for thought in (delta.reasoning_content, delta.reasoning):
-            self.characters += len(_text(thought))
-        if isinstance(delta.tool_calls, list):
-            for call in delta.tool_calls:
-                if isinstance(call, dict):
-                    self.characters += self._tool_calls.add(call)
+        if isinstance(calls := message.get("tool_calls"), list):
+            self.characters += self._tool_calls.add(calls)
+        if isinstance(call := message.get("function_call"), dict):
+            self.characters += self._tool_calls.add_legacy(call)
+        if isinstance(text := message.get("text"), str) and not message.get("content"):
+            self._content(text, events)
+        brought = [
+            self._kept.add(name, message[name])
+            for name in message
+            if name not in _KNOWN and message[name] is not None
+        ]
+        # The same thought may stand under several names: `reasoning` and `reasoning_details`.
+        self.characters += max(brought, default=0)
+
+    def _content(self, content: Any, events: list[Event]) -> None:
+        """A text; or (Mistral) a list of parts of which some are text, or one of them."""
+        if self._written is None:
+            self._written = []
+        if not isinstance(content, str):
+            self._keep_parts(content)
+            parts = content if isinstance(content, list) else [content]
+            self.characters += sum(_thought(part) for part in parts)
+            content = "".join(_text_of_part(part) for part in parts)
+        elif self._parts is not None:
+            self._parts.add(content)
+        if content:
+            self.characters += len(content)
+            self._written.append(content)
+            if text := self._mend(content):
+                events.append(Text(text))
+
+    def _keep_parts(self, content: Any) -> None:
+        several = content if isinstance(content, list) else [content]
+        if self._parts is None:
+            if all(isinstance(part, str) or _is_text(part) for part in several):
+                return
+            self._parts = Parts()
+            if written := "".join(self._written or ()):
+                self._parts.add(written)
+        self._parts.add([part for part in several if isinstance(part, str | dict)])
 
     def _mend(self, text: str) -> str:
         """Joins a character that was cut into two surrogates, each in a chunk of its own."""
@@ -238,88 +217,108 @@ class ChatAnswer:
         text, self._half = self._half + text, ""
         if "\ud800" <= text[-1] <= "\udbff":
             text, self._half = text[:-1], text[-1]
-        return _without_surrogates(text)
+        return without_surrogates(text)
 
     def _ending(self) -> Ending:
         if self._error is not None:
             return self._error
-        if self._refused or not _FILTERED.isdisjoint(self._reasons):
-            return Refused()
+        if not self._began:  # nothing, or HTML: no answer of a model
+            return ProviderError("no_answer")
         # A finish may be sent twice: the worst of them holds.
-        if cut := _CUT_SHORT.intersection(self._reasons):
-            return Truncated(min(cut))
-        if not self._reasons and not self._done:
+        ended = {endings.ended(reason): reason for reason in reversed(self._reasons)}
+        if self._refused or "refused" in ended:
+            return Refused()
+        if "cut" in ended:
+            return Truncated(ended["cut"])
+        if not self._reasons and not self._done and not self._whole:
             return Truncated("no finish_reason")
-        return Finish(self._reasons[0] if self._reasons else "")
+        return Finish(ended.get("whole", ""))
 
 
-def _chunk_of(data: bytes) -> _Chunk | None:
-    try:
-        return _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        pass
-    try:  # the fast decoder refuses half a surrogate pair, which some servers send
-        return msgspec.convert(json.loads(data), _Chunk)
-    except (ValueError, RecursionError):
+def _choices(chunk: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    choices = chunk.get("choices")
+    if isinstance(choices, list):
+        return (choice for choice in choices if isinstance(choice, dict))
+    return iter([choices] if isinstance(choices, dict) else [])
+
+
+def _error_in(chunk: dict[str, Any]) -> ProviderError | None:
+    """The error that stands where a chunk would be."""
+    if error := chunk.get("error"):
+        return _error_of(chunk if isinstance(error, str) else error)
+    if chunk.get("object") == "error" or chunk.get("type") == "error":  # vLLM, Anthropic
+        return _error_of(chunk)
+    if chunk.get("choices"):
         return None
+    if chunk.get("detail") or chunk.get("errors"):  # FastAPI
+        return _error_of(chunk)
+    bare = isinstance(chunk.get("message") or chunk.get("msg"), str) and "choices" not in chunk
+    return _error_of(chunk) if bare and _fails(chunk) else None
 
 
-def _without_surrogates(text: str) -> str:
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+def _fails(chunk: dict[str, Any]) -> bool:
+    """Whether a message without an answer is one of failure, and no sign of life."""
+    if chunk.get("code"):
+        return True
+    status = place_of(chunk.get("status") or chunk.get("statusCode"))
+    return (status is not None and status >= 400) or chunk.get("status") in {"error", "failed"}
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def _error_of(error: object) -> ProviderError:
+    inner = error.get("error") if isinstance(error, dict) else None
+    error = inner if isinstance(inner, dict) else error
+    return ProviderError(code_of(error), error)
 
 
-def _text_of_content(content: object) -> str:
-    """Content is a text, or (Mistral) a list of parts of which some are text."""
-    if isinstance(content, list):
-        return "".join(_text(part.get("text")) for part in content if isinstance(part, dict))
-    return _text(content)
-
-
-def _text_of_id(value: object) -> str:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
-
-
-def _text_of_arguments(arguments: object) -> str:
-    if isinstance(arguments, dict):
-        return json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
-    return _text(arguments)
-
-
-def _place_of(index: object) -> int | None:
-    """A whole number, in whatever form it came."""
-    try:
-        return int(index) if isinstance(index, int | float | str) else None
-    except (ValueError, OverflowError):  # no number, infinite or none at all
+def _usage_in(chunk: dict[str, Any]) -> Usage | None:
+    usage = chunk.get("usage")
+    if usage is None and len(chunk) > 1:
+        usage = _vendors_usage(chunk)
+    if not isinstance(usage, dict):
         return None
+    for names in _USAGE:
+        if any(name in usage for name in names):
+            asked, said = (tokens_of(usage.get(name)) for name in names)
+            if asked is not None and said is not None and (asked or said):
+                return Usage(asked, said)
+            return None
+    return None
 
 
-def _tokens_of(count: object) -> int | None:
-    """A count of tokens; None for one that cannot be: some providers know none and say -1."""
-    try:
-        counted = int(count) if isinstance(count, int | float | str) else 0
-    except (ValueError, OverflowError):  # no number, infinite or none at all
-        return None
-    return counted if 0 <= counted <= MAX_TOKENS else None
+def _vendors_usage(chunk: dict[str, Any]) -> Any:
+    """Usage in a field of the vendor's own (Groq's `x_groq`), or in the choice (Moonshot)."""
+    for name, value in chunk.items():
+        if isinstance(value, dict) and isinstance(value.get("usage"), dict):
+            return value["usage"]
+        if name == "usageMetadata":
+            return value
+    for choice in _choices(chunk):
+        if isinstance(choice.get("usage"), dict):
+            return choice["usage"]
+    return None
 
 
-def _code_of(error: object) -> str:
-    """A provider's word or number for an error; never its message, which may quote anything."""
-    if isinstance(error, dict):
-        for key in ("code", "type", "status"):
-            if isinstance(value := error.get(key), str | int) and value:
-                return _without_surrogates(str(value)[:64])
-    return "unknown"
+def _is_text(part: object) -> bool:
+    kind = part.get("type", "text") if isinstance(part, dict) else None
+    return kind in {"text", "output_text"}
 
 
-def _is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
-    return True
+def _text_of_part(part: object) -> str:
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, dict) or _thinks(part):
+        return ""
+    text = part.get("text")
+    if isinstance(text, dict):  # as OpenAI's assistants write it
+        text = text.get("value")
+    return text if isinstance(text, str) else ""
+
+
+def _thinks(part: dict[str, Any]) -> bool:
+    kind = part.get("type")
+    return isinstance(kind, str) and any(word in kind for word in _THINKS)
+
+
+def _thought(part: object) -> int:
+    """How many characters of thinking a part holds."""
+    return Kept().add("", part) if isinstance(part, dict) and _thinks(part) else 0

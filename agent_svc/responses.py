@@ -15,11 +15,8 @@ beside those of all adapters:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, assert_never
-
-import msgspec
 
 from agent_svc.events import (
     Ending,
@@ -32,11 +29,11 @@ from agent_svc.events import (
     Truncated,
     Usage,
 )
-from agent_svc.parts import _code_of, _text, _tokens_of, _without_surrogates
+from agent_svc.reading import DONE, code_of, data_of, text_of, tokens_of, without_surrogates
 from agent_svc.responses_items import Call, Item, Items, Json, Keys, Message, rest
 from agent_svc.responses_items import keys as keys_of
 from agent_svc.responses_request import KEPT
-from agent_svc.sse import SseDecoder
+from agent_svc.sse import Sent, SseDecoder
 
 _Status: TypeAlias = Literal["completed", "incomplete", "failed", "cancelled"]
 
@@ -50,7 +47,6 @@ _ENDS: Final[Mapping[str, _Status]] = {
 _STATUSES: Final[Mapping[str, _Status]] = {status: status for status in _ENDS.values()}
 _ERRORS: Final = frozenset({"error", "response.error"})
 _USAGE: Final = (("input_tokens", "prompt_tokens"), ("output_tokens", "completion_tokens"))
-_BROKEN: Final = object()
 _REFUSALS: Final = frozenset(
     {
         "bio_policy",
@@ -67,7 +63,7 @@ class ResponsesAnswer:
     """One streamed answer of a model: bytes in, events out."""
 
     def __init__(self) -> None:
-        self._sse = SseDecoder()
+        self._sse: SseDecoder[Any] = SseDecoder(data_of)
         self._messages = Items(Message)
         self._calls = Items(Call)
         self._given: list[Json] = []  # the items that were told whole
@@ -124,36 +120,36 @@ class ResponsesAnswer:
         return [
             ToolCallReady(
                 place,
-                _without_surrogates(call.call_id),
-                _without_surrogates(call.name),
-                _without_surrogates(call.arguments),
+                without_surrogates(call.call_id),
+                without_surrogates(call.name),
+                without_surrogates(call.arguments),
             )
             for place, call in enumerate(self._calls.all)
         ]
 
-    def _read(self, told: list[bytes], *, whole: bool) -> list[Event]:
+    def _read(self, told: list[Sent[Any]], *, whole: bool) -> list[Event]:
         self._events = []
-        for data in told:
+        for event, is_error in told:
             if self.over:
                 break
-            if data.strip() == b"[DONE]":
+            if is_error:
+                self._ending = _failed(_mapping(event).get("error") or event)
+            elif event is DONE:
                 self._done = True
-            elif data.strip():
-                event = _decoded(data)
-                if isinstance(event, dict):
-                    self._take(event)
-                elif event is _BROKEN and whole:  # otherwise the stream broke off inside it
-                    self._ending = ProviderError("invalid_chunk")
+            elif isinstance(event, dict):
+                self._take(event)
+            elif event is None and whole:  # otherwise the stream broke off inside it
+                self._ending = ProviderError("invalid_chunk")
         return self._events
 
     def _take(self, event: Json) -> None:
-        kind = _text(event.get("type"))
+        kind = text_of(event.get("type"))
         if kind in _ERRORS or (not kind and event.get("error")):
             self._ending = _failed(event.get("error") or event)
         elif kind in _ENDS or (not kind and event.get("object") == "response"):
             self._ended(_ENDS.get(kind, "completed"), _mapping(event.get("response")) or event)
         elif kind.startswith("response.reasoning"):
-            thought = len(_text(event.get("delta")))
+            thought = len(text_of(event.get("delta")))
             self._thought += thought
             self.characters += thought
         elif reader := _READERS.get(kind):
@@ -166,7 +162,7 @@ class ResponsesAnswer:
         match item.get("type"):
             case "message":
                 self._announced(self._messages, event, item)
-            case "function_call" if not self._calls.held([_text(item.get("call_id"))]):
+            case "function_call" if not self._calls.held([text_of(item.get("call_id"))]):
                 call = self._announced(self._calls, event, item)
                 self.characters += call.learn(item, announced=True)
 
@@ -187,7 +183,7 @@ class ResponsesAnswer:
             case "function_call":
                 self._call_done(keys_of(event, item), item)
             case "reasoning":
-                thought = sum(len(_text(part.get("text"))) for part in _thoughts(item))
+                thought = sum(len(text_of(part.get("text"))) for part in _thoughts(item))
                 self.characters += max(0, thought - self._thought)
                 self._thought = 0
 
@@ -196,24 +192,24 @@ class ResponsesAnswer:
         parts = _mappings(item.get("content"))
         self._refused |= any(part.get("type") == "refusal" for part in parts)
         return "".join(
-            _text(part.get("text")) for part in parts if part.get("type") == "output_text"
+            text_of(part.get("text")) for part in parts if part.get("type") == "output_text"
         )
 
     # --- text
 
     def _text_delta(self, event: Json) -> None:
-        text = _text(event.get("delta"))
+        text = text_of(event.get("delta"))
         if text and (message := self._messages.written(event)):
             self._say(message.add(text))
 
     def _text_done(self, event: Json) -> None:
-        self._part_is(event, _text(event.get("text")))
+        self._part_is(event, text_of(event.get("text")))
 
     def _part_done(self, event: Json) -> None:
         part = _mapping(event.get("part"))
         self._refused |= part.get("type") == "refusal"
         if part.get("type") == "output_text":
-            self._part_is(event, _text(part.get("text")))
+            self._part_is(event, text_of(part.get("text")))
 
     def _part_is(self, event: Json, text: str) -> None:
         if message := self._told_whole(keys_of(event), text):
@@ -235,7 +231,7 @@ class ResponsesAnswer:
 
     def _refusal(self, event: Json) -> None:
         self._refused = True
-        self.characters += len(_text(event.get("delta")))
+        self.characters += len(text_of(event.get("delta")))
 
     def _say(self, text: str) -> None:
         self.characters += len(text)
@@ -249,13 +245,13 @@ class ResponsesAnswer:
         text, self._half = self._half + text, ""
         if "\ud800" <= text[-1:] <= "\udbff":
             text, self._half = text[:-1], text[-1]
-        return _without_surrogates(text)
+        return without_surrogates(text)
 
     # --- tool calls
 
     def _arguments_delta(self, event: Json) -> None:
         if call := self._calls.written(event):
-            self.characters += call.add(_text(event.get("delta")))
+            self.characters += call.add(text_of(event.get("delta")))
 
     def _arguments_done(self, event: Json) -> None:
         keys = keys_of(event)
@@ -265,7 +261,7 @@ class ResponsesAnswer:
         self.characters += call.learn(event)
 
     def _call_done(self, keys: Keys, item: Json) -> None:
-        call_id = _text(item.get("call_id"))
+        call_id = text_of(item.get("call_id"))
         call = self._calls.known(keys)
         if call is None or not call.may_be(call_id):
             call = self._calls.held([call_id]) or self._untold(call_id) or self._calls.begin()
@@ -282,16 +278,16 @@ class ResponsesAnswer:
 
     def _ended(self, status: _Status, response: Json) -> None:
         if status == "completed":  # as some servers say whatever happened
-            status = _STATUSES.get(_text(response.get("status")), status)
+            status = _STATUSES.get(text_of(response.get("status")), status)
         self._recall(_mappings(response.get("output")))
-        asked, said = (_tokens_of(_first(response.get("usage"), names)) for names in _USAGE)
+        asked, said = (tokens_of(_first(response.get("usage"), names)) for names in _USAGE)
         if asked is not None and said is not None and (asked or said):
             self._events.append(Usage(asked, said))
         match status:
             case "completed":
                 self._ending = Finish(status)
             case "incomplete":
-                reason = _text(_mapping(response.get("incomplete_details")).get("reason"))
+                reason = text_of(_mapping(response.get("incomplete_details")).get("reason"))
                 refused = reason in _REFUSALS
                 self._ending = Refused() if refused else Truncated(reason or status)
             case "cancelled":
@@ -314,24 +310,13 @@ class ResponsesAnswer:
 
     def _recalled(self, item: Json) -> Call:
         """A call as the response has it, which is the last word."""
-        held = self._calls.held([_text(item.get("call_id"))]) or Call()
+        held = self._calls.held([text_of(item.get("call_id"))]) or Call()
         self.characters += held.learn(item)
         return held
 
 
-def _decoded(data: bytes) -> object:
-    try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        pass
-    try:  # the fast decoder refuses half a surrogate pair, which some servers send
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return _BROKEN
-
-
 def _failed(error: object) -> Ending:
-    code = _code_of(error)
+    code = code_of(error)
     return Refused() if code in _REFUSALS else ProviderError(code, {"error": error})
 
 

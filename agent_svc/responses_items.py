@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from agent_svc.parts import _text as text_of
-from agent_svc.parts import _text_of_arguments as text_of_arguments
+from agent_svc.reading import text_of, text_of_arguments
 
 Json: TypeAlias = Mapping[str, Any]
 Keys: TypeAlias = list[str | int]

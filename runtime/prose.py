@@ -136,6 +136,11 @@ class Prose:
     def _inside(self, text: str) -> None:
         """For subclasses that want what a span holds."""
 
+    def _counts(self, end: int, last: bool) -> bool | None:
+        """For subclasses: whether what stands at `end` lets the opening before it count; None:
+        only more of the text can tell."""
+        return True
+
     def _begun(self, span: Span) -> None:
         """For subclasses: a span began."""
 
@@ -193,13 +198,22 @@ class Prose:
             return self._goes_on(fence.end())
         match self._openings.at(self._text, at, last=last):
             case Span() as span:
-                self._at = at
-                self._begin(span, at + len(span.opening))
-                return True
+                return self._line_opens(span, at, last)
             case "wait":
                 return False
             case None:
                 return self._goes_on(at)
+
+    def _line_opens(self, span: Span, at: int, last: bool) -> bool:
+        end = at + len(span.opening)
+        counts = self._counts(end, last)
+        if counts is None:
+            return False
+        if not counts:
+            return self._goes_on(end)
+        self._at = at
+        self._begin(span, end)
+        return True
 
     def _line_in_fence(self, at: int, last: bool) -> bool:
         run = _RUN.match(self._text, at)
