@@ -21,7 +21,7 @@ async def main(settings: AgentSettings) -> None:
     """Serves until it is told to stop."""
     server = Server(settings, "agent_svc", [DESCRIPTOR.services_by_name["AgentService"].full_name])
     async with model.client(settings) as client, dial(settings.memory_addr, settings) as memory:
-        asked = Model(client, settings.agent_model, api=settings.openai_api)
+        asked = Model(client, settings.agent_model, settings.profiles())
         servicer = AgentServicer(asked, MemoryServiceStub(memory), settings.budgets)
         add_AgentServiceServicer_to_server(servicer, server.grpc)
         await server.start()

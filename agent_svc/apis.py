@@ -20,13 +20,6 @@ from runtime.model.profiles import Profile
 from runtime.model.requests import chat_body
 
 
-class Response(Protocol):
-    """A response whose body is still to come."""
-
-    def iter_bytes(self) -> Any:
-        """The body, as it comes: an async iterator of bytes."""
-
-
 class Api(Protocol):
     """One of the APIs."""
 
@@ -59,13 +52,7 @@ class Chat:
         tools: list[dict[str, Any]],
     ) -> dict[str, Any]:
         """The request, streaming."""
-        body: dict[str, Any] = {
-            "model": model,
-            "messages": messages,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        return body | ({"tools": tools} if tools else {})
+        return chat_body(profile, model, messages, tools=tools, stream=True)
 
     def send(
         self, client: openai.AsyncOpenAI, body: dict[str, Any]

@@ -5,6 +5,10 @@
          │                 ▼
          └── results ◄── tool calls, side by side (device: `execute_on_client`)
 
+A model that says nothing is asked once more, unless a change was made: then silence is an
+answer. When the rounds are used up it is asked one last time, without tools, for what it found
+and what was not done.
+
 The loop ends by returning, or by raising SwitchboardError; what it has spent and what the
 device returned can be asked at any time, for a run that is cancelled too.
 """
@@ -26,10 +30,12 @@ import orjson
 from agent_svc import metrics
 from agent_svc.agents import Budgets
 from agent_svc.catalogue import CATALOGUE, REMEMBER
+from agent_svc.context import blank
+from agent_svc.cost import Cost
 from agent_svc.events import Text, ToolCallReady
-from agent_svc.model import Cost, Message, ModelCall
+from agent_svc.model import Message, ModelCall, Working
 from agent_svc.results import failed, told
-from agent_svc.tools import BadArguments, Tool, unknown_tool
+from agent_svc.tools import APPROVAL_DEADLINE_MS, BadArguments, Tool, unknown_tool
 from runtime.errors import SwitchboardError
 from runtime.model.client import spent
 from switchboard.v3.agent_pb2 import DeviceToolCall, RunActivity, RunOutput, RunText, ToolRecord
@@ -92,7 +98,9 @@ class Loop:
         self._budgets = budgets
         self._around = around
         self._seconds = budgets.seconds
+        self._rounds_left = budgets.rounds
         self._said = ""  # the end of what was said, to part the text of two rounds
+        self._asked_again = self._changed = False
         self._ids: set[str] = set()
         self._call: ModelCall | None = None  # the one under way
         self._spent = Cost()
@@ -108,43 +116,84 @@ class Loop:
 
     async def run(self) -> None:
         """Runs to the end. Raises SwitchboardError; what was said before stands."""
-        for rounds_left in range(self._budgets.rounds, -1, -1):
-            calls = await self._ask()
-            if not calls:
-                return
-            if not rounds_left or self.cost().tokens >= self._budgets.tokens:
-                break
+        while calls := await self._answer():
+            if self.cost().tokens >= self._budgets.tokens:
+                raise _limit()
+            if not self._rounds_left:
+                await self._last_words(calls)
+                raise _limit()
+            self._rounds_left -= 1
             await self._run_tools(calls)
-        raise _limit()
 
-    async def _ask(self) -> list[_Called]:
-        """One round of the model: says its text, returns its tool calls."""
-        await self._activity(ActivityState.ACTIVITY_STATE_THINKING)
-        tools = [CATALOGUE[name].for_model() for name in self._tools()]
-        self._call = self._around.model.call(list(self._messages), tools)
-        text: list[str] = []
-        calls: list[_Called] = []
-        began, silent = time.monotonic(), True
+    async def mend(self, why: str) -> None:
+        """After a run whose answer could not be shown: asks once more, telling why. The budgets
+        are those of the run. Does nothing where the model was asked once more already."""
+        if not self._asked_again:
+            self._asked_again = True
+            self._messages.append({"role": "user", "content": why})
+            await self.run()
+
+    async def _answer(self) -> list[_Called]:
+        """One round of the model, once more where it said nothing. Returns its tool calls."""
+        calls, answered = await self._ask(self._tools())
+        if answered or self._changed:
+            return calls
+        if not self._asked_again and self.cost().tokens < self._budgets.tokens:
+            self._asked_again = True
+            log.info("the model gave no answer: asking once more")
+            calls, answered = await self._ask(self._tools())
+        if not answered:
+            raise SwitchboardError(
+                ErrorCode.ERROR_CODE_MODEL_EMPTY, "The model did not give an answer."
+            )
+        return calls
+
+    async def _last_words(self, calls: list[_Called]) -> None:
+        """Asks, without tools, what was found and what was not done. It may fail: the run ends
+        as one that used up its tools in any case."""
+        refused = _refused(
+            "tool_limit",
+            "Not run: no more tools may be used for this request. "
+            "Tell the user what you found, and what was not done.",
+        )
+        for called in calls:
+            self._messages.append(_result_message(called, refused))
         try:
-            async with self._own_time() as clock, aclosing(self._call.said()) as events:
+            await self._ask([])
+        except SwitchboardError as error:
+            log.info("no last words after the tools were used up: %s", error)
+
+    async def _ask(self, offered: list[str]) -> tuple[list[_Called], bool]:
+        """Asks the model: says its text. Returns its tool calls, and whether it gave an answer."""
+        await self._activity(ActivityState.ACTIVITY_STATE_THINKING)
+        tools = [CATALOGUE[name].for_model() for name in offered]
+        call = self._call = self._around.model.call(list(self._messages), tools)
+        calls: list[_Called] = []
+        spoke = seen = False
+        began = time.monotonic()
+        try:
+            async with self._own_time() as clock, aclosing(call.said()) as events:
                 async for event in events:
-                    if silent:
-                        silent = False
+                    if not (spoke or calls) and not isinstance(event, Working):
                         metrics.FIRST_OUTPUT_SECONDS.observe(time.monotonic() - began)
                     match event:
                         case Text(piece):
                             async with self._readers_time(clock):
-                                await self._say(piece, first=not text)
-                            text.append(piece)
-                            self._watch_tokens()
+                                await self._say(piece, first=not spoke)
+                            spoke, seen = True, seen or not piece.isspace()
                         case ToolCallReady():
                             calls.append(_Called(event, self._id(event.provider_id)))
+                    if not calls:
+                        self._watch_tokens()
         finally:
-            cost, self._call = self._call.cost(), None
+            cost, self._call = call.cost(), None
             self._spent.add(cost)
             spent("chat", cost.input_tokens, cost.output_tokens)
-        self._messages.append(_assistant("".join(text), calls))
-        return calls
+        message = _assistant(call.kept(), calls)
+        if not blank(message):
+            self._messages.append(message)
+        lost = not calls and call.reason() in _CALLS_FOLLOW
+        return calls, bool(calls) or (seen and not lost)
 
     def _tools(self) -> list[str]:
         """What is offered now: once a device has answered, its data must not teach the memory."""
@@ -174,9 +223,7 @@ class Loop:
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from failures
         for called, task in zip(calls, tasks, strict=True):
-            self._messages.append(
-                {"role": "tool", "tool_call_id": called.id, "content": task.result()}
-            )
+            self._messages.append(_result_message(called, task.result()))
 
     async def _result(self, called: _Called, offered: Collection[str], place: int) -> str:
         """What the model is told of one call: its result, or why there is none."""
@@ -190,20 +237,24 @@ class Loop:
             arguments = tool.checked(called.ready.arguments, self._around.now)
         except BadArguments as bad:
             return _refused("invalid_arguments", str(bad))
+        if called.ready.from_text and tool is REMEMBER:  # it writes, and nobody can be asked
+            return _refused("unknown_tool", unknown_tool(name, offered))
         await self._activity(ActivityState.ACTIVITY_STATE_CALLING_TOOL, name)
         if tool.runs_on_server:
             async with self._own_time():
                 return await self._around.server_tools[name](arguments)
-        return await self._on_device(tool, arguments)
+        return await self._on_device(tool, arguments, from_text=called.ready.from_text)
 
-    async def _on_device(self, tool: Tool, arguments: dict[str, Any]) -> str:
+    async def _on_device(self, tool: Tool, arguments: dict[str, Any], *, from_text: bool) -> str:
+        # Text may quote what others wrote: a call that stood in it writes nothing by itself.
+        asks = tool.requires_approval or (from_text and tool.effect is not None)
         # The provider's ids may be empty or repeat; this one is ours alone.
         call = ToolCall(
             call_id=str(uuid.uuid4()),
             name=tool.name,
             arguments=Json(utf8=orjson.dumps(arguments)),
-            deadline_ms=tool.deadline_ms,
-            requires_approval=tool.requires_approval,
+            deadline_ms=APPROVAL_DEADLINE_MS if asks else tool.deadline_ms,
+            requires_approval=asks,
         )
         with metrics.tool(tool.name, call.call_id) as waiting:
             result = await self._around.execute_on_client(
@@ -215,6 +266,7 @@ class Loop:
                 call_id=call.call_id, name=call.name, arguments=call.arguments, result=result
             )
         )
+        self._changed |= tool.effect is not None and result.HasField("result")
         return told(tool, result, arguments, self._around.now.tzinfo)
 
     async def _activity(self, state: ActivityState.ValueType, tool: str | None = None) -> None:
@@ -255,21 +307,31 @@ class Loop:
         return given
 
 
-def _assistant(text: str, calls: list[_Called]) -> Message:
-    message: Message = {"role": "assistant", "content": text or None}
+# What ends an answer that has tool calls; without any, they were lost on the way.
+_CALLS_FOLLOW: Final = frozenset({"tool_calls", "tool_call", "tool_use", "function_call"})
+
+
+def _assistant(kept: Mapping[str, Any], calls: list[_Called]) -> Message:
+    """The model's own message, as it goes back to it: what was null is left out."""
+    message: Message = {"role": "assistant"}
+    message |= {name: value for name, value in kept.items() if value is not None}
     if calls:
-        message["tool_calls"] = [
-            {
-                "id": called.id,
-                "type": "function",
-                "function": {
-                    "name": called.ready.name or "unknown",
-                    "arguments": _echoed(called.ready.arguments),
-                },
-            }
-            for called in calls
-        ]
+        message["tool_calls"] = [_said_back(called) for called in calls]
     return message
+
+
+def _said_back(called: _Called) -> dict[str, Any]:
+    kept = dict(called.ready.kept)
+    function = {
+        "name": called.ready.name or "unknown",
+        "arguments": _echoed(called.ready.arguments),
+    }
+    of_function = kept.pop("function", {})
+    return {"id": called.id, "type": "function", "function": of_function | function} | kept
+
+
+def _result_message(called: _Called, result: str) -> Message:
+    return {"role": "tool", "tool_call_id": called.id, "content": result}
 
 
 def _echoed(arguments: str) -> str:

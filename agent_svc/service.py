@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+)
 from contextlib import aclosing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -17,12 +24,14 @@ from agent_svc.catalogue import CATALOGUE
 from agent_svc.loop import CallsModel, Loop, Surroundings
 from agent_svc.memory import MemoryTools
 from agent_svc.prompt import conversation
+from agent_svc.unshown import unshown
 from runtime import logs
 from runtime.errors import SwitchboardError
 from runtime.stream import BoundedStream
 from switchboard.v3 import agent_pb2, agent_pb2_grpc
 from switchboard.v3.agent_pb2 import (
     DeviceToolCall,
+    NothingShown,
     RunEnd,
     RunInput,
     RunOutput,
@@ -42,6 +51,11 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 MAX_QUEUED: Final = 64
 """Outputs that wait for the router. Then the model is no longer read; all go out as one message."""
+
+
+VERDICT_S: Final = 30.0
+"""After a completed answer, how long the router may take to see whether any of it could be shown:
+its own reader, a slow client, is behind that."""
 
 
 class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
@@ -114,7 +128,10 @@ class _Run:
         self._out: BoundedStream[RunOutput] = BoundedStream(MAX_QUEUED)
         self._request_id = request_id
         self._agent = agent.name
-        self._stopped = False
+        self._running: asyncio.Task[None] | None = None
+        self._stopped = self._mended = self._inputs_over = False
+        self._end: RunEnd | None = None  # what ended it, unless it is mended
+        self._patience: asyncio.TimerHandle | None = None
         self._waiting: dict[str, asyncio.Future[ToolResult]] = {}
         now = datetime.now(times.zone(start.timezone))
         self._loop = Loop(
@@ -134,31 +151,59 @@ class _Run:
         self, inputs: Iterable[RunInput], requests: AsyncIterator[RunRequest]
     ) -> AsyncGenerator[list[RunOutput], None]:
         """The batches to send. Everything that was started is over when this is."""
-        running = asyncio.create_task(self._loop.run())
-        running.add_done_callback(self._finish)
-        self._take(inputs, running)
-        listening = asyncio.create_task(self._listen(requests, running))
+        self._start(self._loop.run())
+        self._take(inputs)
+        listening = asyncio.create_task(self._listen(requests))
         try:
             async for batch in self._out:
                 yield batch
         finally:
             listening.cancel()
-            self._stop(running)
-            await asyncio.gather(running, listening, return_exceptions=True)
+            self._stop()
+            await asyncio.gather(*filter(None, (self._running, listening)), return_exceptions=True)
+
+    def _start(self, run: Coroutine[Any, Any, None]) -> None:
+        self._running = asyncio.create_task(run)
+        self._running.add_done_callback(self._finish)
 
     def _finish(self, run: asyncio.Task[None]) -> None:
-        """However the run ended, even before its first step, `end` is the last output."""
-        end = _FAULT
+        """However the run ended, even before its first step, `end` is the last output; but where
+        it was completed, and the router may still say that nothing of it could be shown."""
+        self._end = _FAULT
         try:
-            end = self._end(_why(run))
-            metrics.ended(self._agent, end)
+            self._end = self._end_of(_why(run))
         except Exception:
             log.exception("the end of a run could not be told whole")
-        finally:
-            self._out.put_now(RunOutput(end=end))
+        self._out.put_now(RunOutput(end=self._end))
+        completed = self._end.status == EndStatus.END_STATUS_COMPLETED
+        if completed and not self._mended and not self._inputs_over:
+            self._patience = asyncio.get_running_loop().call_later(VERDICT_S, self._close)
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        """The run is over for good; once."""
+        if self._end is not None:
+            metrics.ended(self._agent, self._end)
+            self._forget_end()
             self._out.close()
 
-    def _end(self, error: SwitchboardError | None) -> RunEnd:
+    def _forget_end(self) -> None:
+        self._end = None
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _mend(self, shown: NothingShown) -> None:
+        """Nothing of the answer could be shown: the model is asked once more."""
+        if self._patience is None:
+            log.warning("nothing_shown has no place here")
+            return
+        self._forget_end()
+        self._mended = True
+        self._start(self._loop.mend(unshown(shown)))
+
+    def _end_of(self, error: SwitchboardError | None) -> RunEnd:
         status = EndStatus.END_STATUS_COMPLETED
         if error is not None:
             cancelled = error.code == ErrorCode.ERROR_CODE_CANCELLED
@@ -170,29 +215,33 @@ class _Run:
             tool_results=self._loop.tool_results,
         )
 
-    async def _listen(
-        self, requests: AsyncIterator[RunRequest], running: asyncio.Task[None]
-    ) -> None:
-        """Takes inputs until the stream ends; without a cancel before, the router is lost."""
+    async def _listen(self, requests: AsyncIterator[RunRequest]) -> None:
+        """Takes inputs until the stream ends; without a cancel before, the router is lost, unless
+        the run has ended."""
         try:
             async for request in requests:
-                self._take(request.inputs, running)
+                self._take(request.inputs)
         finally:
-            self._stop(running)
+            self._inputs_over = True
+            self._stop()
 
-    def _stop(self, running: asyncio.Task[None]) -> None:
+    def _stop(self) -> None:
         """Cancels the run, once: a second time would break off the closing of its model call."""
-        if not self._stopped:
+        if self._patience is not None:
+            self._close()
+        elif not self._stopped and self._running is not None:
             self._stopped = True
-            running.cancel()
+            self._running.cancel()
 
-    def _take(self, inputs: Iterable[RunInput], running: asyncio.Task[None]) -> None:
+    def _take(self, inputs: Iterable[RunInput]) -> None:
         for given in inputs:
             match given.WhichOneof("input"):
                 case "tool_result":
                     self._answer(given.tool_result)
                 case "cancel":
-                    self._stop(running)
+                    self._stop()
+                case "nothing_shown":
+                    self._mend(given.nothing_shown)
                 case other:
                     log.warning("an input that has no place here: %s", other)
 

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 
 from agent_svc.agents import Budgets
 from runtime.model.client import Endpoint, ModelSettings
+from runtime.model.profiles import Changes, Profiles
 from runtime.settings import Address, ServiceSettings
 
 
@@ -50,6 +51,10 @@ class AgentSettings(ServiceSettings, ModelSettings):
     def endpoint(self) -> Endpoint:
         """The agents' provider."""
         return self.own("AGENT", self.agent_base_url, self.agent_api_key)
+
+    def profiles(self, *defaults: tuple[str, Changes]) -> Profiles:
+        """What is known of models: by OPENAI_API unless a profile says otherwise."""
+        return super().profiles(("*", {"api": self.openai_api}), *defaults)
 
     def budgets(self, own: Budgets) -> Budgets:
         """An agent's own budgets, but for what is set here."""

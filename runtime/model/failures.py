@@ -142,7 +142,7 @@ def log_failure(log: logging.Logger, error: Exception, operation: str) -> None:
     """One line for the operator: `operation` is what the call was for, such as chat.
 
     Never a key, nor what was sent: a message stands in it only where the provider speaks of
-    the set-up, the load or the form of the request, without what it quotes at length.
+    the set-up or the form of the request, without what it quotes at length.
     """
     if not isinstance(error, openai.APIStatusError):
         log.warning("model call failed (%s): %s", operation, type(error).__name__)
@@ -151,7 +151,7 @@ def log_failure(log: logging.Logger, error: Exception, operation: str) -> None:
     told = [f"status {refusal.status}"]
     told += [f"code {refusal.code or refusal.kind}"] if refusal.code or refusal.kind else []
     told += [f"parameter {refusal.param}"] if refusal.param else []
-    if code not in {_REFUSED, _TOO_LONG} and refusal.message:
+    if code == _MISCONFIGURED and refusal.message:
         told.append(safe(refusal.message, key=_key(error)))
     line = safe(f"{word(code)}: {', '.join(told)}", key=_key(error), longest=2 * _LONGEST_LINE)
     if code == _MISCONFIGURED:

@@ -12,7 +12,7 @@ import pytest
 
 from agent_svc.agents import AGENTS, Budgets
 from agent_svc.catalogue import CATALOGUE
-from agent_svc.model import Cost
+from agent_svc.cost import Cost
 from runtime.errors import from_rpc
 from switchboard.v3 import agent_pb2
 from switchboard.v3.agent_pb2 import RunCancel, RunInput, RunOutput, Surface
@@ -288,7 +288,7 @@ async def test_the_model_reads_history_scope_memory_and_the_users_clock() -> Non
     [
         (["All ", "is ", CUT], "All is "),
         (["All ", "is ", STOP], "All is "),
-        ([STOP], ""),
+        ([b'data: {"choices": []}\n\n', STOP], ""),
         (["All ", b"data: {not json}\n\n"], "All "),
         (["All ", b'data: {"error": {"code": 500, "message": "secret words"}}\n\n'], "All "),
     ],
@@ -356,9 +356,13 @@ async def test_what_may_pass_is_tried_again_before_the_first_token(failure: Repl
         (fails(500), ErrorCode.ERROR_CODE_MODEL_UNAVAILABLE, 3),
         (fails(429), ErrorCode.ERROR_CODE_MODEL_RATE_LIMITED, 3),
         (raw(b"data: <html>\n\n"), ErrorCode.ERROR_CODE_MODEL_UNAVAILABLE, 3),
-        (fails(401), ErrorCode.ERROR_CODE_MODEL_UNAVAILABLE, 1),
-        (fails(404), ErrorCode.ERROR_CODE_MODEL_UNAVAILABLE, 1),
-        (fails(429, code="insufficient_quota"), ErrorCode.ERROR_CODE_MODEL_RATE_LIMITED, 1),
+        (raw(b""), ErrorCode.ERROR_CODE_MODEL_UNAVAILABLE, 3),
+        (raw(b"<html>\n<body>502</body>"), ErrorCode.ERROR_CODE_MODEL_UNAVAILABLE, 3),
+        (raw(b'{"error": {"code": 503}}'), ErrorCode.ERROR_CODE_MODEL_UNAVAILABLE, 3),
+        (raw(b'data: {"error": {"code": 401}}\n\n'), ErrorCode.ERROR_CODE_MODEL_MISCONFIGURED, 1),
+        (fails(401), ErrorCode.ERROR_CODE_MODEL_MISCONFIGURED, 1),
+        (fails(404), ErrorCode.ERROR_CODE_MODEL_MISCONFIGURED, 1),
+        (fails(429, code="insufficient_quota"), ErrorCode.ERROR_CODE_MODEL_MISCONFIGURED, 1),
     ],
 )
 async def test_what_does_not_pass_ends_with_its_code(
@@ -389,7 +393,7 @@ async def test_a_failure_after_a_tool_call_keeps_its_results_and_its_cost() -> N
     async with agents([calls(LIST, usage=(100, 7)), fails(401)]) as there, there.run() as run:
         await run.answer(await run.tool_call(), result=NOTHING)
         end = await run.end()
-        assert end.error.code == ErrorCode.ERROR_CODE_MODEL_UNAVAILABLE
+        assert end.error.code == ErrorCode.ERROR_CODE_MODEL_MISCONFIGURED
         assert (end.usage.input_tokens, end.usage.output_tokens) == (100, 7)
         assert len(end.tool_results) == 1
 
@@ -406,7 +410,9 @@ async def test_rounds_of_tools_are_limited() -> None:
         outputs = await run.rest()
         assert "Once more." in texts(outputs)  # what was said stands
         assert outputs[-1].end.error.code == ErrorCode.ERROR_CODE_TOOL_LIMIT_REACHED
-        assert len(there.model.chats) == 3
+        assert len(there.model.chats) == 4
+        assert there.model.chats[2].tools
+        assert not there.model.chats[3].tools  # the last round is one of words alone
 
 
 async def test_tokens_are_limited_between_rounds_and_within_an_answer() -> None:
@@ -635,7 +641,7 @@ async def test_keys_and_words_are_in_no_log_and_no_output(
         call = await run.tool_call()
         await run.answer(call, result={"other": words})
         end = await run.end()
-        assert end.error.code == ErrorCode.ERROR_CODE_MODEL_UNAVAILABLE
+        assert end.error.code == ErrorCode.ERROR_CODE_MODEL_MISCONFIGURED
         # The provider did get the key, and from us.
         assert there.model.chats[0].headers["authorization"] == f"Bearer {KEY}"
         assert KEY not in str(run.batches)

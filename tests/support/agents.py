@@ -24,10 +24,12 @@ from agent_svc.service import AgentServicer
 from agent_svc.settings import AgentSettings
 from runtime.channels import dial
 from runtime.model import client as runtime_model
+from runtime.model.profiles import Changes
 from runtime.server import Server
 from switchboard.v3 import memory_pb2, memory_pb2_grpc
 from switchboard.v3.agent_pb2 import (
     DeviceToolCall,
+    NothingShown,
     RunCancel,
     RunEnd,
     RunInput,
@@ -38,7 +40,13 @@ from switchboard.v3.agent_pb2 import (
     Surface,
 )
 from switchboard.v3.agent_pb2_grpc import AgentServiceStub, add_AgentServiceServicer_to_server
-from switchboard.v3.frames_pb2 import ToolError, ToolRejection, ToolResult
+from switchboard.v3.frames_pb2 import (
+    EndStatus,
+    SkippedBlock,
+    ToolError,
+    ToolRejection,
+    ToolResult,
+)
 from switchboard.v3.values_pb2 import Json
 from tests.support.model_server import ModelServer, Script
 from tests.support.responses_server import ResponsesServer
@@ -78,6 +86,8 @@ class Run:
     call: grpc.aio.StreamStreamCall[RunRequest, RunResponse]
     request_id: str
     batches: list[RunResponse] = field(default_factory=list)
+    waits: bool = False
+    """Whether the router has yet to say, after a completed end, that all is well."""
     _queue: list[RunOutput] = field(default_factory=list)
 
     async def send(self, *inputs: RunInput) -> None:
@@ -113,7 +123,17 @@ class Run:
                 raise EOFError
             self.batches.append(batch)
             self._queue.extend(batch.outputs)
-        return self._queue.pop(0)
+        output = self._queue.pop(0)
+        completed = output.end.status == EndStatus.END_STATUS_COMPLETED
+        if output.HasField("end") and completed and not self.waits:
+            await self.call.done_writing()
+        return output
+
+    async def nothing_shown(self, *skipped: tuple[str, str]) -> None:
+        """Says, after a completed end, that these blocks were skipped and nothing was left."""
+        blocks = [SkippedBlock(block_type=kind, reason=reason) for kind, reason in skipped]
+        self.waits = False
+        await self.send(RunInput(nothing_shown=NothingShown(skipped=blocks)))
 
     async def until(self, kind: str) -> RunOutput:
         """The next output of this kind, past all others."""
@@ -179,8 +199,10 @@ async def agents(
     budgets: Budgets | None = None,
     memory: Memory | None = None,
     api: Literal["chat", "responses"] = "chat",
+    profile: Changes | None = None,
 ) -> AsyncIterator[Agents]:
-    """An agent service whose model follows the script."""
+    """An agent service whose model follows the script; `profile` is what is known of it."""
+    profiles = [("*", profile)] if profile else []
     memory = memory or Memory()  # type: ignore[abstract] # the rest answers UNIMPLEMENTED
     async with ResponsesServer(script) as provider:
         settings = AgentSettings(
@@ -198,7 +220,7 @@ async def agents(
             dial(f"127.0.0.1:{memory_port}", settings) as memory_channel,
         ):
             servicer = AgentServicer(
-                Model(client, settings.agent_model, api=settings.openai_api, backoff_s=0.01),
+                Model(client, settings.agent_model, settings.profiles(*profiles), backoff_s=0.01),
                 memory_pb2_grpc.MemoryServiceStub(memory_channel),
                 lambda own: budgets or own,
             )

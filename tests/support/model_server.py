@@ -91,6 +91,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     error: str = "scripted failure"
     error_code: str | None = None
+    error_body: object = None  # in place of one that holds `error` and `error_code`
 
 
 def says(*chunks: str, usage: tuple[int, int] | None = (10, 5), finish: str = "stop") -> Reply:
@@ -116,9 +117,12 @@ def fails(
     headers: Mapping[str, str] | None = None,
     error: str = "scripted failure",
     code: str | None = None,
+    body: object = None,
 ) -> Reply:
-    """An error with this status."""
-    return Reply(status=status, headers=headers or {}, error=error, error_code=code)
+    """An error with this status; `body` is its whole body, in place of one with error and code."""
+    return Reply(
+        status=status, headers=headers or {}, error=error, error_code=code, error_body=body
+    )
 
 
 def raw(*pieces: bytes) -> Reply:
@@ -272,7 +276,8 @@ def _encoded(vector: list[float], as_base64: bool) -> object:
 
 def _failure(reply: Reply) -> web.Response:
     error = {"message": reply.error, "type": "scripted", "code": reply.error_code}
-    return web.json_response({"error": error}, status=reply.status, headers=dict(reply.headers))
+    body = reply.error_body or {"error": error}
+    return web.json_response(body, status=reply.status, headers=dict(reply.headers))
 
 
 async def _whole(reply: Reply) -> web.Response:

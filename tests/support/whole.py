@@ -182,7 +182,9 @@ async def _agent(stack: AsyncExitStack, made: Making) -> int:
     channel = await stack.enter_async_context(dial(settings.memory_addr, settings))
     server = Server(settings, "agent_svc", ["switchboard.v3.AgentService"])
     servicer = AgentServicer(
-        Model(client, settings.agent_model), MemoryServiceStub(channel), settings.budgets
+        Model(client, settings.agent_model, settings.profiles()),
+        MemoryServiceStub(channel),
+        settings.budgets,
     )
     add_AgentServiceServicer_to_server(servicer, server.grpc)
     port = await server.start()

@@ -12,9 +12,10 @@ import pytest
 
 from agent_svc.agents import Budgets
 from agent_svc.catalogue import CATALOGUE
+from agent_svc.cost import Cost
 from agent_svc.events import Text, ToolCallReady
 from agent_svc.loop import MAX_CALLS_PER_ROUND, Loop, Surroundings
-from agent_svc.model import Cost, Message, Said
+from agent_svc.model import Message, Said
 from runtime.errors import SwitchboardError
 from switchboard.v3.agent_pb2 import DeviceToolCall, RunOutput
 from switchboard.v3.errors_pb2 import ErrorCode
@@ -34,6 +35,13 @@ class Answer:
         for event in self._events:
             self._cost.output_tokens += 1
             yield event
+
+    def kept(self) -> dict[str, Any]:
+        text = "".join(event.text for event in self._events if isinstance(event, Text))
+        return {"content": text or None}
+
+    def reason(self) -> str:
+        return "stop"
 
     def cost(self) -> Cost:
         return self._cost
@@ -156,7 +164,9 @@ async def test_so_many_rounds_and_no_more(rounds: int) -> None:
         await stage.loop.run()
     assert caught.value.code == ErrorCode.ERROR_CODE_TOOL_LIMIT_REACHED
     assert len(stage.on_device) == rounds
-    assert len(stage.text) == rounds + 1  # what was said stands
+    assert len(stage.text) == rounds + 2  # what was said stands
+    assert stage.offered[-1] == []  # asked once more, for what was found and was not done
+    assert "tool_limit" in stage.asked[-1][-1]["content"]
 
 
 async def test_an_answer_without_tools_is_no_round() -> None:

@@ -10,8 +10,9 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
+from agent_svc.cost import Cost
 from agent_svc.events import Text, ToolCallReady
-from agent_svc.model import Cost, Message, Model, ModelCall
+from agent_svc.model import Message, Model, ModelCall
 from runtime.errors import SwitchboardError
 from runtime.model import client as runtime_model
 from runtime.model.client import ModelSettings
@@ -26,7 +27,7 @@ async def model(script: Script) -> AsyncIterator[tuple[Model, ModelServer]]:
     async with ModelServer(script) as server:
         settings = ModelSettings(openai_api_key="sk-test", openai_base_url=server.url)
         async with runtime_model.client(settings) as client:
-            yield Model(client, "some-model", backoff_s=0.01), server
+            yield Model(client, "some-model", settings.profiles(), backoff_s=0.01), server
 
 
 async def said(call: ModelCall) -> list[str]:
@@ -108,7 +109,7 @@ async def test_a_provider_that_cannot_be_reached_for_a_moment_is_tried_again(
         await server.stop()
         settings = ModelSettings(openai_base_url=server.url)
         async with runtime_model.client(settings) as client:
-            there = Model(client, "some-model", backoff_s=0.5)
+            there = Model(client, "some-model", settings.profiles(), backoff_s=0.5)
             asked = asyncio.create_task(said(there.call(ASKED, [])))
             async with asyncio.timeout(5):
                 while "trying again" not in caplog.text and not asked.done():
@@ -148,7 +149,7 @@ async def test_a_kept_connection_that_the_provider_has_closed_fails_no_call() ->
         port = server.sockets[0].getsockname()[1]
         settings = ModelSettings(openai_base_url=f"http://127.0.0.1:{port}/v1")
         async with runtime_model.client(settings) as client:
-            there = Model(client, "some-model", backoff_s=0.01)
+            there = Model(client, "some-model", settings.profiles(), backoff_s=0.01)
             assert await said(there.call(ASKED, [])) == ["Hi."]
             assert await said(there.call(ASKED, [])) == ["Hi."]
     assert connections == 2
@@ -175,7 +176,9 @@ async def test_a_time_out_is_not_tried_again() -> None:
         settings = ModelSettings(openai_base_url=f"http://127.0.0.1:{port}/v1", model_idle_s=0.1)
         async with runtime_model.client(settings) as client:
             with pytest.raises(SwitchboardError) as caught:
-                await said(Model(client, "some-model", backoff_s=0.01).call(ASKED, []))
+                await said(
+                    Model(client, "some-model", settings.profiles(), backoff_s=0.01).call(ASKED, [])
+                )
         await asyncio.wait_for(over.wait(), 5)
     assert caught.value.code == ErrorCode.ERROR_CODE_MODEL_UNAVAILABLE
     assert connections == 1
@@ -190,7 +193,7 @@ async def test_a_refused_key_is_told_to_the_operator(
             await said(there.call(ASKED, []))
     (line,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert f"status {status}" in line.getMessage()
-    assert "OPENAI_API_KEY" in line.getMessage()
+    assert "API key" in line.getMessage()
     assert "sk-test" not in caplog.text
 
 

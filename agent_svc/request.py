@@ -1,0 +1,228 @@
+"""What is asked of a model, in the form that it takes, and what a refusal changes of it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from agent_svc.apis import Api
+from agent_svc.context import Calibration, Message, fitted, size_of, without_blanks
+from agent_svc.events import Usage
+from agent_svc.responses_request import KEPT
+from runtime.model.lessons import MOST, lesson
+from runtime.model.profiles import KEPT_S, Lesson, Profiles
+from runtime.model.refusals import Refusal
+from switchboard.v3.errors_pb2 import ErrorCode
+
+log = logging.getLogger(__name__)
+
+_TIGHTER: Final = 0.6
+"""What is left of a conversation that was too long: its size, and so the window, is a guess."""
+_MOST_TRIMS: Final = 4
+
+_ANSWER_SHARE: Final = 4
+_ANSWER_TOKENS: Final = 4096
+"""Left free in the window for the answer, at most; and at most a fourth of the window."""
+
+_OWN: Final = frozenset({"role", "content", "tool_calls"})
+_OWN_OF_CALL: Final = frozenset({"id", "type", "function"})
+_OWN_OF_FUNCTION: Final = frozenset({"name", "arguments"})
+
+
+class Taught:
+    """What this process has learned of one model, beside its profile."""
+
+    def __init__(self, profiles: Profiles, model: str) -> None:
+        self.profiles = profiles
+        self.model = model
+        self.calibration = Calibration()
+        self.form = Form()
+        self._room: tuple[float, int] | None = None
+
+    @property
+    def room(self) -> int | None:
+        """How many bytes of messages it took lately, after more had been too much."""
+        return self._room[1] if self._room and self._room[0] > time.monotonic() else None
+
+    def takes(self, room: int) -> None:
+        """Told that so many bytes were not too much."""
+        self._room = time.monotonic() + KEPT_S, room
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How messages that the model wrote itself are said back to it."""
+
+    whole: bool = True
+    """With the fields that are the provider's alone; some refuse what they wrote themselves."""
+    content: bool = False
+    """With content even where there was none: some refuse a message without, some one with null."""
+
+    def shaped(self, message: Message, *, responses: bool) -> Message:
+        """The message to send."""
+        if message["role"] != "assistant":
+            return message
+        if not self.whole:
+            message = _bare(message)
+        elif not responses and KEPT in message:
+            message = {name: value for name, value in message.items() if name != KEPT}
+        if self.content and message.get("content") is None:
+            message = message | {"content": ""}
+        return message
+
+
+class Request:
+    """One request, which may be made several times, each time in a form of its own."""
+
+    def __init__(
+        self, taught: Taught, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
+    ) -> None:
+        self._taught = taught
+        self._given = without_blanks(messages)
+        self._tools = list(tools)
+        self._tools_size = size_of(self._tools)
+        self._form = taught.form
+        self._lessons: list[Lesson] = []
+        self._trims = 0
+        self.profile = taught.profiles.of(taught.model)
+        self._tried = [self.profile]
+        self._room = self._window()
+        self.messages: list[Message] = []
+        self._fit()
+
+    @property
+    def offered(self) -> frozenset[str]:
+        """The names of the tools that may be called."""
+        return frozenset(tool["function"]["name"] for tool in self._tools)
+
+    @property
+    def asked(self) -> int:
+        """How many tokens are sent, about."""
+        return self.tokens(self._size + self._tools_size)
+
+    def tokens(self, size: int) -> int:
+        """How many tokens so many bytes or characters are, about."""
+        return self._taught.calibration.tokens(size)
+
+    def body(self, api: Api) -> dict[str, Any]:
+        """The body to send."""
+        responses = self.profile.api == "responses"
+        messages = [self._form.shaped(each, responses=responses) for each in self.messages]
+        return api.body(self.profile, self._taught.model, messages, self._tools)
+
+    def mended(self, refusal: Refusal | None, code: ErrorCode.ValueType) -> bool:
+        """Whether the failure taught something, so that it is worth to ask again at once."""
+        if refusal is not None and (self._reshaped(refusal) or self._learned(refusal)):
+            return True
+        return code == ErrorCode.ERROR_CODE_CONTEXT_TOO_LONG and self._tightened()
+
+    def succeeded(self, reported: Usage | None) -> None:
+        """Keeps what made the difference."""
+        taught = self._taught
+        for each in self._lessons:
+            taught.profiles.keep(taught.model, each)
+        taught.form = self._form
+        if self._trims:
+            taught.takes(self._size)
+        if reported is not None:
+            taught.calibration.note(self._size + self._tools_size, reported.input_tokens)
+
+    def begins_thinking(self) -> None:
+        """Learns that the model's answers begin inside its thinking."""
+        lesson = Lesson("opens_thinking", {"opens_thinking": True})
+        self._taught.profiles.keep(self._taught.model, lesson)
+
+    def _window(self) -> int | None:
+        """How many bytes the messages may have; None: as many as they are."""
+        room, window = self._taught.room, self.profile.context_window
+        if window is None:
+            return room
+        answer = self.profile.max_output_tokens or min(_ANSWER_TOKENS, window // _ANSWER_SHARE)
+        free = int((window - answer) * self._taught.calibration.bytes_per_token) - self._tools_size
+        return free if room is None else min(free, room)
+
+    def _fit(self) -> None:
+        self.messages = fitted(self._given, self._room) if self._room is not None else self._given
+        self._size = sum(map(size_of, self.messages))
+
+    def _tightened(self) -> bool:
+        before = self._size
+        if self._trims == _MOST_TRIMS:
+            return False
+        self._trims += 1
+        self._room = int(before * _TIGHTER)
+        self._fit()
+        log.info(
+            "the conversation is too long for the model: %d bytes in place of %d",
+            self._size,
+            before,
+        )
+        return self._size < before
+
+    def _learned(self, refusal: Refusal) -> bool:
+        taught = lesson(refusal, self.profile)
+        if taught is None or len(self._lessons) == MOST:
+            return False
+        profile = taught.applied(self.profile)
+        if profile in self._tried:
+            return False
+        self._lessons.append(taught)
+        self._tried.append(profile)
+        self.profile = profile
+        return True
+
+    def _reshaped(self, refusal: Refusal) -> bool:
+        """Whether the provider refused its own words back, in this form."""
+        if refusal.status not in {400, 422}:
+            return False
+        words = f"{refusal.param} {refusal.words}"
+        said = [each for each in self.messages if each["role"] == "assistant"]
+        form = self._form
+        if form.whole and any(_named(name, words) for each in said for name in _foreign(each)):
+            form = replace(form, whole=False)
+        elif _WANTS_CONTENT.search(words) and any(each.get("content") is None for each in said):
+            form = replace(form, content=True)
+        changed = form != self._form
+        self._form = form
+        return changed
+
+
+_WANTS_CONTENT: Final = re.compile(
+    r"content.{0,80}(?:missing|required|null|none|valid string|must be|should be|empty)"
+    r"|(?:missing|required|null|none|must have|must contain).{0,80}content"
+)
+
+
+def _named(name: str, words: str) -> bool:
+    return re.search(rf"\b{re.escape(name.lower())}\b", words.lower()) is not None
+
+
+def _foreign(message: Message) -> set[str]:
+    """The names of fields that are the provider's alone, of a message and its calls."""
+    names = set(message) - _OWN
+    for call in message.get("tool_calls", ()):
+        names |= call.keys() - _OWN_OF_CALL
+        names |= call["function"].keys() - _OWN_OF_FUNCTION
+    return names
+
+
+def _bare(message: Message) -> Message:
+    """The message without what is the provider's alone."""
+    bare = {name: value for name, value in message.items() if name in _OWN}
+    if isinstance(content := bare.get("content"), list):
+        texts = (part.get("text") for part in content if part.get("type", "text") == "text")
+        bare["content"] = "".join(text for text in texts if isinstance(text, str))
+    if calls := bare.get("tool_calls"):
+        bare["tool_calls"] = [
+            {
+                "id": call["id"],
+                "type": "function",
+                "function": {name: call["function"][name] for name in ("name", "arguments")},
+            }
+            for call in calls
+        ]
+    return bare
