@@ -42,11 +42,14 @@ _DEPTH: Final = 4
 
 @dataclass(slots=True)
 class Wishes:
-    """`entries` by the name that the model gave, in its order; `lone`: one that names no column."""
+    """`entries` by the name that the model gave, in its order; `lone`: one that names no column;
+    `has_config`: whether config itself said any of it.
+    """
 
     x: str | None = None
     entries: dict[str, Entry] = field(default_factory=dict)
     lone: Entry | None = None
+    has_config: bool = False
 
 
 def wishes(value: Mapping[str, object], columns: Collection[str]) -> Wishes:
@@ -58,7 +61,8 @@ def wishes(value: Mapping[str, object], columns: Collection[str]) -> Wishes:
     axes = {key: each for key, each in value.items() if key in _BESIDE or plain(key) in _AXES}
     beside = Wishes()
     _read(beside, axes, (), _DEPTH)
-    if not found.entries and found.lone is None:
+    found.has_config = bool(found.entries) or found.lone is not None
+    if not found.has_config:
         found.entries = beside.entries
     found.x = found.x or beside.x
     return found

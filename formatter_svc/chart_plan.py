@@ -6,12 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from formatter_svc import chart_config, chart_shapes
 from formatter_svc.chart_columns import Column, best_axis, best_values, columns_of, first
 from formatter_svc.chart_config import Entry, Wishes, plain
-from formatter_svc.chart_shapes import CATEGORY, VALUE, Object, Row, Sheet, text
+from formatter_svc.chart_shapes import CATEGORY, VALUE, Cell, Object, Row, Sheet, text
 from formatter_svc.reasons import Invalid, Reason
+
+# More lines than these nobody tells apart.
+MAX_GROUPS: Final = 12
 
 
 @dataclass(slots=True)
@@ -109,7 +113,7 @@ def _keys(rows: Iterable[Row]) -> dict[str, None]:
 def _plan(sheet: Sheet, wishes: Wishes) -> Plan:
     columns = columns_of(sheet.rows)
     made = Plan(sheet.rows, columns, lone=wishes.lone, unnamed=sheet.unnamed)
-    made.has_config = bool(wishes.entries) or wishes.lone is not None
+    made.has_config = wishes.has_config
     find = {plain(key): key for key in reversed(columns) if plain(key)}
     find |= {key: key for key in columns}
     for key in (wishes.x, sheet.x):
@@ -124,7 +128,8 @@ def _plan(sheet: Sheet, wishes: Wishes) -> Plan:
             made.named[key] = entry
             made.called[name] = key
     for key, given in sheet.entries.items():
-        made.named[key] = chart_config.entry(given) | made.named.get(key, {})
+        if key in columns:
+            made.named[key] = chart_config.entry(given) | made.named.get(key, {})
     made.fill = _fill(made)
     return made
 
@@ -152,6 +157,31 @@ def _is_turned(made: Plan, *, shares: bool) -> bool:
     if shares:
         return named != 1 and not (named == 0 and made.loose)
     return len(numeric) == len(made.drawable) and named in (0, len(numeric))
+
+
+def spread(made: Plan, x: Column, value: Column) -> Plan | None:
+    """The plan of tidy rows, `{"month", "team", "hours"}`, with a column for each team; None where
+    no x stands twice, or where no other column tells its rows apart in a few words.
+    """
+    words = [
+        column
+        for column in made.drawable
+        if column.is_text and column is not x and not column.is_id
+    ]
+    if len(words) != 1 or len(set(x.cells.values())) == len(x.cells):
+        return None
+    [group] = words
+    if len(set(group.cells.values())) > min(MAX_GROUPS, len(made.rows) - 1):
+        return None
+    rows: dict[Cell, Row] = {}
+    for row in made.rows:
+        at, word = row.get(x.key), text(row.get(group.key))
+        spread_row = rows.setdefault(at, {x.key: at})
+        if not word or word in spread_row:
+            return None
+        spread_row[word] = row.get(value.key)
+    wishes = Wishes(x.key, made.loose, has_config=bool(made.loose))
+    return _plan(Sheet([*rows.values()]), wishes)
 
 
 def _turned(made: Plan, *, shares: bool) -> Plan:

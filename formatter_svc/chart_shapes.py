@@ -8,7 +8,7 @@ all become one list of flat rows. Linear in the number of cells.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import UnionType
 from typing import Final
@@ -100,7 +100,9 @@ def _of_object(data: Object, around: Sequence[Object], depth: int) -> Sheet:
     if kinds and all(isinstance(cells, list) for cells in kinds):
         return _of_columns(data)
     if kinds and all(isinstance(cells, dict) for cells in kinds):
-        return _of_objects({key: row for key, row in data.items() if isinstance(row, dict)})
+        objects = {key: row for key, row in data.items() if isinstance(row, dict)}
+        named = {key for each in around if isinstance(c := each.get("config"), dict) for key in c}
+        return _of_objects(_sides_changed(objects) if named & data.keys() else objects)
     return _of_map(data)
 
 
@@ -117,6 +119,15 @@ def _of_objects(data: Mapping[str, Object]) -> Sheet:
     name = _free(CATEGORY, {key for row in flat.values() for key in row})
     rows: list[Row] = [{name: key, **row} for key, row in flat.items()]
     return Sheet(rows, name)
+
+
+def _sides_changed(data: Mapping[str, Object]) -> dict[str, dict[str, object]]:
+    """`{"sales": {"Jan": 3, "Feb": 5}}`, as pandas writes it: the columns outside."""
+    made: dict[str, dict[str, object]] = {}
+    for column, cells in data.items():
+        for key, each in cells.items():
+            made.setdefault(key, {})[column] = each
+    return made
 
 
 def _of_columns(data: Object) -> Sheet:
@@ -174,7 +185,7 @@ def _of_series(series: Sequence[Object], labels: list[Cell]) -> Sheet:
     for n, each in enumerate(series, 1):
         name = text(_name(each)) or (VALUE if len(series) == 1 else f"s{n}")
         if name in entries or name == CATEGORY:
-            name = _free(f"{name} {n}", {*entries})
+            name = _free(f"{name} {n}", entries)
         entries[name], fills = _painted(each)
         own = _labels([each])
         for place, one in enumerate(_numbers_of(each) or []):
@@ -240,7 +251,7 @@ def _name(of: object) -> Cell:
     return cell(of)
 
 
-def _free(name: str, taken: set[str]) -> str:
+def _free(name: str, taken: Container[str]) -> str:
     """The name, or one like it that is not taken."""
     while name in taken:
         name += "_"

@@ -16,7 +16,7 @@ from formatter_svc.chart_colors import nth_color
 from formatter_svc.chart_columns import Column
 from formatter_svc.chart_config import Entry, bounded
 from formatter_svc.chart_names import Names, made_config
-from formatter_svc.chart_plan import Plan, plan
+from formatter_svc.chart_plan import Plan, plan, spread
 from formatter_svc.chart_rows import Drawn, paint, shared_unit, values_of
 from formatter_svc.chart_shapes import Cell, Row, text
 from formatter_svc.chart_types import Form
@@ -65,6 +65,8 @@ def _draw(wanted: Plan, form: Form) -> Drawn:
     if x is None:
         raise Invalid(_without_axis(wanted))
     series = wanted.numbers(x)
+    if len(series) == 1 and (tidy := spread(wanted, x, series[0])) is not None:
+        return _draw(tidy, form)
     places = [place for place in range(len(wanted.rows)) if x.cells.get(place) is not None]
     if not places:
         raise Invalid(Reason.CHART_X_KEY)
