@@ -10,7 +10,7 @@ class Reason(StrEnum):
 
     MALFORMED = "malformed"  # not JSON
     UNCLOSED = "unclosed"  # the answer ended, or its next block began, inside it
-    TOO_LARGE = "too_large"  # more than 256 KiB
+    TOO_LARGE = "too_large"  # more than 256 KiB, or than a frame holds once it is mended
     TOO_DEEP = "too_deep"  # nested more than 32 levels
     DUPLICATE_KEY = "duplicate_key"  # `type` or `content` twice: which one counts?
     NO_TYPE = "no_type"
@@ -21,9 +21,7 @@ class Reason(StrEnum):
     BAD_TIMELINE = "bad_timeline"
     BAD_ENTITY_REF = "bad_entity_ref"
     CHART_TYPE = "chart_type"
-    CHART_TITLE = "chart_title"
     CHART_DATA = "chart_data"
-    CHART_CONFIG = "chart_config"
     CHART_X_KEY = "chart_x_key"
     CHART_SERIES = "chart_series"
     CHART_VALUES = "chart_values"

@@ -7,10 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
-from formatter_svc.frames import HomeFormatter, PopupFormatter
+from formatter_svc.frames import HomeFormatter, PopupFormatter, formatter
+from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.blocks_pb2 import BlockType
 from switchboard.v3.entities_pb2 import EntityKind
-from switchboard.v3.formatter_pb2 import FormatToolResult
+from switchboard.v3.formatter_pb2 import FormatStart, FormatToolResult
 from switchboard.v3.frames_pb2 import (
     DataResponse,
     Domain,
@@ -148,36 +149,42 @@ def test_entities_come_from_the_tool_results_of_the_request() -> None:
 
 
 def test_an_entity_in_no_result_is_asked_of_the_device() -> None:
-    formatter = HomeFormatter(REQUEST, device_connected=True, new_id=lambda: "q1")
+    home_ = HomeFormatter(REQUEST, device_connected=True, new_id=lambda: "q1")
     reference = {"type": "entity_ref", "entity": "project", "id": "p1"}
-    [asked] = formatter.text(["".join(of(reference))])
+    [asked] = home_.text(["".join(of(reference))])
     assert asked.data_request.query_id == "q1"
     assert asked.data_request.entity == EntityKind.ENTITY_KIND_PROJECT
     assert list(asked.data_request.ids.values) == ["p1"]
-    assert formatter.text(["Done."]) == formatter.close() == []
+    assert home_.text(["Done."]) == home_.close() == []
     answer = DataResponse(query_id="q1", items=Json(utf8=b'[{"id":"p1","name":"House"}]'))
     card = {"entity": "project", "item": {"id": "p1", "name": "House"}}
-    assert formatter.data_response(answer) == [block("entity_ref", card), text("Done.")]
-    assert formatter.done
+    assert home_.data_response(answer) == [block("entity_ref", card), text("Done.")]
+    assert home_.done
 
 
 BAD: list[tuple[str, str]] = [
-    ('{"type":"chart","chartType":"donut","data":[{"a":"x","b":1}]}', "chart_type"),
-    ('{"type":"chart","chartType":"bar","title":5,"data":[{"a":"x","b":1}]}', "chart_title"),
+    ('{"type":"chart","chartType":"heatmap","data":[{"a":"x","b":1}]}', "chart_type"),
     ('{"type":"chart","chartType":"bar","data":[]}', "chart_data"),
     ('{"type":"chart","chartType":"bar","data":[{"a":"x","__proto__":1}]}', "chart_data"),
-    ('{"type":"chart","chartType":"bar","data":[{"a":"x","b":1}],"config":[]}', "chart_config"),
+    (
+        '{"type":"chart","chartType":"bar","data":['
+        + '{"a":"x","b":1},' * 1000
+        + '{"a":1,"b":1}]}',
+        "chart_too_many_rows",
+    ),
+    (
+        '{"type":"chart","chartType":"bar","data":[{"a":"x","b":"3 h"},{"a":"y","b":"$3"}]}',
+        "chart_units",
+    ),
     ('{"type":"chart","chartType":"bar","data":[{"b":1}],"config":{"b":{}}}', "chart_x_key"),
     ('{"type":"chart","chartType":"bar","data":[{"a":"x"}]}', "chart_series"),
     (
         '{"type":"chart","chartType":"bar","data":[{"a":"x","b":"y"}],"config":{"b":{}}}',
         "chart_values",
     ),
-    (
-        '{"type":"chart","chartType":"pie","data":[{"a":"x","b":1},{"a":"x","b":1}]}',
-        "chart_categories",
-    ),
-    ('{"type":"table","headers":["a"],"rows":[[1,2]]}', "bad_table"),
+    ('{"type":"chart","chartType":"pie","data":[{"b":1}]}', "chart_categories"),
+    ('{"type":"table","headers":[],"rows":[]}', "bad_table"),
+    ('{"type":"table","headers":["a"],"rows":[[' + "1," * 50 + "1]]}", "table_too_wide"),
     ('{"type":"timeline","checkpoints":[]}', "bad_timeline"),
     ('{"type":"entity_ref","entity":"person"}', "bad_entity_ref"),
     ('{"type":"entity_ref","entity":"note"}', "entity_not_found"),
@@ -194,16 +201,20 @@ BAD: list[tuple[str, str]] = [
 def test_a_bad_block_is_skipped_and_those_around_it_stand(bad: str, reason: str) -> None:
     table = orjson.dumps({"type": "table", **TABLE}).decode()
     answer = f'{table}\n{bad}\n{{"type":"text","content":"after"}}'
-    formatter = HomeFormatter(REQUEST, device_connected=False)
-    frames = formatter.text([answer]) + formatter.close()
+    home_ = HomeFormatter(REQUEST, device_connected=False)
+    frames = home_.text([answer]) + home_.close()
     assert frames == [block("table", TABLE), text("after")]
-    assert formatter.skipped == {reason: 1}
-    assert [(told.block_type, told.reason) for told in formatter.told] == [
+    assert home_.skipped == {reason: 1}
+    assert [(told.block_type, told.reason) for told in home_.told] == [
         (orjson.loads('"' + bad.split('"')[3] + '"'), reason)
     ]
 
 
 MENDED: list[tuple[str, dict[str, Any]]] = [
+    (
+        '{"type":"table","columns":["a"],"data":[[1,2],{"a":3}]}',
+        {"headers": ["a", ""], "rows": [[1, 2], [3, None]]},
+    ),
     ('{"type":"table","headers":["a"],"rows":[[1],]}', {"headers": ["a"], "rows": [[1]]}),
     (
         '{"type":"table","headers":["a"],"rows":[["a "b""]]}',
@@ -222,6 +233,14 @@ def test_a_slip_is_mended(slip: str, data: dict[str, Any]) -> None:
         assert skipped == {}
         assert block("table", data) in frames
         assert "".join(frame.stream_text.chunk for frame in frames) == "Look:after"
+
+
+def test_a_date_is_one_of_the_users_zone() -> None:
+    start = FormatStart(surface=Surface.SURFACE_HOME, timezone="America/New_York")
+    answer = '{"type":"timeline","checkpoints":[{"id":"a","title":"A","date":"2026-07-01"}]}'
+    [frame] = formatter(REQUEST, start).text([answer])
+    [point] = orjson.loads(frame.stream_block.data.utf8)["checkpoints"]
+    assert point == {"id": "a", "title": "A", "date": 1782878400000}  # 04:00 UTC
 
 
 AS_WRITTEN = [
