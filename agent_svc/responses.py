@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, assert_never
 
+from agent_svc import endings
+from agent_svc.clean_json import clean
 from agent_svc.events import (
     Ending,
     Event,
@@ -34,6 +36,7 @@ from agent_svc.responses_items import Call, Item, Items, Json, Keys, Message, re
 from agent_svc.responses_items import keys as keys_of
 from agent_svc.responses_request import KEPT
 from agent_svc.sse import Sent, SseDecoder
+from agent_svc.tool_calls import name_of
 
 _Status: TypeAlias = Literal["completed", "incomplete", "failed", "cancelled"]
 
@@ -47,16 +50,11 @@ _ENDS: Final[Mapping[str, _Status]] = {
 _STATUSES: Final[Mapping[str, _Status]] = {status: status for status in _ENDS.values()}
 _ERRORS: Final = frozenset({"error", "response.error"})
 _USAGE: Final = (("input_tokens", "prompt_tokens"), ("output_tokens", "completion_tokens"))
-_REFUSALS: Final = frozenset(
-    {
-        "bio_policy",
-        "content_filter",
-        "content_policy_violation",
-        "invalid_prompt",  # what OpenAI calls a prompt that it flagged
-        "misalignment_policy_violation",
-        "safety",
-    }
-)
+_TEXT: Final = ("output_text", "text")
+_FLAGGED: Final = "invalid_prompt"
+"""What OpenAI calls a prompt that its own filter flagged."""
+_UNTOLD: Final = "unknown"
+"""What `code_of` calls an error that says nothing of itself."""
 
 
 class ResponsesAnswer:
@@ -71,7 +69,7 @@ class ResponsesAnswer:
         self._events: list[Event] = []  # of the bytes that are being read
         self._ending: Ending | None = None
         self._refused = False
-        self._done = False
+        self._began = self._done = False
         self._thought = 0  # in characters, of the reasoning item that is under way
         self._half = ""  # a surrogate that waits for its other half
         self.characters = 0  # of all that was written, for want of a usage report
@@ -83,8 +81,11 @@ class ResponsesAnswer:
 
     @property
     def over(self) -> bool:
-        """Whether nothing that may follow matters any more: the response ended, or failed."""
-        return self._done or self._ending is not None
+        """Whether nothing that may follow matters any more: the response ended, or failed.
+
+        Azure tells only after a bare `response.failed`, in an `error`, why it filtered.
+        """
+        return self._done or self._ending not in (None, ProviderError(_UNTOLD))
 
     @property
     def kept(self) -> dict[str, Any]:
@@ -114,6 +115,8 @@ class ResponsesAnswer:
             return Refused()
         if self._ending is not None:
             return self._ending
+        if not self._began:  # nothing, or HTML: no answer of a model
+            return ProviderError("no_answer")
         return Finish("") if self._done else Truncated("no response.completed")
 
     def _ready(self) -> list[ToolCallReady]:
@@ -121,8 +124,8 @@ class ResponsesAnswer:
             ToolCallReady(
                 place,
                 without_surrogates(call.call_id),
-                without_surrogates(call.name),
-                without_surrogates(call.arguments),
+                name_of(without_surrogates(call.name)),
+                clean(without_surrogates(call.arguments)),
             )
             for place, call in enumerate(self._calls.all)
         ]
@@ -135,7 +138,7 @@ class ResponsesAnswer:
             if is_error:
                 self._ending = _failed(_mapping(event).get("error") or event)
             elif event is DONE:
-                self._done = True
+                self._began = self._done = True
             elif isinstance(event, dict):
                 self._take(event)
             elif event is None and whole:  # otherwise the stream broke off inside it
@@ -144,8 +147,11 @@ class ResponsesAnswer:
 
     def _take(self, event: Json) -> None:
         kind = text_of(event.get("type"))
-        if kind in _ERRORS or (not kind and event.get("error")):
+        self._began |= bool(kind) or "object" in event
+        if kind in _ERRORS or (not kind and _is_error(event)):
             self._ending = _failed(event.get("error") or event)
+        elif self.finished:
+            return
         elif kind in _ENDS or (not kind and event.get("object") == "response"):
             self._ended(_ENDS.get(kind, "completed"), _mapping(event.get("response")) or event)
         elif kind.startswith("response.reasoning"):
@@ -191,9 +197,7 @@ class ResponsesAnswer:
         """The text of a message that is told whole; a refusal is none."""
         parts = _mappings(item.get("content"))
         self._refused |= any(part.get("type") == "refusal" for part in parts)
-        return "".join(
-            text_of(part.get("text")) for part in parts if part.get("type") == "output_text"
-        )
+        return "".join(text_of(part.get("text")) for part in parts if part.get("type") in _TEXT)
 
     # --- text
 
@@ -208,7 +212,7 @@ class ResponsesAnswer:
     def _part_done(self, event: Json) -> None:
         part = _mapping(event.get("part"))
         self._refused |= part.get("type") == "refusal"
-        if part.get("type") == "output_text":
+        if part.get("type") in _TEXT:
             self._part_is(event, text_of(part.get("text")))
 
     def _part_is(self, event: Json, text: str) -> None:
@@ -288,7 +292,7 @@ class ResponsesAnswer:
                 self._ending = Finish(status)
             case "incomplete":
                 reason = text_of(_mapping(response.get("incomplete_details")).get("reason"))
-                refused = reason in _REFUSALS
+                refused = endings.ended(endings.reason_of(reason)) == "refused"
                 self._ending = Refused() if refused else Truncated(reason or status)
             case "cancelled":
                 self._ending = Truncated(status)
@@ -315,9 +319,15 @@ class ResponsesAnswer:
         return held
 
 
+def _is_error(event: Json) -> bool:
+    """Whether an event of no type is an error: as gateways have them, or FastAPI."""
+    return any(event.get(name) for name in ("error", "detail", "errors", "code"))
+
+
 def _failed(error: object) -> Ending:
     code = code_of(error)
-    return Refused() if code in _REFUSALS else ProviderError(code, {"error": error})
+    refused = code == _FLAGGED or endings.ended(endings.reason_of(code)) == "refused"
+    return Refused() if refused else ProviderError(code, error)
 
 
 def _first(values: object, names: Sequence[str]) -> object:

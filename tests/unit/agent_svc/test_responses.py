@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_svc.events import (
@@ -169,6 +169,7 @@ def test_nothing_is_waited_for_after_the_end() -> None:
 # --- cut
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 6000), max_size=20))
 def test_any_cut_gives_the_same_events(places: list[int]) -> None:
     body = b"".join(map(sse, told("Grüße, 🌻!", Thought("hm"), "More.", Call("f", {"a": "ß"}))))
@@ -180,7 +181,7 @@ def test_any_cut_gives_the_same_events(places: list[int]) -> None:
     assert (in_pieces.kept, in_pieces.characters) == (answer.kept, answer.characters)
 
 
-@pytest.mark.parametrize("length", range(len(BUSY)))
+@pytest.mark.parametrize("length", range(1, len(BUSY)))
 def test_a_stream_that_breaks_off_is_no_answer(length: int) -> None:
     events, answer = heard(map(sse, BUSY[:length]))
     assert isinstance(events[-1], Truncated)
@@ -258,6 +259,7 @@ def _rename(event: Told, name: str | None) -> Told:
 HABITS = ("as it should", "no ids", "no places", "every place 0", "an id for each event")
 
 
+@settings(deadline=None)
 @given(STEPS.map(numbered), st.sets(st.sampled_from(KINDS)), st.sampled_from(HABITS))
 def test_whatever_is_left_out_the_response_makes_up_for(
     steps: list[Any], silent: set[str], habit: str
@@ -266,6 +268,7 @@ def test_whatever_is_left_out_the_response_makes_up_for(
     assert shown(read(*events)) == meant(steps)
 
 
+@settings(deadline=None)
 @given(STEPS.map(numbered), st.sets(st.sampled_from(KINDS[:-1])), st.sampled_from(HABITS))
 def test_a_response_without_its_output_is_made_up_from_its_items(
     steps: list[Any], silent: set[str], habit: str
@@ -275,6 +278,7 @@ def test_a_response_without_its_output_is_made_up_from_its_items(
     assert shown(read(*with_identities(without(events, *silent), habit))) == meant(steps)
 
 
+@settings(deadline=None)
 @given(STEPS.map(numbered))
 def test_the_response_alone_is_an_answer(steps: list[Any]) -> None:
     (*_, end) = told(*steps)
@@ -282,6 +286,7 @@ def test_the_response_alone_is_an_answer(steps: list[Any]) -> None:
     assert shown(read(end["response"])) == meant(steps)
 
 
+@settings(deadline=None)
 @given(STEPS.map(numbered), st.data())
 def test_an_event_told_twice_says_nothing_new(steps: list[Any], data: st.DataObject) -> None:
     events = told(*steps)
@@ -372,6 +377,57 @@ def test_two_parts_of_one_item_alike_and_told_whole() -> None:
     assert shown(read(*parts, done, DONE)) == [Text("haha")]
 
 
+def test_calls_that_neither_an_item_nor_the_response_tells_whole() -> None:
+    """As SGLang's router tells them."""
+    nothing = {"type": "message", "id": "m", "content": [{"type": "text", "text": ""}]}
+    response = {"object": "response", "status": "completed", "output": [nothing]}
+    events = without(told(Call("f", {"a": 1})), "item.done")[:-1]
+    end = {"type": "response.completed", "response": response}
+    assert shown(read(*events, end)) == [ToolCallReady(0, "call_1", "f", '{"a": 1}')]
+
+
+def test_text_under_its_other_name() -> None:
+    item = {"type": "message", "content": [{"type": "text", "text": "Hi."}]}
+    response = {"object": "response", "status": "completed", "output": [item]}
+    assert shown(read({"type": "response.completed", "response": response})) == [Text("Hi.")]
+
+
+def test_a_failure_that_says_why_only_afterwards() -> None:
+    """As Azure's filter does."""
+    failed = {"type": "response.failed", "response": {"status": "failed", "error": None}}
+    why = {"type": "error", "error": {"code": "content_policy_violation", "message": "m"}}
+    assert read(*HELLO[:-1], failed, why) == [Text("Hello."), Refused()]
+    assert read(HELLO[0], failed) == [ProviderError("unknown")]
+    assert read(HELLO[0], failed, *HELLO[1:]) == [ProviderError("unknown")]
+
+
+def test_a_failure_without_a_response() -> None:
+    failed = {"type": "response.failed", "error": {"code": "server_error", "message": "m"}}
+    assert read(failed) == [ProviderError("server_error")]
+
+
+def test_why_a_response_is_incomplete_decides_what_it_is() -> None:
+    for reason, ending in {
+        "max_output_tokens": Truncated("max_output_tokens"),
+        "content_filter": Refused(),
+        "safety_guardrail": Refused(),
+        "steered": Truncated("steered"),
+        None: Truncated("incomplete"),
+    }.items():
+        response = {"status": "incomplete", "incomplete_details": {"reason": reason}}
+        assert read({"type": "response.incomplete", "response": response}) == [ending]
+
+
+def test_calls_are_cleaned_as_those_of_chat_are() -> None:
+    call = Call("functions.f", '{"a": 1,}')
+    assert shown(read(*told(call))) == [ToolCallReady(0, "call_1", "f", '{"a":1}')]
+
+
+@pytest.mark.parametrize("body", [b"", b"<html><body>Welcome</body></html>", b": ping\n\n"])
+def test_no_answer_at_all(body: bytes) -> None:
+    assert read(body) == [ProviderError("no_answer")]
+
+
 def test_usage_by_its_other_name() -> None:
     usage = {"prompt_tokens": 3, "completion_tokens": 4}
     response = {"object": "response", "status": "completed", "usage": usage}
@@ -386,7 +442,7 @@ def test_halves_of_a_character() -> None:
 
 def test_what_cannot_be_read_is_an_error() -> None:
     assert read(b"data: <html>\n\n") == [ProviderError("invalid_chunk")]
-    assert isinstance(read(b'data: {"type":')[-1], Truncated)
+    assert isinstance(read(HELLO[0], b'data: {"type":')[-1], Truncated)
 
 
 @pytest.mark.parametrize("strange", ["[]", "null", "7", '"x"', "{}", '{"type":"response.new"}'])
@@ -404,6 +460,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_field_of_a_wrong_type_breaks_nothing(data: st.DataObject) -> None:
     events = json.loads(json.dumps(BUSY))
@@ -422,6 +479,7 @@ def test_a_field_of_a_wrong_type_breaks_nothing(data: st.DataObject) -> None:
     assert not any(isinstance(event, Finish | Truncated) for event in rest)
 
 
+@settings(deadline=None)
 @given(st.permutations([event for event in BUSY if "done" in event["type"]]))
 def test_in_whatever_order_things_are_done(done: list[Told]) -> None:
     assert shown(read(*without(BUSY[:-1], "done"), *done, BUSY[-1])) == BUSY_MEANS

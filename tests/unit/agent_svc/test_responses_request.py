@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_svc.events import Text, ToolCallReady
@@ -218,6 +218,7 @@ def as_the_loop_says_it(steps: list[Any], number: int) -> list[dict[str, Any]]:
     return [said, *results]
 
 
+@settings(deadline=None)
 @given(st.lists(STEPS, max_size=4))
 def test_whatever_was_said_goes_back_in_a_form_that_is_taken(rounds: list[list[Any]]) -> None:
     messages = [
