@@ -155,3 +155,40 @@ async def test_reasoning_is_not_shown() -> None:
     reply = responds(Thought("I think."), "Hi.")
     async with agents([reply], api="responses") as there, there.run() as run:
         assert texts(await run.rest()) == "Hi."
+
+
+async def test_reasoning_goes_back_as_it_came() -> None:
+    sealed = "gAAAAABo+/=="
+    thought = Thought("Which tasks?", encrypted=sealed)
+    script = [responds(thought, "Let me see.", LIST), responds(Thought(), LIST), says("One.")]
+    async with agents(script, api="responses") as there, there.run() as run:
+        for _ in range(2):
+            await run.answer(await run.tool_call(), result=TASKS)
+        await run.end()
+        _, second, third = (request.body["input"] for request in there.model.requests)
+        assert [item["type"] for item in second[1:]] == [
+            "reasoning",
+            "message",
+            "function_call",
+            "function_call_output",
+        ]
+        assert second[1] == {
+            "type": "reasoning",
+            "id": "rs_0",
+            "summary": [{"type": "summary_text", "text": "Which tasks?"}],
+            "encrypted_content": sealed,
+        }
+        assert third[: len(second)] == second  # so that the provider's cache works
+
+
+async def test_a_model_that_does_not_reason_is_asked_again_without() -> None:
+    def script(request: Request) -> Reply:
+        if "include" in request.body:
+            return fails(400, error="Encrypted content is not supported with this model.")
+        return says("Hi.")
+
+    async with agents(script, api="responses") as there:
+        for tries in (2, 3):
+            async with there.run() as run:
+                assert texts(await run.rest()) == "Hi."
+            assert len(there.model.requests) == tries  # the second run pays nothing
