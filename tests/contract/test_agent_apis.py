@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any, Literal
 
 import orjson
 import pytest
 
+from agent_svc.agents import Budgets
 from switchboard.v3.agent_pb2 import RunOutput
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import EndStatus
@@ -192,3 +194,46 @@ async def test_a_model_that_does_not_reason_is_asked_again_without() -> None:
             async with there.run() as run:
                 assert texts(await run.rest()) == "Hi."
             assert len(there.model.requests) == tries  # the second run pays nothing
+
+
+async def test_a_provider_without_the_api_is_asked_by_the_other() -> None:
+    def script(request: Request) -> Reply:
+        return fails(404, error="Not Found") if "input" in request.body else says("Hi.")
+
+    async with agents(script, api="responses") as there:
+        for tries in (2, 3):
+            async with there.run() as run:
+                assert texts(await run.rest()) == "Hi."
+            assert len(there.model.requests) == tries
+
+
+async def test_a_model_that_only_the_other_api_knows_is_asked_by_it() -> None:
+    def script(request: Request) -> Reply:
+        if "messages" in request.body:
+            return fails(404, error="This model is only supported in v1/responses.")
+        return says("Hi.")
+
+    async with agents(script) as there, there.run() as run:
+        assert texts(await run.rest()) == "Hi."
+
+
+THOUGHT = {"type": "response.reasoning_summary_text.delta", "item_id": "rs_0", "delta": "Hm. " * 50}
+ARGUMENTS = {
+    "type": "response.function_call_arguments.delta",
+    "item_id": "fc_0",
+    "delta": "1, " * 50,
+}
+WRITTEN = {"choices": [{"index": 0, "delta": {"reasoning_content": "Hm. " * 50}}]}
+
+
+@pytest.mark.parametrize(
+    ("api", "event"), [("chat", WRITTEN), ("responses", THOUGHT), ("responses", ARGUMENTS)]
+)
+async def test_what_is_not_shown_counts_against_the_tokens(api: Api, event: dict[str, Any]) -> None:
+    endless = Reply(itertools.repeat(event))
+    budgets = Budgets(tokens=10_000)
+    async with agents([endless], api=api, budgets=budgets) as there, there.run() as run:
+        end = (await run.rest())[-1].end
+        assert end.error.code == ErrorCode.ERROR_CODE_TOOL_LIMIT_REACHED
+        assert 10_000 < end.usage.input_tokens + end.usage.output_tokens < 20_000
+        await asyncio.wait_for(there.model.requests[0].closed.wait(), 5)
