@@ -46,7 +46,7 @@ class Kept:
 
     def value(self) -> dict[str, Any]:
         """The fields as they are sent back."""
-        return _plain(self._fields)  # type: ignore[no-any-return] # an object is a dict
+        return plain(self._fields)  # type: ignore[no-any-return] # an object is a dict
 
 
 class Parts:
@@ -62,7 +62,7 @@ class Parts:
 
     def value(self) -> list[Any]:
         """The parts as they are sent back."""
-        return _plain(self._parts)  # type: ignore[no-any-return] # a list is a list
+        return plain(self._parts)  # type: ignore[no-any-return] # a list is a list
 
 
 class _Text(list[str]):
@@ -132,16 +132,17 @@ def _joined(held: Any, value: object, depth: int, *, label: bool = False) -> Any
             return held
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of JSON without halves of characters: nothing else can be sent on."""
     match value:
         case _Text():
             return without_surrogates("".join(value))
         case str():
             return without_surrogates(value)
         case dict():
-            return {without_surrogates(name): _plain(each) for name, each in value.items()}
+            return {without_surrogates(name): plain(each) for name, each in value.items()}
         case list():
-            return [_plain(each) for each in value]
+            return [plain(each) for each in value]
         case _:
             return value
 

@@ -31,6 +31,7 @@ from agent_svc.events import (
     Truncated,
     Usage,
 )
+from agent_svc.kept import plain
 from agent_svc.reading import DONE, code_of, data_of, text_of, tokens_of, without_surrogates
 from agent_svc.responses_items import Call, Item, Items, Json, Keys, Message, rest
 from agent_svc.responses_items import keys as keys_of
@@ -65,7 +66,7 @@ class ResponsesAnswer:
         self._messages = Items(Message)
         self._calls = Items(Call)
         self._given: list[Json] = []  # the items that were told whole
-        self._told: set[str | int] = set()  # and their ids
+        self._told: set[tuple[str | int, ...]] = set()  # and their types with their ids
         self._events: list[Event] = []  # of the bytes that are being read
         self._ending: Ending | None = None
         self._refused = False
@@ -90,7 +91,9 @@ class ResponsesAnswer:
     @property
     def kept(self) -> dict[str, Any]:
         """What of a whole answer is to be said back: the provider's items."""
-        return {KEPT: self._given} if self._given and isinstance(self._end(), Finish) else {}
+        if not self._given or not isinstance(self._end(), Finish):
+            return {}
+        return {KEPT: plain(self._given)}
 
     def feed(self, data: bytes) -> list[Event]:
         """The text and usage that these bytes bring."""
@@ -179,10 +182,11 @@ class ResponsesAnswer:
 
     def _item_done(self, event: Json) -> None:
         item = _mapping(event.get("item"))
-        if not item or item in self._given[-1:] or self._told.intersection(keys_of(item)):
+        name = (text_of(item.get("type")), *keys_of(item)[:1])
+        if not item or item in self._given[-1:] or (name[1:] and name in self._told):
             return
         self._given.append(item)
-        self._told.update(keys_of(item))
+        self._told.add(name)
         match item.get("type"):
             case "message":
                 self._text_is(keys_of(event, item), self._text_in(item))
@@ -308,15 +312,13 @@ class ResponsesAnswer:
         self._say(rest(text, said))
         calls = [item for item in output if item.get("type") == "function_call"]
         if len(calls) >= len(self._calls.all):  # else the list is not whole
-            self._calls.all = [self._recalled(call) for call in calls]
+            held = {call.call_id: call for call in self._calls.all}
+            # As the response has them, which is the last word.
+            self._calls.all = [held.pop(text_of(call.get("call_id")), Call()) for call in calls]
+            for call, told in zip(self._calls.all, calls, strict=True):
+                self.characters += call.learn(told)
         if len(output) > len(self._given):
             self._given = output
-
-    def _recalled(self, item: Json) -> Call:
-        """A call as the response has it, which is the last word."""
-        held = self._calls.held([text_of(item.get("call_id"))]) or Call()
-        self.characters += held.learn(item)
-        return held
 
 
 def _is_error(event: Json) -> bool:

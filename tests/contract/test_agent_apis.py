@@ -80,8 +80,9 @@ async def test_calls_run_side_by_side_and_each_gets_its_own_result(api: Api) -> 
 
 
 @both
-async def test_ids_of_the_provider_may_be_empty_or_repeat(api: Api) -> None:
-    script = [calls(Call("list_tasks", id=""), Call("list_notes", id="")), says("Done.")]
+@pytest.mark.parametrize("call_id", ["", "same"])
+async def test_ids_of_the_provider_may_be_empty_or_repeat(api: Api, call_id: str) -> None:
+    script = [calls(Call("list_tasks", id=call_id), Call("list_notes", id=call_id)), says("Done.")]
     async with agents(script, api=api) as there, there.run() as run:
         for _ in range(2):
             call = await run.tool_call()

@@ -440,6 +440,14 @@ def test_halves_of_a_character() -> None:
     assert read(halves, DONE) == [Text("🌻"), Finish("")]
 
 
+def test_half_a_character_is_not_said_back() -> None:
+    item = '{"type":"message","content":[{"type":"output_text","text":"a\\ud83c"}]}'
+    done = f'data: {{"type":"response.output_item.done","item":{item}}}\n\n'
+    events, answer = heard([done.encode(), DONE])
+    assert shown(events) == [Text("a")]
+    json.dumps(answer.kept, ensure_ascii=False).encode()
+
+
 def test_what_cannot_be_read_is_an_error() -> None:
     assert read(b"data: <html>\n\n") == [ProviderError("invalid_chunk")]
     assert isinstance(read(HELLO[0], b'data: {"type":')[-1], Truncated)
