@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +34,47 @@ def odd(count: int) -> dict[str, Block]:
     """Charts as nobody would write them."""
     charts = generated.Maker(_SEED, _names()).charts(count)
     return {f"odd {index}": chart for index, chart in enumerate(charts)}
+
+
+def renamed(blocks: Mapping[str, Block]) -> dict[str, Block]:
+    """The same charts, with other words for their keys and categories: of any script, with spaces,
+    or such as React and SVG take for their own."""
+    pick = random.Random(_SEED)
+    pool = [*generated.KEYS, *_names(), *generated.WORDS]
+    words = [each for each in pool if each not in ("fill", "color", "__proto__")]
+    return {f"renamed {name}": _renamed(block, pick, words) for name, block in blocks.items()}
+
+
+def _renamed(block: Block, pick: random.Random, words: list[str]) -> Block:
+    rows = block["data"]
+    keys = {key for row in rows for key in row if key != "fill"} if _are_rows(rows) else set()
+    names = dict(zip(sorted(keys), pick.sample(words, len(keys)), strict=True))
+    said = {cell for row in rows for cell in row.values() if _is_word(cell)} if keys else set()
+    names |= {word: f"{pick.choice(generated.WORDS)} {n}" for n, word in enumerate(sorted(said))}
+    # Whatever is said with one of the words is said with the other.
+    changed: Block = json.loads(
+        json.dumps(block), object_pairs_hook=lambda each: _with(each, names)
+    )
+    return changed
+
+
+def _with(pairs: list[tuple[str, Any]], names: Mapping[str, str]) -> dict[str, Any]:
+    own = ("type", "chartType", "title", "label", "color", "fill", "unit", "theme")
+    return {
+        names.get(key, key): value
+        if key in own or not isinstance(value, str)
+        else names.get(value, value)
+        for key, value in pairs
+    }
+
+
+def _are_rows(rows: object) -> bool:
+    return isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+
+
+def _is_word(cell: object) -> bool:
+    """Whether it is a name for people, and no number, day or colour."""
+    return isinstance(cell, str) and cell.isalpha() and cell not in ("red", "blue")
 
 
 def swept() -> dict[str, Block]:

@@ -6,13 +6,13 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from tests.browser.cases import given
+from tests.browser.cases import corpus, given
 from tests.support import formatted, gallery
 
 
 def main() -> None:
     """Draws them in both themes."""
-    shown = {name: formatted.chart(block) for name, block in given().items()}
+    shown = {name: formatted.chart(block) for name, block in {**given(), **corpus()}.items()}
     blocks = {name: block for name, block in shown.items() if block is not None}
     build = Path("build")
     build.mkdir(exist_ok=True)

@@ -15,17 +15,32 @@ from tests.support import gallery
 pytestmark = pytest.mark.timeout(600)
 
 ODD = 300
+RENAMED = cases.renamed({**cases.given(), **cases.corpus()})
 
 
 @pytest.fixture(scope="module")
 def drawn(page: Path) -> Iterator[Drawn]:
     """Drawn once: a browser takes longer to start than to draw."""
-    yield Drawn(page, {**cases.odd(ODD), **cases.swept()})
+    yield Drawn(page, {**cases.odd(ODD), **cases.swept(), **RENAMED})
 
 
 def test_charts_as_nobody_would_write_them_are_drawn_or_not_shown(drawn: Drawn) -> None:
     assert len(drawn.names("odd ")) >= ODD // 2
     assert drawn.faults("odd ") == {}
+
+
+def test_charts_are_drawn_whatever_their_words_are(drawn: Drawn) -> None:
+    assert drawn.names("renamed ") == list(RENAMED)
+    assert drawn.faults("renamed ") == {}
+    for name in cases.given():
+        asked, shown = (each[f"renamed {name}"] for each in (drawn.asked, drawn.blocks))
+        assert _quantities(shown) == _quantities(asked)
+
+
+def _quantities(block: gallery.Block) -> list[float]:
+    """The numbers of a chart that are no moments."""
+    cells = [cell for row in block["data"] for cell in row.values()]
+    return sorted(cell for cell in cells if isinstance(cell, int | float) and cell < 1e12)
 
 
 def test_no_key_of_a_row_becomes_an_attribute(drawn: Drawn) -> None:

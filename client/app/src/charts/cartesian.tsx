@@ -15,6 +15,7 @@ import {
 } from "recharts";
 import type { ChartBlock, Row } from "./block.ts";
 import { numberAt, standsAlone, xKey } from "./columns.ts";
+import { TICK } from "./style.tsx";
 import { ChartTooltip } from "./tooltip.tsx";
 import { clip, columnsFor, short, tickUnit, withUnit, xWords } from "./words.ts";
 
@@ -57,6 +58,7 @@ function axes(block: ChartBlock, lies: boolean): ReactElement[] {
     dataKey: x,
     tickFormatter: (cell: unknown) => clip(xText(cell), room),
     interval: "equidistantPreserveStart",
+    tick: TICK,
     tickLine: false,
     tickMargin: 6,
   } as const;
@@ -65,15 +67,16 @@ function axes(block: ChartBlock, lies: boolean): ReactElement[] {
     type: "number",
     tickFormatter: (value: number) => withUnit(short(value), unit),
     axisLine: false,
+    tick: TICK,
     tickLine: false,
     tickMargin: 4,
   } as const;
   // Bars have room of their own beside them; a line's first and last names need some.
-  const padding = block.chartType === "bar" ? 0 : 20;
+  const padding = block.chartType === "bar" ? 0 : 28;
   return lies
     ? [<XAxis key="x" {...numbers} />, <YAxis key="y" {...names} width="auto" />]
     : [
-        <XAxis key="x" {...names} minTickGap={8} padding={{ left: padding, right: padding }} />,
+        <XAxis key="x" {...names} minTickGap={4} padding={{ left: padding, right: padding }} />,
         <YAxis key="y" {...numbers} width="auto" />,
       ];
 }

@@ -14,6 +14,7 @@ import {
 } from "recharts";
 import type { ChartBlock } from "./block.ts";
 import { sliceKeys, slices, xKey } from "./columns.ts";
+import { TICK } from "./style.tsx";
 import { ChartTooltip } from "./tooltip.tsx";
 import { clip, short, tickUnit, withUnit, xWords } from "./words.ts";
 
@@ -33,13 +34,15 @@ export function WebChart({ block }: { block: ChartBlock }): ReactElement {
       <PolarGrid />
       <PolarAngleAxis
         dataKey={x}
-        tick={block.data.length <= NAMED_CORNERS}
+        tick={block.data.length <= NAMED_CORNERS && TICK}
         tickFormatter={(cell: unknown) => clip(xText(cell), 16)}
       />
       <PolarRadiusAxis
         // Between the first two spokes, clear of their names.
         angle={90 - 180 / block.data.length}
         axisLine={false}
+        tick={TICK}
+        stroke="none"
         tickCount={4}
         tickFormatter={(value: number) => withUnit(short(value), unit)}
       />
@@ -70,6 +73,7 @@ export function SliceChart({ block }: { block: ChartBlock }): ReactElement {
   const { category, value } = sliceKeys(block);
   const drawn = slices(block);
   const data = block.data.map((row, index) => ({ ...row, fill: drawn[index]?.color ?? "" }));
+  const nonZero = drawn.filter((slice) => slice.value > 0).length;
   const label = block.config[value]?.label ?? value;
   const least = data.length <= FEW_SLICES ? LEAST_ANGLE : 0;
   const tooltip = (
@@ -96,7 +100,8 @@ export function SliceChart({ block }: { block: ChartBlock }): ReactElement {
           endAngle={-270}
           minAngle={least}
           stroke="var(--chart-ground)"
-          strokeWidth={data.length <= FEW_SLICES ? 1.5 : 0}
+          // Between slices, not through the only one.
+          strokeWidth={drawn.length > FEW_SLICES || nonZero < 2 ? 0 : 1.5}
         />
       </PieChart>
     );

@@ -8,6 +8,9 @@ type Theme = keyof typeof THEMES;
 /** The theme's tokens are `--chart-1` to `--chart-5`. */
 const PALETTE = 5;
 
+/** The words on an axis. Recharts writes its own colour where none is given. */
+export const TICK = { fill: "var(--ink-muted)", fontSize: 11 } as const;
+
 export function paletteColor(index: number): string {
   return `var(--chart-${(index % PALETTE) + 1})`;
 }

@@ -12,7 +12,7 @@ const SCIENTIFIC = new Intl.NumberFormat(undefined, {
 });
 
 /** Beyond these, digits say less than a power of ten. */
-const TINY = 1e-4;
+const TINY = 1e-6;
 const HUGE = 1e15;
 
 /** A unit of up to so many characters stands at every tick; a longer one only in its caption. */
@@ -112,5 +112,5 @@ export function clip(text: string, columns: number): string {
 
 /** How much of each name has room when so many stand side by side on an axis. */
 export function columnsFor(count: number): number {
-  return Math.min(24, Math.max(7, Math.floor(80 / Math.max(1, count))));
+  return Math.min(24, Math.max(7, Math.floor(72 / Math.max(1, count))));
 }
