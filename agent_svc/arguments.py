@@ -2,27 +2,27 @@
 
 Models write `"5"` for 5, a date for milliseconds, `due_date` for `dueDate`, one value where a
 list stands. What can mean one thing only is taken as that; the rest is left as it is, for the
-check against the schema that follows, whose misfits are told in words that let the model mend
-them. Two laws: what fits already is not touched, and nothing but a check says that it fits.
+check against the schema that follows. Two laws: what fits already is not touched, and nothing but
+a check says that it fits.
 
 The keywords that are read: type, properties, additionalProperties, required, items, enum, anyOf,
-maximum and format, of which three are ours and mark a number as a time (`Times` below).
+maximum and format, of which three are ours and mark a number as a time (`TIMES`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 import orjson
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 
 from agent_svc import times
-from agent_svc.nearest import folded, hint
+from agent_svc.nearest import folded
 
 Schema = Mapping[str, Any]
 
@@ -39,8 +39,6 @@ _LIMIT: Final = "limit"
 _TRUE: Final = frozenset({"true", "yes", "1", "1.0"})
 _FALSE: Final = frozenset({"false", "no", "0", "0.0"})
 _NOTHING: Final = frozenset({"", "null", "none"})
-_MOST_PROBLEMS: Final = 4
-_MOST_CHARS: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +112,8 @@ def _renamed(fields: Schema, value: dict[str, Any], *, closed: bool) -> dict[str
         return value
     known = {folded(name): name for name in fields}
     names = {name: name if name in fields else known.get(folded(name), name) for name in value}
-    taken = [*names.values()]
-    return {
-        new if taken.count(new) == 1 else old: value[
-            old
-        ]  # both spellings given: not ours to choose
-        for old, new in names.items()
-    }
+    taken = Counter(names.values())  # where both spellings are given it is not ours to choose
+    return {new if taken[new] == 1 else old: value[old] for old, new in names.items()}
 
 
 def _is_closed(schema: Schema) -> bool:
@@ -151,6 +144,8 @@ def _array(schema: Schema, value: Any, now: datetime) -> Any:
     items: Schema = schema.get("items", {})
     value = _parsed(value)
     values = value if isinstance(value, list) else [value]
+    if len(values) > schema.get("maxItems", len(values)):
+        return values  # refused anyway, and there may be thousands
     return [coerced(items, one, now) for one in values]
 
 
@@ -206,45 +201,3 @@ def _time(schema: Schema, value: Any, now: datetime) -> Any:
         return _number("number", value)
     moment = times.parse(value, now, TIMES[schema["format"]])
     return value if moment is None else moment
-
-
-# --- what still misfits, told so that it can be mended
-
-
-def problems(misfits: Iterable[ValidationError]) -> str:
-    """What the model is told of arguments that do not fit, all of it at once."""
-    found = sorted(misfits, key=lambda misfit: [str(step) for step in misfit.absolute_path])
-    told = [line for misfit in found for line in _told(misfit)]
-    more = f" And {len(told) - _MOST_PROBLEMS} more." if len(told) > _MOST_PROBLEMS else ""
-    return " ".join(told[:_MOST_PROBLEMS]) + more
-
-
-def _told(misfit: ValidationError) -> list[str]:
-    where = ".".join(str(step) for step in misfit.absolute_path)
-    here: Any = misfit.schema
-    given: Any = misfit.instance
-    match misfit.validator:
-        case "additionalProperties":
-            fields = list(here.get("properties", {}))
-            inside = f" in {where}" if where else ""
-            return [
-                f"There is no argument {_short(name)}{inside}.{hint(name, fields)}"
-                f" The arguments are {', '.join(fields)}."
-                for name in given
-                if name not in fields
-            ]
-        case "enum" if isinstance(given, str):
-            words = [str(word) for word in here["enum"]]
-            return [f"{where}: {_short(given)} is none of {', '.join(words)}.{hint(given, words)}"]
-        case "type" if here.get("format") in TIMES:
-            return [
-                f"{where}: {_short(given)} is no time. Give a local date such as"
-                " 2026-12-01, or a date and time such as 2026-12-01T09:30."
-            ]
-    text = misfit.message[:_MOST_CHARS]
-    return [f"{where}: {text}." if where else f"{text}."]
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return f"'{text[:40]}…'" if len(text) > 41 else f"'{text}'"

@@ -11,7 +11,9 @@ from typing import Any, Final
 import orjson
 from jsonschema import Draft202012Validator
 
-from agent_svc.arguments import TIMES, coerced, problems
+from agent_svc.arguments import TIMES, coerced
+from agent_svc.cutting import was_cut
+from agent_svc.misfits import problems
 from agent_svc.nearest import MOST_CHARS, hint
 from switchboard.v3.agent_pb2 import ToolSpec
 from switchboard.v3.entities_pb2 import EntityKind
@@ -22,6 +24,9 @@ log = logging.getLogger(__name__)
 
 DEADLINE_MS: Final = 30_000
 APPROVAL_DEADLINE_MS: Final = 300_000
+
+MAX_ARGUMENT_CHARS: Final = 256 * 1024
+"""Some notes are long; more than this is a model that does not come to an end."""
 
 IN_MILLISECONDS: Final = ", in milliseconds since 1970, UTC."
 """How the description of every time ends; for a model, which writes dates, it ends otherwise."""
@@ -79,12 +84,20 @@ class Tool:
 
         `now` is aware and in the user's time zone: dates are read by it.
         """
-        arguments = coerced(self.arguments, _read(text), now)
-        misfits = [*self._arguments.iter_errors(arguments)]
-        if misfits:
-            raise BadArguments(problems(misfits))
-        fitting: dict[str, Any] = arguments
-        return fitting
+        try:
+            return self._checked(_read(text), now)
+        except RecursionError:
+            raise BadArguments("The arguments are nested too deeply.") from None
+
+    def _checked(self, written: dict[str, Any], now: datetime) -> dict[str, Any]:
+        arguments: dict[str, Any] = coerced(self.arguments, written, now)
+        if self.effect is not None and was_cut(arguments):
+            raise BadArguments(
+                "A text was cut when you read it: writing it back would lose the rest."
+            )
+        if told := problems(self._arguments.iter_errors(arguments)):
+            raise BadArguments(told)
+        return arguments
 
     def fits(self, result: object) -> bool:
         """Whether a result has the shape that the catalogue tells."""
@@ -119,6 +132,8 @@ def unknown_tool(name: str, offered: Collection[str]) -> str:
 
 
 def _read(text: str) -> dict[str, Any]:
+    if len(text) > MAX_ARGUMENT_CHARS:
+        raise BadArguments(f"The arguments are longer than {MAX_ARGUMENT_CHARS} characters.")
     try:
         value = orjson.loads(text) if text.strip() else {}
         value = orjson.loads(value) if isinstance(value, str) else value  # encoded twice

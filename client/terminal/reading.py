@@ -23,8 +23,8 @@ MAX_KNOWN = 50
 TITLE = {"task": "title", "project": "name", "note": "title", "checkpoint": "title"}
 TIME = {"task": "dueDate", "project": None, "note": "createdAt", "checkpoint": "date"}
 WORDS = ("title", "name", "content")
-# Filters that take a word which only the user's own data knows.
-OWN_WORDS = ("status", "priority", "assignee")
+# Filters that take a word which only the user's own data knows, or the id of something in it.
+OWN_WORDS = ("status", "priority", "assignee", "projectId", "clientId")
 # How pages are asked for, and counts grouped: no filters.
 NO_FILTERS = frozenset({"limit", "cursor", "by"})
 # What tasks are counted by, and the key that holds it.
@@ -118,10 +118,17 @@ def _is_of(key: str, item: Entity, value: Any) -> bool:
     held = item.get(key)
     if not (isinstance(value, str) and isinstance(held, str)):
         return bool(held == value)
+    if key in ("status", "priority"):
+        return _plain(held) == _plain(value)
     if key != "assignee":
         return held.casefold() == value.casefold()
     names = held.casefold().split()
     return all(any(name.startswith(word) for name in names) for word in value.casefold().split())
+
+
+def _plain(word: str) -> str:
+    """A word without case and joints: "In progress" is in_progress."""
+    return "".join(filter(str.isalnum, word)).casefold()
 
 
 def _known(store: Store, kind: str, filters: Arguments) -> Result:
@@ -131,6 +138,7 @@ def _known(store: Store, kind: str, filters: Arguments) -> Result:
         key: words
         for key in OWN_WORDS
         if (asked := filters.get(key)) and not any(_is_of(key, item, asked) for item in items)
+        if not (key == "projectId" and store.get("project", str(asked)))  # it is empty, no mistake
         if (words := _words(item.get(key) for item in items))
     }
     return {"known": known} if known else {}

@@ -143,8 +143,8 @@ def with_known(answer: Answer, value: Mapping[str, Any]) -> Answer:
     known = value.get("known")
     if not isinstance(known, dict) or not known:
         return answer
-    lists = (f"{key}: {', '.join(map(shapes.word, words))}" for key, words in known.items())
-    return replace(answer, tail=f"There is {'; '.join(lists)}.")
+    lists = (f"{key} {', '.join(map(shapes.word, words))}" for key, words in known.items())
+    return replace(answer, tail=f"In use are: {'; '.join(lists)}.")
 
 
 def _groups(intent: Intent, lead: str, by: str, counts: Mapping[str, int]) -> Answer:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -140,6 +140,22 @@ def test_arguments_are_an_object(text: str) -> None:
         CATALOGUE["list_tasks"].checked(text, NOW)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        ('{"status": "' + "x" * 300_000 + '"}', "longer than 262144 characters"),
+        ('{"status": ' + "[" * 900 + "]" * 900 + "}", "nested too deeply"),
+        (orjson.dumps({f"k{n}": n for n in range(9000)}).decode(), "And more is wrong."),
+    ],
+)
+def test_a_model_that_does_not_come_to_an_end_is_stopped(arguments: str, hint: str) -> None:
+    with pytest.raises(BadArguments, match=hint):
+        CATALOGUE["list_tasks"].checked(arguments, NOW)
+    many = orjson.dumps({"checkpoints": [{"title": 1}] * 9000}).decode()
+    with pytest.raises(BadArguments, match="is too long"):
+        CATALOGUE["suggest_checkpoints"].checked(many, NOW)
+
+
 def test_no_arguments_are_an_empty_object() -> None:
     tool = CATALOGUE["list_tasks"]
     assert tool.checked("", NOW) == tool.checked(" \n", NOW) == tool.checked("{}", NOW) == {}
@@ -150,6 +166,12 @@ def test_null_empties_where_it_may() -> None:
         checked("update_task", {"id": "t", "title": ""})
     with pytest.raises(BadArguments, match="does not have enough properties"):
         checked("update_task", {"id": "t", "title": None})
+
+
+def test_a_text_that_was_cut_is_never_written_back() -> None:
+    with pytest.raises(BadArguments, match="would lose the rest"):
+        checked("update_note", {"id": "n", "content": "So it began… [59000 more characters]"})
+    assert checked("search_notes", {"query": "… [59000 more characters]"})
 
 
 def test_the_nearest_words_come_first() -> None:
@@ -209,6 +231,7 @@ def objects(schema: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
     )
 
 
+@settings(deadline=None)
 @given(TOOLS, st.data())
 def test_what_fits_is_not_touched(tool: Tool, data: st.DataObject) -> None:
     arguments = data.draw(objects(tool.arguments))
@@ -216,6 +239,7 @@ def test_what_fits_is_not_touched(tool: Tool, data: st.DataObject) -> None:
     assert coerced(tool.arguments, arguments, NOW) == arguments
 
 
+@settings(deadline=None)
 @given(TOOLS, st.dictionaries(st.text(), JSON, max_size=4), st.data())
 def test_whatever_is_written_fits_or_is_told_back(
     tool: Tool, other: dict[str, Any], data: st.DataObject
@@ -264,6 +288,7 @@ def careless(value: Any, schema: dict[str, Any], draw: Any) -> Any:
     return value
 
 
+@settings(deadline=None)
 @given(TOOLS, st.data())
 def test_a_careless_spelling_means_the_same(tool: Tool, data: st.DataObject) -> None:
     arguments = data.draw(objects(tool.arguments))

@@ -7,7 +7,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_svc import times
@@ -89,6 +89,7 @@ def test_a_date_alone_means_what_its_place_asks_for() -> None:
     assert times.parse("2026-03-29T09:00", NOW, "due") == exact
 
 
+@settings(deadline=None)
 @given(MOMENTS, ZONES)
 def test_what_is_told_is_read_again_to_the_minute(moment: datetime, zone: ZoneInfo) -> None:
     told = times.local(times.millis(moment), zone)
@@ -114,6 +115,7 @@ def test_no_time_past_the_ends_of_the_calendar(value: float) -> None:
     assert times.local(value, BERLIN) is None
 
 
+@settings(deadline=None)
 @given(MOMENTS, ZONES)
 def test_the_days_around_are_whole_and_hold_today(moment: datetime, zone: ZoneInfo) -> None:
     now = moment.astimezone(zone)

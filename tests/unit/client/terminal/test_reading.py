@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent_svc.catalogue import CATALOGUE
@@ -53,6 +53,7 @@ def test_a_cursor_whose_item_is_gone_is_told_so(store: Store) -> None:
     assert gone.value.code == "invalid_cursor"
 
 
+@settings(deadline=None)
 @given(st.integers(0, 30), st.integers(1, 12), st.sampled_from(["list_tasks", "search_notes"]))
 def test_pages_hold_everything_once_and_in_order(count: int, limit: int, name: str) -> None:
     store, seen, asked = many(count), list[str](), {"limit": limit, "query": "same t"}
@@ -80,6 +81,10 @@ def test_words_that_nothing_has_are_answered_with_those_that_there_are(store: St
     }
     page = reading.listed(store, "project", {"status": "done"}, NOW)
     assert page["known"] == {"status": ["active", "on_hold"]}
+    page = reading.listed(store, "note", {"projectId": "Office move"}, NOW)
+    assert page["known"] == {"projectId": ["project-app", "project-office", "project-website"]}
+    store.entities["project"]["new"] = {"id": "new", "name": "New"}
+    assert "known" not in reading.listed(store, "note", {"projectId": "new"}, NOW)
     assert reading.counted(store, {"assignee": "Zoe"}, NOW)["known"] == {
         "assignee": ["Alex", "Robin", "Sam"]
     }
@@ -93,6 +98,7 @@ def test_words_that_nothing_has_are_answered_with_those_that_there_are(store: St
         {"status": "done", "overdue": True},  # a word that there is, and yet nothing is found
         {"query": "zebra"},
         {"status": "", "assignee": None},
+        {"status": "In progress", "priority": "HIGH"},
     ],
 )
 def test_nothing_is_told_where_the_words_are_right(store: Store, filters: dict[str, Any]) -> None:
@@ -165,6 +171,7 @@ def test_weeks_are_told_by_their_monday_in_their_order(store: Store) -> None:
     assert 0 <= (first - datetime.fromisoformat(weeks[0]).date()).days < 7
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from([None, *reading.COUNTED_BY]),
     st.sampled_from([{}, {"overdue": True}, {"status": "done"}, {"query": "the"}]),

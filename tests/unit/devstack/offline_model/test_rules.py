@@ -185,7 +185,7 @@ def test_the_words_that_there_are_are_told_where_one_finds_nothing() -> None:
     talk = Talk(Store(), system=POPUP)
     talk.more = {"total": 0, "known": {"status": ["done", "in_progress"]}}
     said = talk.ask("show my blocked tasks")
-    assert said == "You have no blocked tasks.\nThere is status: done, in progress."
+    assert said == "You have no blocked tasks.\nIn use are: status done, in progress."
 
 
 def test_a_person_is_meant_by_a_part_of_the_name() -> None:
