@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 
+from agent_svc.catalogue import CATALOGUE
 from agent_svc.model import Model
 from agent_svc.service import AgentServicer
 from agent_svc.settings import AgentSettings
 from runtime import observe
 from runtime.channels import dial
 from runtime.model import client as model
+from runtime.model import startup
 from runtime.server import Server
 from runtime.settings import load
 from switchboard.v3.agent_pb2 import DESCRIPTOR
@@ -25,7 +28,22 @@ async def main(settings: AgentSettings) -> None:
         servicer = AgentServicer(asked, MemoryServiceStub(memory), settings.budgets)
         add_AgentServiceServicer_to_server(servicer, server.grpc)
         await server.start()
-        await server.run()
+        async with startup.checking(settings.endpoint.base_url, lambda: _check(asked)):
+            await server.run()
+
+
+async def _check(asked: Model) -> None:
+    """Has the model say a word, with a tool on offer; what is wrong goes to the log."""
+    call = asked.call(
+        [
+            {"role": "system", "content": "This tries out the connection. Use no tools."},
+            {"role": "user", "content": "Answer with the one word: ok"},
+        ],
+        [CATALOGUE["update_task"].for_model()],
+    )
+    async with aclosing(call.said()) as said:
+        async for _ in said:
+            pass
 
 
 if __name__ == "__main__":

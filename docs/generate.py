@@ -19,6 +19,7 @@ from pydantic_core import PydanticUndefined
 
 from docs.contract import Contract, table
 from docs.measures import alerts_table, metrics_table
+from docs.models import families_table, profile_table
 from runtime.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,6 +51,8 @@ def tables() -> dict[str, Callable[[], str]]:
         "services": contract.rpcs,
         "settings": settings_table,
         "tools": tools_table,
+        "profile": profile_table,
+        "families": families_table,
         "metrics": metrics_table,
         "alerts": alerts_table,
     }

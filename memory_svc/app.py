@@ -31,6 +31,7 @@ from memory_svc.store.database import Database
 from memory_svc.worker import Handler, Worker
 from runtime.errors import SwitchboardError
 from runtime.model import client as model
+from runtime.model import startup
 from runtime.server import Server
 from switchboard.v3.accounts_pb2_grpc import add_AccountServiceServicer_to_server
 from switchboard.v3.memory_pb2_grpc import add_MemoryServiceServicer_to_server
@@ -111,6 +112,11 @@ class App:
     async def serve(self) -> None:
         """Runs until SIGTERM or SIGINT."""
         await self.start()
+        url = self.settings.endpoint.base_url
+        async with startup.checking(url, self.embedder.check):
+            await self._run()
+
+    async def _run(self) -> None:
         stopping = asyncio.create_task(self.server.run())
         preparing = asyncio.create_task(self.ready())
         try:

@@ -19,7 +19,7 @@ from runtime.model.asking import learning
 from runtime.model.breaker import Breaker
 from runtime.model.client import calling, known_profiles, spent
 from runtime.model.failures import failure, log_failure
-from runtime.model.meanings import about_key
+from runtime.model.meanings import about_key, about_model
 from runtime.model.profiles import Lesson, Profile, Profiles
 from switchboard.v3.errors_pb2 import ErrorCode
 
@@ -67,6 +67,10 @@ class Embedder:
             self._breaker.probe(lambda: self._asked(["ping"], _PROBE_S))
             raise EmbeddingError("the embedding provider is given a rest")
         return await self._asked(texts, budget.within(timeout))
+
+    async def check(self) -> None:
+        """Asks once, at start; what is wrong goes to the log."""
+        await self._asked(["ping"], _PROBE_S)
 
     async def close(self) -> None:
         """Ends what is under way in the background."""
@@ -140,9 +144,6 @@ def _vectors(answer: CreateEmbeddingResponse, count: int) -> list[Vector]:
     return [checked(each.embedding) for each in ordered]
 
 
-_ABOUT_MODEL: Final = re.compile(r"\bmodels?\b|embeddings? (?:is|are) not|support embeddings?")
-
-
 def _blames_texts(error: openai.APIStatusError) -> bool:
     """Whether it is the texts that are refused, rather than the model, the key or the form."""
     refusal, code = refusals.of_error(error), failure(error).code
@@ -151,7 +152,7 @@ def _blames_texts(error: openai.APIStatusError) -> bool:
     if refusal.status not in {400, 422} or code != ErrorCode.ERROR_CODE_MODEL_MISCONFIGURED:
         return False
     about_input = re.match(r"input|$", refusal.param) is not None
-    return about_input and not about_key(refusal) and not _ABOUT_MODEL.search(refusal.words)
+    return about_input and not about_key(refusal) and not about_model(refusal)
 
 
 def checked(numbers: Sequence[float]) -> Vector:

@@ -14,6 +14,7 @@ from router_svc.settings import RouterSettings
 from runtime import observe
 from runtime.channels import dial
 from runtime.model import client as model
+from runtime.model import startup
 from runtime.server import Server
 from runtime.settings import load
 from switchboard.v3.agent_pb2_grpc import AgentServiceStub
@@ -30,8 +31,10 @@ _DRAIN_S: Final = 1.0
 
 
 @asynccontextmanager
-async def serving(settings: RouterSettings) -> AsyncIterator[tuple[Server, int]]:
-    """The router on its port, until left."""
+async def serving(
+    settings: RouterSettings, *, check: bool = False
+) -> AsyncIterator[tuple[Server, int]]:
+    """The router on its port, until left; `check` tries the model meanwhile."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(model.client(settings))
         agent, formatter, memory = [
@@ -74,6 +77,9 @@ async def serving(settings: RouterSettings) -> AsyncIterator[tuple[Server, int]]
         ):
             stack.push_async_callback(_ended, asyncio.create_task(work))
         stack.push_async_callback(backlog.drain, _DRAIN_S)
+        if check:
+            url = settings.endpoint.base_url
+            await stack.enter_async_context(startup.checking(url, classifier.check))
         yield server, port
 
 
@@ -85,7 +91,7 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 async def main(settings: RouterSettings) -> None:
     """Serves until told to stop."""
-    async with serving(settings) as (server, _):
+    async with serving(settings, check=True) as (server, _):
         await server.run()
 
 

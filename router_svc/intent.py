@@ -16,6 +16,7 @@ from runtime.model.completions import content, tokens
 from runtime.model.failures import failure, log_failure
 from runtime.model.profiles import Profile, Profiles
 from runtime.model.requests import chat_body
+from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.frames_pb2 import Usage
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,16 @@ class Classifier:
             self._breaker.probe(lambda: self._classified(question))
             return fallback(question, "model resting", Usage())
         return await self._classified(question)
+
+    async def check(self) -> None:
+        """Asks once, at start; what an operator should know of the model goes to the log."""
+        verdict = await self._classified(Question(Surface.SURFACE_HOME, "Hello"))
+        if verdict.reason.endswith(("model slow", "model answer invalid")):
+            log.warning(
+                "the routing model cannot be used (%s: %s, within %g s):"
+                " scope and clear words decide",
+                *(self._model, verdict.reason.rpartition(" - ")[2], self._timeout_s),
+            )
 
     async def close(self) -> None:
         """Ends what is under way in the background."""
@@ -87,6 +98,7 @@ class Classifier:
                 log_failure(log, error, "classify")
                 return fallback(question, f"model status {error.status_code}", Usage(model_calls=1))
             case openai.APIConnectionError():  # a refused one comes as a time-out of the package
+                log_failure(log, error, "classify")
                 return fallback(question, "model not reached", Usage(model_calls=1))
             case _:
                 return fallback(question, "model answer unreadable", estimate(question))

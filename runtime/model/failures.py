@@ -14,7 +14,7 @@ import openai
 
 from runtime.errors import SwitchboardError, word
 from runtime.model import refusals
-from runtime.model.meanings import about_credit, about_key, meaning
+from runtime.model.meanings import about_credit, about_key, about_model, meaning
 from runtime.model.refusals import Refusal
 from switchboard.v3.errors_pb2 import ErrorCode
 
@@ -130,12 +130,8 @@ def _asked_ms(refusal: Refusal) -> int | None:
     return min(int(sum(float(number) * _UNITS_MS[unit] for number, unit in parts)), LONGEST_WAIT_MS)
 
 
-_HINTS: Final = {
-    401: "is the API key right?",
-    402: "is there credit left?",
-    403: "may the API key use this model?",
-    404: "are the model's name and the base URL right?",
-}
+_PREFIX: Final = {"classify": "ROUTER", "embed": "EMBEDDING"}
+"""What the settings of an operation begin with; AGENT is all others'."""
 
 
 def log_failure(log: logging.Logger, error: Exception, operation: str) -> None:
@@ -144,34 +140,41 @@ def log_failure(log: logging.Logger, error: Exception, operation: str) -> None:
     Never a key, nor what was sent: a message stands in it only where the provider speaks of
     the set-up or the form of the request, without what it quotes at length.
     """
+    code = failure(error).code
+    level = logging.ERROR if code == _MISCONFIGURED else logging.WARNING
+    told = ", ".join(_facts(error, code))
+    hint = _hint(error, code, _PREFIX.get(operation, "AGENT"))
+    log.log(level, "model call failed (%s): %s", operation, f"{word(code)}: {told}{hint}")
+
+
+def _facts(error: Exception, code: ErrorCode.ValueType) -> list[str]:
     if not isinstance(error, openai.APIStatusError):
-        log.warning("model call failed (%s): %s", operation, type(error).__name__)
-        return
-    refusal, code = refusals.of_error(error), failure(error).code
+        return [type(error).__name__]
+    refusal, key = refusals.of_error(error), _key(error)
     told = [f"status {refusal.status}"]
-    told += [f"code {refusal.code or refusal.kind}"] if refusal.code or refusal.kind else []
-    told += [f"parameter {refusal.param}"] if refusal.param else []
-    if code == _MISCONFIGURED and refusal.message:
-        told.append(safe(refusal.message, key=_key(error)))
-    line = safe(f"{word(code)}: {', '.join(told)}", key=_key(error), longest=2 * _LONGEST_LINE)
-    if code == _MISCONFIGURED:
-        line += f" - {_hint(refusal)}"
-    log.log(
-        logging.ERROR if code == _MISCONFIGURED else logging.WARNING,
-        "model call failed (%s): %s",
-        operation,
-        line,
-    )
+    if refusal.code or refusal.kind:
+        told.append(safe(f"code {refusal.code or refusal.kind}", key=key))
+    if refusal.param:
+        told.append(safe(f"parameter {refusal.param}", key=key))
+    if refusal.message and code == _MISCONFIGURED:
+        told.append(safe(refusal.message, key=key))
+    return told
 
 
-def _hint(refusal: Refusal) -> str:
+def _hint(error: Exception, code: ErrorCode.ValueType, prefix: str) -> str:
+    url = f"OPENAI_BASE_URL (or {prefix}_BASE_URL)"
+    if isinstance(error, openai.APIConnectionError):
+        return f" - is {url} right, and does something listen at {error.request.url.host}?"
+    if code != _MISCONFIGURED or not isinstance(error, openai.APIStatusError):
+        return ""
+    refusal = refusals.of_error(error)
     if about_credit(refusal):
-        return _HINTS[402]
-    if about_key(refusal):
-        return _HINTS[401]
-    if "model_not" in refusal.codes:
-        return _HINTS[404]
-    return _HINTS.get(refusal.status, "does the model's profile fit (docs/models.md)?")
+        return " - is there credit left?"
+    if refusal.status in {401, 403} or about_key(refusal):
+        return f" - is the API key right (OPENAI_API_KEY or {prefix}_API_KEY), and may it use this model?"
+    if refusal.status == 404 or about_model(refusal):
+        return f" - are {prefix}_MODEL and {url} right?"
+    return " - does the model's profile fit (docs/models.md)?"
 
 
 _SECRETS: Final = re.compile(

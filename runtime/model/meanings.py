@@ -57,6 +57,10 @@ _KEY_WORDS: Final = _any(
     r"(?:invalid|incorrect|no) .{0,20}(?:api[ _-]?key|access token|credential)",
     r"api[ _-]?key.{0,30}(?:invalid|not valid|expired|incorrect|missing)",
 )
+_MODEL_WORDS: Final = _any(
+    r"model_not_found|(?:invalid|unknown|no such) model|model .{0,100}(?:not |n't )(?:exist|found)",
+    r"support embeddings?\b|not an embeddings? model",
+)
 _BUSY_CODES: Final = _any(r"server_?busy|overloaded|capacity|loading|unavailable")
 # What of 4xx passes by itself: a time-out, a lock, "too early", and Groq's want of capacity.
 _PASSING: Final = frozenset({408, 409, 425, 498})
@@ -92,6 +96,13 @@ def about_credit(refusal: Refusal) -> bool:
 def about_key(refusal: Refusal) -> bool:
     """Whether the key is refused in words: some do so with 400."""
     return refusal.status < 500 and _KEY_WORDS.search(refusal.words) is not None
+
+
+def about_model(refusal: Refusal) -> bool:
+    """Whether the model is not there, or is none for this use."""
+    return (
+        _MODEL_WORDS.search(f"{refusal.codes} {refusal.param.lower()} {refusal.words}") is not None
+    )
 
 
 def _moderated(refusal: Refusal) -> bool:

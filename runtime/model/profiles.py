@@ -34,6 +34,7 @@ class Profile:
     max_output_tokens: int | None = None
     """Sent as `max_tokens_field`; None: not sent."""
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_completion_tokens"
+    """What its bound is called."""
     context_window: int | None = None
     """In tokens, what is sent and what is answered together; None: not known."""
     temperature: float | None = None
@@ -76,6 +77,18 @@ class Profile:
     """Whether embeddings may be asked for in base64, which is a quarter of the bytes."""
 
 
+_WORDS: Final = {
+    "tools": "it takes no tools, and so answers without the user's data",
+    "response_format": "it cannot be held to a schema, which is told it in words now",
+    "reasoning_effort": "it refuses the effort of its thinking",
+    "system_role": "it refuses the prompt's role",
+    "api": "it is asked by the other API",
+    "thinking": "it must not think here",
+    "type_arrays": "it refuses several types in a schema",
+    "schema_keywords": "it refuses a keyword of schemas",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Lesson:
     """What a refused request taught of a model: its name in a word or two, and what changes."""
@@ -85,7 +98,7 @@ class Lesson:
 
     def __str__(self) -> str:
         told = ", ".join(f"{field}={value!r}" for field, value in self.changes.items())
-        return f"{self.name} ({told})"
+        return f"{_WORDS.get(self.name, f'it refuses {self.name}')} ({told})"
 
     def applied(self, profile: Profile) -> Profile:
         """The profile to ask with from now on."""
@@ -129,7 +142,11 @@ class Profiles:
         lessons[lesson.name] = self._clock() + KEPT_S, lesson
         if held != lesson or until <= self._clock():
             metrics.MODEL_LESSONS.labels(lesson.name).inc()
-            log.info("learned of model %s: %s", model, lesson)
+            log.log(
+                logging.WARNING if lesson.name == "tools" else logging.INFO,
+                "learned of the model %s, for an hour: %s",
+                *(model, lesson),
+            )
 
     def _by_name(self, model: str) -> Profile:
         if model not in self._known:

@@ -165,5 +165,6 @@ async def test_a_wrong_key_is_told_once_and_not_asked_for_every_message(
         assert len(server.requests) == 1
     assert [each.getMessage() for each in caplog.records if each.levelname == "ERROR"] == [
         "model call failed (classify): model_misconfigured: status 401, code invalid_api_key,"
-        " bad key - is the API key right?"
+        " bad key - is the API key right (OPENAI_API_KEY or ROUTER_API_KEY), and may it use"
+        " this model?"
     ]

@@ -179,9 +179,30 @@ def test_the_operator_reads_what_is_wrong_on_one_line(caplog: pytest.LogCaptureF
     error = saying(404, "The model `gpt-9`\n does not exist", code="model_not_found", param="model")
     assert line(error, caplog) == (
         "ERROR: model call failed (chat): model_misconfigured: status 404, code model_not_found,"
-        " parameter model, The model `gpt-9` does not exist - are the model's name and the base"
-        " URL right?"
+        " parameter model, The model `gpt-9` does not exist - are AGENT_MODEL and OPENAI_BASE_URL"
+        " (or AGENT_BASE_URL) right?"
     )
+
+
+def test_what_cannot_be_reached_is_told_with_where(caplog: pytest.LogCaptureFixture) -> None:
+    told = line(openai.APIConnectionError(request=REQUEST), caplog)
+    assert told.startswith("WARNING: model call failed (chat): model_unavailable: ")
+    assert "does something listen at 127.0.0.1?" in told
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (saying(429, "x", code="insufficient_quota"), "is there credit left?"),
+        (saying(400, "Invalid model name passed in model=gpt-9"), "are AGENT_MODEL and"),
+        (saying(501, "This server does not support embeddings."), "are AGENT_MODEL and"),
+        (saying(400, "Unknown parameter: 'x'", param="x"), "does the model's profile fit"),
+    ],
+)
+def test_a_hint_tells_what_to_look_at(
+    error: Exception, hint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert hint in line(error, caplog)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +216,7 @@ def test_the_operator_reads_what_is_wrong_on_one_line(caplog: pytest.LogCaptureF
 )
 def test_no_key_reaches_the_log(message: str, caplog: pytest.LogCaptureFixture) -> None:
     told = line(saying(401, message), caplog)
-    assert "is the API key right?" in told
+    assert "is the API key right (OPENAI_API_KEY or AGENT_API_KEY)" in told
     for secret in (KEY, "sk-proj", "wxyz", "0123456789"):
         assert secret not in told
 

@@ -70,7 +70,7 @@ def test_news_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     profiles.keep("a", NO_STREAM_OPTIONS)
     profiles.keep("a", NO_STREAM_OPTIONS)
     assert [each.getMessage() for each in caplog.records] == [
-        "learned of model a: stream_options (stream_options=False)"
+        "learned of the model a, for an hour: it refuses stream_options (stream_options=False)"
     ]
     assert counted() == before + 1
     clock.now += KEPT_S + 1
