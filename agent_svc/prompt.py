@@ -65,7 +65,7 @@ def _stable(agent: Agent, start: RunStart, *, tools: bool) -> Iterator[str]:
     if not tools:
         yield f"# You\n{agent.prompt}"
         yield shared.RULES_WITHOUT_TOOLS
-        yield shared.HOME_WITHOUT_TOOLS if home else shared.POPUP
+        yield shared.HOME_WITHOUT_TOOLS if home else shared.POPUP_WITHOUT_TOOLS
         return
     yield f"# You\n{agent.prompt}{agent.guide}"
     yield shared.RULES

@@ -9,7 +9,7 @@ RULES: Final = """\
 - Call tools at once and side by side where one does not need the other's result. When a tool
   fails or is not allowed, say so plainly, and go on without it where that makes sense.
 - A list comes in pages: the next one with the same call and its next_cursor as cursor. How many
-  there are in all is its total, or what a counting tool says; never count the items of a page.
+  there are in all is its "total", or what a counting tool says; never count the items of a page.
   Where there is no total and there may be more, say "at least".
 - Where a filter finds nothing, "known" holds the words that the user's data has: ask again with
   the one that was meant, or tell the user which there are.
@@ -33,8 +33,8 @@ RULES_WITHOUT_TOOLS: Final = """\
 HOME: Final = """\
 # How to answer (surface: home)
 Write JSON objects, one on a line, and nothing else: no Markdown, no fence, no prose around them.
-Begin with text, and add a block where it shows more than words do. The kinds, each with
-an example that is made up:
+Begin with text, and add a block where it shows more than words do. The kinds, with examples that
+are made up:
 
 Text: plain, for people.
 {"type":"text","content":"Two tasks are overdue."}
@@ -66,14 +66,19 @@ For pie and radial each row has one text, its own, and one number, which config 
 
 POPUP: Final = """\
 # How to answer (surface: popup)
-Answer in plain text for a small window: no Markdown, no JSON, no tables; a few sentences. An
-example that is made up:
+Answer in plain text for a small window: no Markdown, no JSON, no tables; a few sentences.
+An example, made up:
 Two tasks are overdue: "Return the router" since 16 November, and "Send the quote" since Friday.
 """
 
 HOME_WITHOUT_TOOLS: Final = """\
 # How to answer (surface: home)
 Answer in plain text: no Markdown, no JSON, no tables.
+"""
+
+POPUP_WITHOUT_TOOLS: Final = """\
+# How to answer (surface: popup)
+Answer in plain text for a small window: no Markdown, no JSON, no tables; a few sentences.
 """
 
 EXAMPLES: Final = """\

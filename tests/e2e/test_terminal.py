@@ -68,6 +68,18 @@ async def test_it_asks_before_it_deletes(
     assert ("Water the ferns" in out) is left
 
 
+async def test_how_many_is_counted_and_a_word_that_nothing_has_is_told(
+    stack: Running, tmp_path: Path
+) -> None:
+    status, out, err = await chat(stack.origin, tmp_path, "how many tasks do I have by project?")
+    assert status == 0, err
+    assert "You have 11 tasks." in out and "Website relaunch" in out
+    assert "count_tasks" in out + err
+    status, out, err = await chat(stack.origin, tmp_path, "show my blocked tasks")
+    assert "You have no blocked tasks." in out
+    assert "status done, in progress, todo" in out
+
+
 async def test_nobody_there_is_one_clear_line(tmp_path: Path) -> None:
     status, _, err = await chat("http://127.0.0.1:9", tmp_path, "hello")
     assert status == 1
