@@ -171,7 +171,8 @@ def _hint(error: Exception, code: ErrorCode.ValueType, prefix: str) -> str:
     if about_credit(refusal):
         return " - is there credit left?"
     if refusal.status in {401, 403} or about_key(refusal):
-        return f" - is the API key right (OPENAI_API_KEY or {prefix}_API_KEY), and may it use this model?"
+        key = f"OPENAI_API_KEY or {prefix}_API_KEY"
+        return f" - is the API key right ({key}), and may it use this model?"
     if refusal.status == 404 or about_model(refusal):
         return f" - are {prefix}_MODEL and {url} right?"
     return " - does the model's profile fit (docs/models.md)?"
