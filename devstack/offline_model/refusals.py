@@ -4,7 +4,7 @@ A request that it would answer and a real provider would not teaches nothing: wh
 held against the API's parameters, and calls against their results.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 Json = Mapping[str, Any]
@@ -29,6 +29,18 @@ RESPONSES: Final = frozenset(
     }
 )
 _LEAST_OUTPUT: Final = 16
+_REQUIRED: Final[Mapping[str, Sequence[str]]] = {
+    "message": ("role", "content"),
+    "function_call": ("call_id", "name", "arguments"),
+    "function_call_output": ("call_id", "output"),
+    "reasoning": ("summary",),
+}
+_MAY_BE_NULL: Final = frozenset({"encrypted_content", "content", "phase"})
+_GIVEN: Final = ("input_text", "input_image", "input_file")
+_PARTS: Final[Mapping[str, Sequence[str]]] = {
+    "assistant": ("output_text", "refusal"),
+    **dict.fromkeys(("user", "system", "developer"), _GIVEN),
+}
 
 
 class Refused(Exception):
@@ -84,6 +96,40 @@ def check_responses(body: Json) -> None:
     _check_common(body, "name")
 
 
+def check_items(items: Sequence[Any]) -> None:
+    """Raises Refused for what is no item of an input, or lacks what its type requires."""
+    for place, item in enumerate(items):
+        param = f"input[{place}]"
+        told = item if isinstance(item, dict) else {}
+        kind = str(told.get("type", "message" if "role" in told else None))
+        if kind not in _REQUIRED:
+            raise _invalid_value(f"{param}.type", kind, _REQUIRED)
+        for name in _REQUIRED[kind]:
+            if told.get(name) is None:
+                raise _missing(f"{param}.{name}")
+        for name, value in told.items():
+            if value is None and name not in _MAY_BE_NULL:
+                raise Refused(
+                    f"Invalid type for '{param}.{name}': got null instead.",
+                    f"{param}.{name}",
+                    code="invalid_type",
+                )
+        if kind == "message":
+            _check_parts(told, f"{param}.content")
+
+
+def _check_parts(message: Json, param: str) -> None:
+    """What a message may consist of depends on who says it."""
+    allowed = _PARTS.get(str(message["role"]))
+    if allowed is None:
+        raise _invalid_value(param.replace("content", "role"), message["role"], _PARTS)
+    parts = message["content"] if isinstance(message["content"], list) else []
+    for place, part in enumerate(parts):
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind not in allowed:
+            raise _invalid_value(f"{param}[{place}].type", kind, allowed)
+
+
 def check_outputs(items: Sequence[Json]) -> None:
     """Raises Refused where a call has no output, or an output no call before it."""
     open_calls: set[object] = set()
@@ -103,6 +149,19 @@ def check_outputs(items: Sequence[Json]) -> None:
                 open_calls.discard(item.get("call_id"))
     for call_id in open_calls:
         raise Refused(f"No tool output found for function call {call_id}.", "input")
+
+
+def _missing(param: str) -> Refused:
+    return Refused(
+        f"Missing required parameter: '{param}'.", param, code="missing_required_parameter"
+    )
+
+
+def _invalid_value(param: str, value: object, allowed: Iterable[str]) -> Refused:
+    told = ", ".join(f"'{each}'" for each in allowed)
+    return Refused(
+        f"Invalid value: '{value}'. Supported values are: {told}.", param, code="invalid_value"
+    )
 
 
 def _check_known(body: Json, known: Collection[str]) -> None:
@@ -130,6 +189,8 @@ def _check_common(body: Json, name: str) -> None:
     warmth = body.get("temperature")
     if warmth is not None and not (isinstance(warmth, int | float) and 0 <= warmth <= 2):
         raise Refused("Invalid 'temperature': expected a number from 0 to 2.", "temperature")
+    if body.get("tools") == []:
+        raise Refused("[] is too short - 'tools'", "tools")
     for place, tool in enumerate(body.get("tools") or ()):
         _check_tool(tool, f"tools[{place}]", name)
 
@@ -139,10 +200,17 @@ def _check_tool(tool: Any, param: str, name: str) -> None:
     for step in name.split("."):
         value = value.get(step) if isinstance(value, dict) else None
     if not isinstance(value, str) or not value:
+        raise _missing(f"{param}.{name}")
+
+
+def _check_said(message: Json, calls: object, place: int) -> None:
+    """A message says something, or calls tools."""
+    if calls == [] or not isinstance(calls, list | tuple):
+        raise Refused(f"{calls} is too short", f"messages.[{place}].tool_calls")
+    if message.get("content") is None and not calls:
         raise Refused(
-            f"Missing required parameter: '{param}.{name}'.",
-            f"{param}.{name}",
-            code="missing_required_parameter",
+            "Invalid value for 'content': expected a string, got null.",
+            f"messages.[{place}].content",
         )
 
 
@@ -155,7 +223,8 @@ def _check_answered(messages: Sequence[Any]) -> None:
         if told.get("role") != "tool":
             if open_calls:
                 break
-            calls = told.get("tool_calls") or ()
+            calls = told.get("tool_calls", ())
+            _check_said(told, calls, place)
             open_calls = {call.get("id") for call in calls if isinstance(call, dict)}
         elif answered not in open_calls:
             raise Refused(

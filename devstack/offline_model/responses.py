@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from devstack.offline_model import reasoning
-from devstack.offline_model.refusals import check_outputs
+from devstack.offline_model.refusals import check_items, check_outputs
 from devstack.offline_model.telling import MODEL, Json, Reason, tokens, written
 from devstack.offline_model.turn import Call
 
@@ -23,7 +23,7 @@ def chat_form(body: Json) -> dict[str, Any]:
     """Returns a request in the form of chat completions. Raises Refused for its input."""
     given = body["input"]
     items = [{"role": "user", "content": given}] if isinstance(given, str) else given
-    items = [item for item in items if isinstance(item, dict)]
+    check_items(items)
     reasoning.check(items)
     check_outputs(items)
     prompt = body.get("instructions")

@@ -6,7 +6,14 @@ import pytest
 from openai.types.chat import completion_create_params as chat
 from openai.types.responses import response_create_params as responses
 
-from devstack.offline_model.refusals import CHAT, RESPONSES, Refused, check_chat, check_responses
+from devstack.offline_model.refusals import (
+    CHAT,
+    RESPONSES,
+    Refused,
+    check_chat,
+    check_items,
+    check_responses,
+)
 
 HELLO = {"role": "user", "content": "hello"}
 TOOL = {"type": "function", "function": {"name": "f"}}
@@ -43,6 +50,13 @@ def test_only_parameters_of_the_api_are_known() -> None:
             "tools[1].function.name",
             "missing_required_parameter",
         ),
+        ({"tools": []}, "tools", None),
+        ({"messages": [HELLO, called()]}, "messages.[1].tool_calls", None),
+        (
+            {"messages": [HELLO, {"role": "assistant", "content": None}]},
+            "messages.[1].content",
+            None,
+        ),
         ({"messages": [HELLO, called("a")]}, "messages", None),
         ({"messages": [HELLO, called("a", "b"), result("a"), HELLO]}, "messages", None),
         ({"messages": [HELLO, result("a")]}, "messages.[1].role", None),
@@ -73,3 +87,36 @@ def test_no_request_for_a_response(fields: dict[str, Any], param: str, code: str
     with pytest.raises(Refused) as caught:
         check_responses({"model": "m", "input": "hello"} | fields)
     assert (caught.value.param, caught.value.code) == (param, code)
+
+
+def said(role: str, kind: str) -> dict[str, Any]:
+    return {"type": "message", "role": role, "content": [{"type": kind, "text": "Hm."}]}
+
+
+@pytest.mark.parametrize(
+    ("item", "param", "code"),
+    [
+        ({}, "input[1].type", "invalid_value"),
+        ({"type": "tool", "content": "x"}, "input[1].type", "invalid_value"),
+        ("hello", "input[1].type", "invalid_value"),
+        (HELLO | {"role": "tool"}, "input[1].role", "invalid_value"),
+        (said("assistant", "input_text"), "input[1].content[0].type", "invalid_value"),
+        (said("user", "output_text"), "input[1].content[0].type", "invalid_value"),
+        (said("user", "input_text") | {"status": None}, "input[1].status", "invalid_type"),
+        ({"type": "function_call", "name": "f"}, "input[1].call_id", "missing_required_parameter"),
+        ({"type": "function_call_output", "call_id": "a"}, "input[1].output",
+         "missing_required_parameter"),
+        ({"type": "reasoning", "id": "r"}, "input[1].summary", "missing_required_parameter"),
+    ],
+)  # fmt: skip
+def test_no_item_of_an_input(item: Any, param: str, code: str) -> None:
+    with pytest.raises(Refused) as caught:
+        check_items([HELLO, item])
+    assert (caught.value.param, caught.value.code) == (param, code)
+
+
+def test_items_of_an_input() -> None:
+    call = {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}
+    thought = {"type": "reasoning", "id": "r", "summary": [], "encrypted_content": "x"}
+    output = {"type": "function_call_output", "call_id": "a", "output": "{}"}
+    check_items([HELLO, said("assistant", "output_text"), thought, call, output])
