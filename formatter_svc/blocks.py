@@ -63,7 +63,9 @@ def _written(block: dict[str, object]) -> bytes:
 def entity_ref(value: Object) -> EntityRef:
     """What an entity_ref asks for; each id once, in order. Raises Invalid."""
     entity = _entity(value)
-    given = [value[name] for name in _id_names(entity) if value.get(name) is not None]
+    given = [
+        _several(name, value[name]) for name in _id_names(entity) if value.get(name) is not None
+    ]
     if not given:
         return EntityRef(entity, None)
     ids = dict.fromkeys(each for one in given for each in _ids(one))
@@ -83,6 +85,13 @@ def _entity(value: Object) -> EntityWord:
 def _id_names(entity: EntityWord) -> tuple[str, ...]:
     own = (f"{entity}Id", f"{entity}Ids", f"{entity}_id", f"{entity}_ids")
     return ("id", "ids", "entityId", "entityIds", "entity_id", "entity_ids", *own, "item", "items")
+
+
+def _several(name: str, given: object) -> object:
+    """Under a name for several ids one text may list them."""
+    if isinstance(given, str) and name.lower().endswith("ids") and "," in given:
+        return [each.strip() for each in given.split(",")]
+    return given
 
 
 def _ids(given: object) -> Iterator[str]:

@@ -43,28 +43,32 @@ _DEPTH: Final = 4
 @dataclass(slots=True)
 class Wishes:
     """`entries` by the name that the model gave, in its order; `lone`: one that names no column;
-    `has_config`: whether config itself said any of it.
+    `has_config`: whether config itself said any of it; `palette`: colours for whatever has none.
     """
 
     x: str | None = None
     entries: dict[str, Entry] = field(default_factory=dict)
     lone: Entry | None = None
     has_config: bool = False
+    palette: list[str] = field(default_factory=list)
 
 
-def wishes(value: Mapping[str, object], columns: Collection[str]) -> Wishes:
-    """What a chart wishes of its columns."""
-    columns = {plain(column) for column in columns}
+def wishes(value: Mapping[str, object], known: Collection[str]) -> Wishes:
+    """What a chart wishes of its columns. `known`: their names, and the words in them: a category
+    may be called `y`.
+    """
+    columns = {plain(column) for column in known}
     found = Wishes()
     _read(found, value.get("config"), columns, _DEPTH)
     # Beside the chart's own keys only axes count.
-    axes = {key: each for key, each in value.items() if key in _BESIDE or plain(key) in _AXES}
+    axes = {key: each for key, each in value.items() if _is_beside(key, each)}
     beside = Wishes()
     _read(beside, axes, (), _DEPTH)
     found.has_config = bool(found.entries) or found.lone is not None
     if not found.has_config:
         found.entries = beside.entries
     found.x = found.x or beside.x
+    found.palette = _palette(value) or _palette(value.get("config"))
     return found
 
 
@@ -73,6 +77,18 @@ _AXES: Final = (_X | _Y) - {"x", "y", "values", "value", "category", "datasets",
     "xaxis",
     "yaxis",
 }
+
+
+def _is_beside(key: str, each: object) -> bool:
+    if key == "series" and isinstance(each, dict):  # it may be the data
+        return all(isinstance(one, dict) for one in each.values())
+    return key in _BESIDE or plain(key) in _AXES
+
+
+def _palette(given: object) -> list[str]:
+    listed = [given.get(name) for name in ("colors", "palette")] if isinstance(given, dict) else []
+    colors = [color(each) for each in next((one for one in listed if isinstance(one, list)), [])]
+    return [each for each in colors if each is not None and series_of(each) is None]
 
 
 def plain(key: str) -> str:

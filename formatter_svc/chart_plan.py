@@ -4,11 +4,12 @@ columns that they mean. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from formatter_svc import chart_config, chart_shapes
+from formatter_svc.chart_colors import nth_color
 from formatter_svc.chart_columns import Column, best_axis, best_values, columns_of, first
 from formatter_svc.chart_config import Entry, Wishes, plain
 from formatter_svc.chart_shapes import CATEGORY, VALUE, Cell, Object, Row, Sheet, text
@@ -34,6 +35,13 @@ class Plan:
     lone: Entry | None = None
     unnamed: bool = False
     has_config: bool = False
+    palette: list[str] = field(default_factory=list)
+
+    def nth_color(self, n: int) -> str | None:
+        """The nth colour of the model's own, else the theme's where no config says any."""
+        if self.palette:
+            return self.palette[n % len(self.palette)]
+        return None if self.has_config else nth_color(n)
 
     @property
     def drawable(self) -> list[Column]:
@@ -102,18 +110,20 @@ class Plan:
 def plan(value: Object, *, shares: bool) -> Plan:
     """The plan of a chart; `shares`: for a pie. Raises Invalid where there are no rows."""
     sheet = chart_shapes.sheet(value)
-    made = _plan(sheet, chart_config.wishes(value, _keys(sheet.rows)))
+    made = _plan(sheet, chart_config.wishes(value, _known(sheet.rows)))
     return _turned(made, shares=shares) if _is_turned(made, shares=shares) else made
 
 
-def _keys(rows: Iterable[Row]) -> dict[str, None]:
-    return {key: None for row in rows for key in row}
+def _known(rows: Sequence[Row]) -> set[str]:
+    """The names of the columns, and the words in their cells."""
+    words = {cell for row in rows for cell in row.values() if isinstance(cell, str)}
+    return words.union(*rows)
 
 
 def _plan(sheet: Sheet, wishes: Wishes) -> Plan:
     columns = columns_of(sheet.rows)
     made = Plan(sheet.rows, columns, lone=wishes.lone, unnamed=sheet.unnamed)
-    made.has_config = wishes.has_config
+    made.has_config, made.palette = wishes.has_config, wishes.palette
     find = {plain(key): key for key in reversed(columns) if plain(key)}
     find |= {key: key for key in columns}
     for key in (wishes.x, sheet.x):
@@ -180,7 +190,7 @@ def spread(made: Plan, x: Column, value: Column) -> Plan | None:
         if not word or word in spread_row:
             return None
         spread_row[word] = row.get(value.key)
-    wishes = Wishes(x.key, made.loose, has_config=bool(made.loose))
+    wishes = Wishes(x.key, made.loose, has_config=bool(made.loose), palette=made.palette)
     return _plan(Sheet([*rows.values()]), wishes)
 
 
@@ -196,5 +206,5 @@ def _turned(made: Plan, *, shares: bool) -> Plan:
         rows.append(turned if shares or paint is None else turned | {"fill": str(paint)})
     loose = {key: entry for key, entry in made.named.items() if key in keys} if shares else {}
     plan_ = _plan(Sheet(rows, CATEGORY), Wishes())
-    plan_.loose, plan_.has_config = loose, bool(loose)
+    plan_.loose, plan_.has_config, plan_.palette = loose, bool(loose), made.palette
     return plan_

@@ -6,7 +6,7 @@ goes into its row: the label in place of the word, the colour as `fill`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from formatter_svc.chart_colors import color, nth_color, series_of
@@ -79,10 +79,11 @@ def _drawn(
     if value.key in wanted.named or key != value.key or not entries:
         entries = {key: (value.key, _of_values(wanted, value))} | entries
     config = made_config(entries, key_of)
+    paints = _Paints(wanted.fill, wanted.palette, config.keys(), key_of)
     rows: list[Row] = []
     for n, (word, shown) in enumerate(_shown(shares).items()):
         row: Row = {x_key: shown, key: shares[word].value}
-        if fill := _fill(word, shares[word], n, _Paints(wanted.fill, config.keys(), key_of)):
+        if fill := _fill(word, shares[word], n, paints):
             row["fill"] = fill
         rows.append(row)
     return rows, config, value.unit
@@ -111,9 +112,10 @@ def _shown(shares: dict[str, _Share]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Paints:
-    """Where colours of rows come from: a column, and the keys that config defines."""
+    """Where colours of rows come from: a column, a palette, and the keys that config defines."""
 
     column: Column | None
+    palette: Sequence[str]
     config: Collection[str]
     key_of: Mapping[str, str]
 
@@ -127,7 +129,9 @@ class _Paints:
 def _fill(word: str, share: _Share, n: int, paints: _Paints) -> str | None:
     if own := paints.of_row(share.place, n):
         return own
-    if is_key(word):
-        return None
     given = share.entry.get("color")
-    return given if isinstance(given, str) and series_of(given) is None else nth_color(n)
+    if is_key(word) and (given is not None or not paints.palette):
+        return None
+    if isinstance(given, str) and series_of(given) is None:
+        return given
+    return paints.palette[n % len(paints.palette)] if paints.palette else nth_color(n)

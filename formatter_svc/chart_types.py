@@ -55,8 +55,12 @@ class Form:
 
 
 def form(value: Mapping[str, object]) -> Form:
-    """How a chart is to be drawn. Raises Invalid where no word of it says a known type."""
+    """How a chart is to be drawn: as bars, where nothing is said. Raises Invalid for a type that
+    is none of ours.
+    """
     named = next((found for name in _NAMES if (found := _named(value.get(name)))), None)
+    if named is None and value.get("chartType") in (None, ""):
+        named = Form("bar")
     if named is None:
         raise Invalid(Reason.CHART_TYPE)
     given = [value, *(each for name in _NESTED if isinstance(each := value.get(name), dict))]
@@ -89,7 +93,9 @@ def _named(word: object) -> Form | None:
 
 
 def _is_stacked(given: Mapping[str, object]) -> bool:
-    return any(_says(given.get(name)) for name in ("stacked", "isStacked", "stack", "stacking"))
+    return any(
+        _says(given.get(name)) for name in ("stacked", "isStacked", "stack", "stacking")
+    ) or any(isinstance(each, dict) and each.get("stackId") for each in given.values())
 
 
 def _is_horizontal(given: Mapping[str, object]) -> bool:

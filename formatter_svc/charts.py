@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from formatter_svc import chart_shares, chart_types, numbers
-from formatter_svc.chart_colors import nth_color
 from formatter_svc.chart_columns import Column
 from formatter_svc.chart_config import Entry, bounded
 from formatter_svc.chart_names import Names, made_config
@@ -23,12 +22,14 @@ from formatter_svc.chart_types import Form
 from formatter_svc.reasons import Invalid, Reason
 
 MAX_TITLE: Final = 200
+_TITLES: Final = ("title", "name", "heading", "caption")
 # Two points of a radar are a line, and filled they are nothing.
 MIN_RADAR: Final = 3
 
 
 def check(value: dict[str, object]) -> dict[str, object]:
     """The chart as `Chart` of blocks.proto. Raises Invalid with the rule that it breaks."""
+    value = _inner(value)
     form = chart_types.form(value)
     shares = form.kind in chart_types.SHARES
     wanted = plan(value, shares=shares)
@@ -43,9 +44,22 @@ def check(value: dict[str, object]) -> dict[str, object]:
     return made | {name: option for name, option in options.items() if option is not None}
 
 
+def _inner(value: dict[str, object]) -> dict[str, object]:
+    """The chart, where it stands inside of the block: its own keys win."""
+    for name in ("chart", "spec", "data", "content", "payload"):
+        inner = value.get(name)
+        if isinstance(inner, dict) and isinstance(inner.get("data"), dict | list):
+            rest = {key: each for key, each in value.items() if key != name and each is not None}
+            return _inner({**inner, **rest}) if "data" not in rest else value
+    return value
+
+
 def _title(value: dict[str, object]) -> str:
-    for name in ("title", "name", "heading", "caption"):
-        given = value.get(name)
+    options = value.get("options")
+    plugins = options.get("plugins") if isinstance(options, dict) else None
+    titled = [value, *(each for each in (options, plugins) if isinstance(each, dict))]
+    titles = (each.get(name) for each in titled for name in _TITLES)
+    for given in titles:
         words = text(given.get("text") if isinstance(given, dict) else given)
         if words and not isinstance(given, bool):
             return bounded(words, MAX_TITLE)
@@ -116,8 +130,8 @@ def _by_category(wanted: Plan, x: Column) -> dict[int, Cell]:
 def _entry(wanted: Plan, column: Column, n: int, unit: str) -> tuple[str, Entry]:
     """A series' words, and what config says of it."""
     entry = dict(wanted.named.get(column.key, {}))
-    if not wanted.has_config and not entry.keys() & {"color", "theme"}:
-        entry["color"] = nth_color(n)
+    if not entry.keys() & {"color", "theme"} and (given := wanted.nth_color(n)):
+        entry["color"] = given
     if column.unit and not unit:  # each series counts something else
         entry["label"] = f"{entry.get('label', column.key)} ({column.unit})"
     return column.key, entry

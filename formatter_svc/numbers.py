@@ -76,6 +76,8 @@ _DURATION: Final = re.compile(
     r"(?:([0-9]+) ?(?:d|days?) ?)?([0-9]+) ?(?:h|hrs?|hours?|std) ?"
     r"(?:([0-9]{1,2}) ?(?:m|mins?|minutes?)?)?"
 )
+# `3 (60 %)`: what stands in brackets behind a number is said by the way.
+_ASIDE: Final = re.compile(r"([^()]*[^() ]) +\([^()]*\)")
 _PLAIN: Final = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?|\.[0-9]+")
 _SPACES: Final = "'’_\u00a0\u2009\u202f "
 _GROUPED: Final = re.compile(r"[1-9][0-9]{0,2}(?:X[0-9]{3})+|[1-9][0-9]?(?:X[0-9]{2})+X[0-9]{3}")
@@ -109,6 +111,8 @@ def quantity(text: str, *, comma: bool = False) -> Quantity | None:
     text = _ascii_digits(text.strip())
     if not text or len(text) > MAX_TEXT:
         return None
+    if aside := _ASIDE.fullmatch(text):
+        text = aside[1]
     if (hours := _DURATION.fullmatch(text)) and (hours[1] or hours[3]):
         days, whole, minutes = (int(part or 0) for part in hours.groups())
         return Quantity(round(days * 24 + whole + minutes / 60, 4), "h")

@@ -144,6 +144,8 @@ class _Headers:
                 return [cell(each) for each in row]
             case dict():
                 return self._of_object(row)
+        if isinstance(row, str) and len(self.texts) > 1 and _bars(row) == len(self.texts) - 1:
+            return [each.strip() for each in row.strip().strip("|").split("|")]
         return [cell(row)]
 
     def _of_object(self, row: Object) -> list[Cell]:
@@ -177,6 +179,11 @@ class _Headers:
                 self.texts.append(key)
                 if len(self.texts) > MAX_COLUMNS:
                     raise Invalid(Reason.TABLE_TOO_WIDE)
+
+
+def _bars(row: str) -> int:
+    """The bars between the cells of a row in Markdown's way."""
+    return row.strip().strip("|").count("|")
 
 
 def _listed(given: object) -> list[object]:

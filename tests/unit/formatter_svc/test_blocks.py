@@ -87,6 +87,11 @@ TABLES: list[tuple[dict[str, Any], list[str], list[list[Any]]]] = [
     ({"headers": ["k", "v"], "rows": {"x": 1, "y": 2}}, ["k", "v"], [["x", 1], ["y", 2]]),
     ({"data": {"headers": ["a"], "rows": [[1]]}}, ["a"], [[1]]),
     ({"table": {"columns": ["a"], "data": [[1]]}}, ["a"], [[1]]),
+    (
+        {"headers": ["a", "b"], "rows": ["x | y", "| 1 | z |", "x"]},
+        ["a", "b"],
+        [["x", "y"], ["1", "z"], ["x", None]],
+    ),
     # Headings out of the first row, where it is one.
     ({"rows": [["Task", "Due"], ["Ship", "Fri"]]}, ["Task", "Due"], [["Ship", "Fri"]]),
     ({"rows": [["Ship", 3], ["Test", 4]]}, ["", ""], [["Ship", 3], ["Test", 4]]),
@@ -275,6 +280,8 @@ def test_entries_without_keys(checkpoints: object) -> None:
         ({"entityType": "task", "id": "a"}, EntityRef("task", ("a",))),
         ({"kind": "project"}, EntityRef("project", None)),
         ({"entity": "task", "ids": "a"}, EntityRef("task", ("a",))),
+        ({"entity": "task", "ids": "a, b"}, EntityRef("task", ("a", "b"))),
+        ({"entity": "task", "id": "a,b"}, EntityRef("task", ("a,b",))),
         ({"entity": "task", "id": 1, "ids": [2, "1"]}, EntityRef("task", ("1", "2"))),
         ({"entity": "task", "id": ["a"]}, EntityRef("task", ("a",))),
         ({"entity": "task", "ids": ["a", None, ""]}, EntityRef("task", ("a",))),

@@ -65,9 +65,7 @@ def test_a_chart_of_shares(kind: str) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "kind", [None, "", "chart", "heatmap", "bars and lines", "bar" * 30, 1, [], {}]
-)
+@pytest.mark.parametrize("kind", ["chart", "heatmap", "bars and lines", "bar" * 30, 1, [], {}])
 def test_an_unknown_type(kind: object) -> None:
     assert refused(kind=kind) == Reason.CHART_TYPE
 
@@ -128,6 +126,7 @@ def test_other_names_of_shares(kind: str, form: str) -> None:
         ({"stacked": False, "horizontal": None}, {}),
         ({"options": {"stacked": True}}, {"stacked": True}),
         ({"horizontal": True}, {"horizontal": True}),
+        ({"config": {"sales": {**SALES["sales"], "stackId": "a"}}}, {"stacked": True}),
         ({"layout": "vertical"}, {"horizontal": True}),  # Recharts' word for it
         ({"options": {"indexAxis": "y"}}, {"horizontal": True}),
         ({"orientation": "horizontal"}, {"horizontal": True}),
@@ -137,11 +136,12 @@ def test_other_names_of_shares(kind: str, form: str) -> None:
     ],
 )
 def test_options(more: dict[str, object], told: dict[str, object]) -> None:
-    made = chart(config=SALES, **more)
+    made = chart(**{"config": SALES, **more})
     assert made == {"chartType": "bar", "title": "T", "data": ROWS, "config": SALES} | told
 
 
 def test_the_type_may_have_another_key() -> None:
+    assert chart(kind=None)["chartType"] == chart(kind="")["chartType"] == "bar"
     for name in ("chart_type", "chart", "variant"):
         assert chart(kind=None, **{name: "Line"})["chartType"] == "line"
 
@@ -234,6 +234,8 @@ def test_titles() -> None:
     assert chart(title={"text": "Tasks"})["title"] == "Tasks"
     assert chart(title=None, heading="Tasks")["title"] == "Tasks"
     assert chart(title={"a": 1})["title"] == ""
+    options = {"plugins": {"title": {"display": True, "text": "Tasks"}}}
+    assert chart(title=None, options=options)["title"] == "Tasks"
     assert chart(title="x" * 300)["title"] == "x" * 199 + "…"
 
 
@@ -430,6 +432,25 @@ def test_a_colour_of_another_form_is_dropped_and_the_chart_stays(color: object) 
 def test_a_sixth_colour_is_the_themes_first() -> None:
     assert entry({"color": "var(--chart-6)"})["color"] == "var(--chart-1)"
     assert entry({"color": "hsl(var(--chart-12))"})["color"] == "hsl(var(--chart-2))"
+
+
+def test_colours_may_be_a_list() -> None:
+    colors = ["#abc", "url(#x)", "red"]
+    data = [{"m": "a", "p": 1, "q": 2, "r": 3}]
+    made = chart(data, {"p": {"color": "blue"}, "q": {}, "r": {}}, colors=colors)
+    assert [each["color"] for each in made["config"].values()] == ["blue", "red", "#abc"]
+    slices = chart([*SLICES, {"browser": "my own", "visits": 1}], kind="pie", colors=colors)
+    assert [row["fill"] for row in slices["data"]] == ["#abc", "red", "#abc"]
+
+
+def test_a_chart_may_stand_inside_of_its_block() -> None:
+    inner = {"chartType": "line", "title": "T", "data": ROWS, "config": SALES}
+    for name in ("chart", "spec", "data"):
+        assert drawn_inside({"type": "chart", name: inner}) == inner
+
+
+def drawn_inside(value: dict[str, object]) -> object:
+    return orjson.loads(blocks.chart(value))
 
 
 def test_a_series_may_take_the_colour_of_another() -> None:

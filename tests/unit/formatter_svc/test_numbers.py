@@ -54,6 +54,8 @@ from formatter_svc.numbers import Quantity, decimal_comma, exact, family, in_uni
         ("1d 2h", 26, "h"),
         ("5 story points", 5, "story points"),
         ("90 km/h", 90, "km/h"),
+        ("3 (60%)", 3, ""),
+        ("$5 (est.)", 5, "$"),
         ("３", 3, ""),
         ("٣٫٥", 3.5, ""),
         ("१२", 12, ""),
