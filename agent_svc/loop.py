@@ -36,6 +36,7 @@ from agent_svc.events import Text, ToolCallReady
 from agent_svc.model import Message, ModelCall, Working
 from agent_svc.results import failed, told
 from agent_svc.tools import APPROVAL_DEADLINE_MS, BadArguments, Tool, unknown_tool
+from agent_svc.transcript import CALLS_FOLLOW, Called, assistant_message, result_message
 from runtime.errors import SwitchboardError
 from runtime.model.client import spent
 from switchboard.v3.agent_pb2 import DeviceToolCall, RunActivity, RunOutput, RunText, ToolRecord
@@ -73,14 +74,6 @@ class Surroundings:
     execute_on_client: ExecuteOnClient
     server_tools: Mapping[str, ServerTool]
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-
-@dataclass(frozen=True, slots=True)
-class _Called:
-    """A tool call of the model's, with an id that no other message of the run has."""
-
-    ready: ToolCallReady
-    id: str
 
 
 class Loop:
@@ -133,7 +126,7 @@ class Loop:
             self._messages.append({"role": "user", "content": why})
             await self.run()
 
-    async def _answer(self) -> list[_Called]:
+    async def _answer(self) -> list[Called]:
         """One round of the model, once more where it said nothing. Returns its tool calls."""
         calls, answered = await self._ask(self._tools())
         if answered or self._changed:
@@ -148,7 +141,7 @@ class Loop:
             )
         return calls
 
-    async def _last_words(self, calls: list[_Called]) -> None:
+    async def _last_words(self, calls: list[Called]) -> None:
         """Asks, without tools, what was found and what was not done. It may fail: the run ends
         as one that used up its tools in any case."""
         refused = _refused(
@@ -157,18 +150,18 @@ class Loop:
             "Tell the user what you found, and what was not done.",
         )
         for called in calls:
-            self._messages.append(_result_message(called, refused))
+            self._messages.append(result_message(called, refused))
         try:
             await self._ask([])
         except SwitchboardError as error:
             log.info("no last words after the tools were used up: %s", error)
 
-    async def _ask(self, offered: list[str]) -> tuple[list[_Called], bool]:
+    async def _ask(self, offered: list[str]) -> tuple[list[Called], bool]:
         """Asks the model: says its text. Returns its tool calls, and whether it gave an answer."""
         await self._activity(ActivityState.ACTIVITY_STATE_THINKING)
         tools = [CATALOGUE[name].for_model() for name in offered]
         call = self._call = self._around.model.call(list(self._messages), tools)
-        calls: list[_Called] = []
+        calls: list[Called] = []
         spoke = seen = False
         began = time.monotonic()
         try:
@@ -182,17 +175,17 @@ class Loop:
                                 await self._say(piece, first=not spoke)
                             spoke, seen = True, seen or not piece.isspace()
                         case ToolCallReady():
-                            calls.append(_Called(event, self._id(event.provider_id)))
+                            calls.append(Called(event, self._id(event.provider_id)))
                     if not calls:
                         self._watch_tokens()
         finally:
             cost, self._call = call.cost(), None
             self._spent.add(cost)
             spent("chat", cost.input_tokens, cost.output_tokens)
-        message = _assistant(call.kept(), calls)
+        message = assistant_message(call.kept(), calls)
         if not blank(message):
             self._messages.append(message)
-        lost = not calls and call.reason() in _CALLS_FOLLOW
+        lost = not calls and call.reason() in CALLS_FOLLOW
         return calls, bool(calls) or (seen and not lost)
 
     def _tools(self) -> list[str]:
@@ -211,7 +204,7 @@ class Loop:
         if self.cost().tokens > self._budgets.tokens:
             raise _limit()
 
-    async def _run_tools(self, calls: list[_Called]) -> None:
+    async def _run_tools(self, calls: list[Called]) -> None:
         """Runs a round's calls side by side; the model reads the results in its own order."""
         offered = frozenset(self._tools())
         try:
@@ -223,9 +216,9 @@ class Loop:
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from failures
         for called, task in zip(calls, tasks, strict=True):
-            self._messages.append(_result_message(called, task.result()))
+            self._messages.append(result_message(called, task.result()))
 
-    async def _result(self, called: _Called, offered: Collection[str], place: int) -> str:
+    async def _result(self, called: Called, offered: Collection[str], place: int) -> str:
         """What the model is told of one call: its result, or why there is none."""
         name = called.ready.name
         if place >= MAX_CALLS_PER_ROUND:
@@ -305,42 +298,6 @@ class Loop:
         given = provider_id if provider_id and provider_id not in self._ids else uuid.uuid4().hex
         self._ids.add(given)
         return given
-
-
-# What ends an answer that has tool calls; without any, they were lost on the way.
-_CALLS_FOLLOW: Final = frozenset({"tool_calls", "tool_call", "tool_use", "function_call"})
-
-
-def _assistant(kept: Mapping[str, Any], calls: list[_Called]) -> Message:
-    """The model's own message, as it goes back to it: what was null is left out."""
-    message: Message = {"role": "assistant"}
-    message |= {name: value for name, value in kept.items() if value is not None}
-    if calls:
-        message["tool_calls"] = [_said_back(called) for called in calls]
-    return message
-
-
-def _said_back(called: _Called) -> dict[str, Any]:
-    kept = dict(called.ready.kept)
-    function = {
-        "name": called.ready.name or "unknown",
-        "arguments": _echoed(called.ready.arguments),
-    }
-    of_function = kept.pop("function", {})
-    return {"id": called.id, "type": "function", "function": of_function | function} | kept
-
-
-def _result_message(called: _Called, result: str) -> Message:
-    return {"role": "tool", "tool_call_id": called.id, "content": result}
-
-
-def _echoed(arguments: str) -> str:
-    """The arguments as they may stand in the history: some providers refuse broken JSON there."""
-    try:
-        valid = isinstance(orjson.loads(arguments), dict)
-    except orjson.JSONDecodeError:
-        valid = False
-    return arguments if valid else "{}"
 
 
 def _refused(reason: str, message: str) -> str:

@@ -108,6 +108,11 @@ class Model:
     def __repr__(self) -> str:
         return f"Model({self._name})"
 
+    @property
+    def takes_tools(self) -> bool:
+        """Whether it can call any, as far as is known."""
+        return self._taught.profile.tools
+
     def call(self, messages: list[Message], tools: list[dict[str, Any]]) -> ModelCall:
         """A call, not yet made."""
         request = Request(self._taught, messages, tools)

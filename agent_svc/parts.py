@@ -272,7 +272,7 @@ def _error_of(error: object) -> ProviderError:
 
 def _usage_in(chunk: dict[str, Any]) -> Usage | None:
     usage = chunk.get("usage")
-    if usage is None and len(chunk) > 1:
+    if usage is None:
         usage = _vendors_usage(chunk)
     if not isinstance(usage, dict):
         return None

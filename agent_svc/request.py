@@ -14,7 +14,7 @@ from agent_svc.context import Calibration, Message, fitted, size_of, without_bla
 from agent_svc.events import Usage
 from agent_svc.responses_request import KEPT
 from runtime.model.lessons import MOST, lesson
-from runtime.model.profiles import KEPT_S, Lesson, Profiles
+from runtime.model.profiles import KEPT_S, Lesson, Profile, Profiles
 from runtime.model.refusals import Refusal
 from switchboard.v3.errors_pb2 import ErrorCode
 
@@ -42,6 +42,11 @@ class Taught:
         self.calibration = Calibration()
         self.form = Form()
         self._room: tuple[float, int] | None = None
+
+    @property
+    def profile(self) -> Profile:
+        """What is known of it by now."""
+        return self.profiles.of(self.model)
 
     @property
     def room(self) -> int | None:
@@ -88,7 +93,7 @@ class Request:
         self._form = taught.form
         self._lessons: list[Lesson] = []
         self._trims = 0
-        self.profile = taught.profiles.of(taught.model)
+        self.profile = taught.profile
         self._tried = [self.profile]
         self._room = self._window()
         self.messages: list[Message] = []
@@ -112,6 +117,8 @@ class Request:
         """The body to send."""
         responses = self.profile.api == "responses"
         messages = [self._form.shaped(each, responses=responses) for each in self.messages]
+        if self._tools and not self.profile.tools:  # as was learned only now
+            messages = _told_of_no_tools(messages)
         return api.body(self.profile, self._taught.model, messages, self._tools)
 
     def mended(self, refusal: Refusal | None, code: ErrorCode.ValueType) -> bool:
@@ -189,6 +196,21 @@ class Request:
         changed = form != self._form
         self._form = form
         return changed
+
+
+_NO_TOOLS: Final = """
+# No tools after all
+None of the tools that are told of above can be called: you can neither read nor change the user's
+data. Where the answer needs that, say so in one sentence. Never make data up, and never say that
+you changed anything. Answer in plain text.
+"""
+
+
+def _told_of_no_tools(messages: list[Message]) -> list[Message]:
+    first, *rest = messages
+    if first["role"] != "system":
+        return messages
+    return [first | {"content": first["content"] + _NO_TOOLS}, *rest]
 
 
 _WANTS_CONTENT: Final = re.compile(

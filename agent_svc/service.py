@@ -14,7 +14,7 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import grpc
 
@@ -58,12 +58,20 @@ VERDICT_S: Final = 30.0
 its own reader, a slow client, is behind that."""
 
 
+class AsksModel(CallsModel, Protocol):
+    """What the service needs of a model."""
+
+    @property
+    def takes_tools(self) -> bool:
+        """Whether it can call any, as far as is known."""
+
+
 class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     """Runs agents. `budgets`: from an agent's own to those that hold here."""
 
     def __init__(
         self,
-        model: CallsModel,
+        model: AsksModel,
         memory: MemoryServiceAsyncStub,
         budgets: Callable[[Budgets], Budgets],
     ) -> None:
@@ -121,7 +129,7 @@ class _Run:
         agent: Agent,
         start: RunStart,
         *,
-        model: CallsModel,
+        model: AsksModel,
         memory: MemoryServiceAsyncStub,
         budgets: Budgets,
     ) -> None:
@@ -135,8 +143,8 @@ class _Run:
         self._waiting: dict[str, asyncio.Future[ToolResult]] = {}
         now = datetime.now(times.zone(start.timezone))
         self._loop = Loop(
-            conversation(agent, start, now),
-            offered(agent, start),
+            conversation(agent, start, now, tools=model.takes_tools),
+            offered(agent, start) if model.takes_tools else [],
             budgets,
             Surroundings(
                 model,

@@ -43,8 +43,8 @@ _OPENINGS: Final = Openings(
     ]
 )
 # What makes it the opening of a call, and not a word about one.
-_CALL: Final = re.compile(r"\s{0,64}(?:[{\[<]|\w[\w.:-]{0,63}[ \t]{0,8}[\n<>{\[])")
-_MAY_BE_CALL: Final = re.compile(r"\s{0,64}(?:\w[\w.:-]{0,63}[ \t]{0,8})?\Z")
+_CALL: Final = re.compile(r"\s{0,64}(?:[{\[<]|\w[\w.:-]{0,63}[\n<>{\[])")
+_MAY_BE_CALL: Final = re.compile(r"\s{0,64}(?:\w[\w.:-]{0,63})?\Z")
 
 
 class TextCalls(Prose):
@@ -151,7 +151,8 @@ def _calls_in(text: str, *, closed: bool) -> Iterator[tuple[str, str]]:
         name = found[1] or found[3] or found[5]
         body = next(each for each in (found[2], found[4], found[6]) if each is not None)
         if body.strip().startswith("{"):
-            yield name_of(name), clean(body.strip())
+            if (value := _object_at(clean(body.strip()), 0)) is not None:
+                yield name_of(name), json.dumps(value)
         elif closed:
             yield name_of(name), json.dumps(_parameters(body))
     if not named and not tagged:
@@ -170,7 +171,7 @@ def _objects(text: str) -> Iterator[tuple[str, str]]:
         if isinstance(name, str) and name:
             keys = (key for key in ("arguments", "parameters", "input") if key in call)
             given: Any = call.get(next(keys, ""), {})
-            yield name_of(name), given if isinstance(given, str) else json.dumps(given)
+            yield name_of(name), clean(given) if isinstance(given, str) else json.dumps(given)
         at = text.find("{", _end_of(text, at))
 
 

@@ -10,6 +10,7 @@ import grpc
 import orjson
 import pytest
 
+from agent_svc import service
 from agent_svc.agents import AGENTS, Budgets
 from agent_svc.catalogue import CATALOGUE
 from agent_svc.cost import Cost
@@ -472,6 +473,96 @@ async def test_an_end_that_cannot_be_made_is_one_of_our_own_faults(
         end = await run.end()
         assert end.status == EndStatus.END_STATUS_FAILED
         assert end.error.code == ErrorCode.ERROR_CODE_INTERNAL
+
+
+# Nothing could be shown
+
+BAD = ("chart", "chart_values")
+
+
+async def test_a_model_whose_answer_could_not_be_shown_is_told_why_and_asked_once_more() -> None:
+    script = [calls(LIST), says('{"type":"chart"}'), says("In words.")]
+    async with agents(script) as there, there.run() as run:
+        run.waits = True
+        await run.answer(await run.tool_call(), result=NOTHING)
+        first = (await run.until("end")).end
+        await run.nothing_shown(BAD)
+        assert "In words." in await run.text()
+        second = await run.end()
+        for end in (first, second):
+            assert end.status == EndStatus.END_STATUS_COMPLETED
+            assert len(end.tool_results) == 1
+        assert first.usage.model_calls == 2
+        assert second.usage.model_calls == 3
+        assert second.usage.input_tokens > first.usage.input_tokens
+        said, told = there.model.chats[2].messages[-2:]
+        assert said == {"role": "assistant", "content": '{"type":"chart"}'}
+        assert "chart: chart_values" in told["content"]
+        assert "not from the user" in told["content"]
+
+
+async def test_a_model_that_was_asked_once_more_already_is_not_asked_again() -> None:
+    async with agents([says(), says('{"type":"chart"}')]) as there, there.run() as run:
+        run.waits = True
+        await run.until("end")
+        await run.nothing_shown(BAD)
+        assert (await run.end()).status == EndStatus.END_STATUS_COMPLETED
+        assert len(there.model.chats) == 2
+
+
+async def test_the_second_end_is_the_last() -> None:
+    async with agents([says("{}"), says("{}")]) as there, there.run() as run:
+        run.waits = True
+        await run.until("end")
+        await run.nothing_shown(BAD)
+        run.waits = True
+        assert (await run.end()).usage.model_calls == 2  # with no word from the router
+
+
+async def test_the_mending_can_be_cancelled() -> None:
+    async with agents([says("{}"), Reply(["Now ", asyncio.Event()])]) as there, there.run() as run:
+        run.waits = True
+        await run.until("end")
+        await run.nothing_shown(BAD)
+        assert "Now " in await run.text()
+        await run.cancel()
+        assert (await run.end()).status == EndStatus.END_STATUS_CANCELLED
+        await asyncio.wait_for(there.model.chats[1].closed.wait(), 1)
+
+
+@pytest.mark.parametrize("how", ["half-close", "cancel", "silence"])
+async def test_a_run_is_over_when_the_router_has_nothing_to_say_to_its_end(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if how == "silence":
+        monkeypatch.setattr(service, "VERDICT_S", 0.1)
+    async with agents([says("Hi.")]) as there, there.run() as run:
+        run.waits = True
+        await run.until("end")
+        if how == "half-close":
+            await run.call.done_writing()
+        if how == "cancel":
+            await run.cancel()
+        assert await run.rest() == []
+
+
+async def test_a_run_that_failed_waits_for_nothing() -> None:
+    async with agents([fails(401)]) as there, there.run() as run:
+        run.waits = True
+        assert (await run.end()).status == EndStatus.END_STATUS_FAILED
+
+
+async def test_half_an_answer_of_thinking_and_arguments_is_bounded_by_the_budget() -> None:
+    def thought() -> Iterator[Step]:
+        while True:
+            yield {"choices": [{"delta": {"reasoning_content": "hm " * 100}}]}
+
+    budgets = Budgets(tokens=10_000)
+    async with agents([Reply(thought())], budgets=budgets) as there, there.run() as run:
+        end = await run.end()
+        assert end.error.code == ErrorCode.ERROR_CODE_TOOL_LIMIT_REACHED
+        assert end.usage.input_tokens + end.usage.output_tokens < 15_000
+        await asyncio.wait_for(there.model.chats[0].closed.wait(), 5)
 
 
 # Stop means stop

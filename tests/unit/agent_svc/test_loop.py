@@ -15,19 +15,21 @@ from agent_svc.catalogue import CATALOGUE
 from agent_svc.cost import Cost
 from agent_svc.events import Text, ToolCallReady
 from agent_svc.loop import MAX_CALLS_PER_ROUND, Loop, Surroundings
-from agent_svc.model import Message, Said
-from runtime.errors import SwitchboardError
+from agent_svc.model import WORKING, Message, Said
+from agent_svc.tools import APPROVAL_DEADLINE_MS
+from runtime.errors import SwitchboardError, word
 from switchboard.v3.agent_pb2 import DeviceToolCall, RunOutput
 from switchboard.v3.errors_pb2 import ErrorCode
-from switchboard.v3.frames_pb2 import ToolResult
+from switchboard.v3.frames_pb2 import ToolError, ToolResult
 from switchboard.v3.values_pb2 import Json
 
 
 class Answer:
     """A call whose answer is known; each costs 10 tokens in and 1 for each event."""
 
-    def __init__(self, events: list[Said]) -> None:
+    def __init__(self, events: list[Said], reason: str = "stop") -> None:
         self._events = events
+        self._reason = reason
         self._cost = Cost()
 
     async def said(self) -> AsyncGenerator[Said, None]:
@@ -41,7 +43,7 @@ class Answer:
         return {"content": text or None}
 
     def reason(self) -> str:
-        return "stop"
+        return self._reason
 
     def cost(self) -> Cost:
         return self._cost
@@ -52,12 +54,14 @@ class Stage:
 
     def __init__(self, *rounds: list[Said], **budgets: Any) -> None:
         self.rounds = [*rounds]
+        self.reason = "stop"
         self.asked: list[list[Message]] = []
         self.offered: list[list[str]] = []
         self.outputs: list[RunOutput] = []
         self.costs: list[int] = []  # tokens received, as each text goes out
         self.on_device: list[DeviceToolCall] = []
         self.answered: dict[str, asyncio.Event] = {}
+        self.refuses = False
         self.loop = Loop(
             [{"role": "user", "content": "go"}],
             list(CATALOGUE),
@@ -68,7 +72,7 @@ class Stage:
     def call(self, messages: list[Message], tools: list[dict[str, Any]]) -> Answer:
         self.asked.append(messages)
         self.offered.append([tool["function"]["name"] for tool in tools])
-        return Answer(self.rounds.pop(0))
+        return Answer(self.rounds.pop(0), self.reason)
 
     async def emit(self, output: RunOutput) -> None:
         await asyncio.sleep(0)
@@ -78,6 +82,9 @@ class Stage:
 
     async def execute(self, call: DeviceToolCall) -> ToolResult:
         self.on_device.append(call)
+        if self.refuses:
+            error = ToolError(code="no", message="no")
+            return ToolResult(call_id=call.call.call_id, error=error)
         if gate := self.answered.get(call.call.name):
             await gate.wait()
         utf8 = orjson.dumps({"items": [], "from": call.call.name})
@@ -226,3 +233,127 @@ async def test_the_models_own_time_still_counts_after_a_slow_reader() -> None:
             await stage.loop.run()
     assert caught.value.code == ErrorCode.ERROR_CODE_DEADLINE_EXCEEDED
     assert stage.text == ["One. "]
+
+
+# Silence
+
+
+async def ends(stage: Stage) -> str:
+    try:
+        await stage.loop.run()
+    except SwitchboardError as error:
+        return word(error.code)
+    return "completed"
+
+
+NOTHING: list[list[Said]] = [[], [Text(" \n")], [WORKING]]
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+async def test_a_model_that_says_nothing_is_asked_once_more(nothing: list[Said]) -> None:
+    stage = Stage(nothing, [Text("Hi.")])
+    assert await ends(stage) == "completed"
+    assert stage.text[-1] == "Hi."
+    assert stage.asked[1] == stage.asked[0]
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+async def test_one_that_says_nothing_twice_has_failed(nothing: list[Said]) -> None:
+    stage = Stage(nothing, nothing, [Text("Too late.")])
+    assert await ends(stage) == "model_empty"
+    assert len(stage.asked) == 2
+
+
+async def test_a_run_asks_again_only_once() -> None:
+    stage = Stage([], [call("list_tasks")], [], [Text("Too late.")])
+    assert await ends(stage) == "model_empty"
+    assert len(stage.asked) == 3
+
+
+async def test_calls_that_were_lost_on_the_way_are_no_answer() -> None:
+    stage = Stage([Text("Let me see.")], [Text("Let me see.")])
+    stage.reason = "tool_calls"
+    assert await ends(stage) == "model_empty"
+    assert stage.asked[1][-1] == {"role": "assistant", "content": "Let me see."}
+
+
+UPDATE = call("update_task", 0, '{"id": "t1", "status": "done"}')
+
+
+async def test_silence_after_a_change_is_an_answer() -> None:
+    stage = Stage([UPDATE], [], [Text("Too late.")])
+    assert await ends(stage) == "completed"
+    assert len(stage.asked) == 2
+
+
+async def test_silence_after_a_change_that_failed_is_none() -> None:
+    stage = Stage([UPDATE], [], [])
+    stage.refuses = True
+    assert await ends(stage) == "model_empty"
+    assert len(stage.on_device) == 1
+
+
+async def test_nothing_is_asked_again_past_the_budget() -> None:
+    stage = Stage([], [Text("Too late.")], tokens=5)
+    assert await ends(stage) == "model_empty"
+    assert len(stage.asked) == 1
+
+
+# What an answer holds beside its text
+
+
+async def test_thinking_counts_for_the_budget_while_it_streams() -> None:
+    stage = Stage([*[WORKING] * 50, Text("Too late.")], tokens=30)
+    assert await ends(stage) == "tool_limit_reached"
+    assert not stage.text
+
+
+async def test_what_is_the_providers_alone_goes_back_to_it() -> None:
+    signed = {"extra_content": {"s": "ab"}, "function": {"note": "n", "name": "spoilt"}}
+    ready = ToolCallReady(0, "c1", "list_tasks", "{}", signed)
+    stage = Stage([ready], [Text("Done.")])
+    kept = {"reasoning_content": "hm", "content": None}
+    answer = Answer([ready])
+    answer.kept = lambda: kept  # type: ignore[method-assign]
+    answers = [answer, Answer([Text("Done.")])]
+    asked: list[list[Message]] = []
+
+    def ask(messages: list[Message], tools: list[dict[str, Any]]) -> Answer:
+        asked.append(messages)
+        return answers.pop(0)
+
+    stage.call = ask  # type: ignore[method-assign]
+    await stage.loop.run()
+    assert asked[1][1] == {
+        "role": "assistant",
+        "reasoning_content": "hm",
+        "tool_calls": [
+            {
+                "id": "c1",
+                "type": "function",
+                "function": {"note": "n", "name": "list_tasks", "arguments": "{}"},
+                "extra_content": {"s": "ab"},
+            }
+        ],
+    }
+
+
+async def test_a_call_that_was_written_as_text_needs_approval_to_write() -> None:
+    written = dataclasses.replace(UPDATE, from_text=True)
+    read = dataclasses.replace(call("list_tasks", 1), from_text=True)
+    stage = Stage([written, read], [Text("Done.")])
+    await stage.loop.run()
+    asks = {each.call.name: each.call.requires_approval for each in stage.on_device}
+    assert asks == {"update_task": True, "list_tasks": False}
+    [updating] = [each.call for each in stage.on_device if each.call.name == "update_task"]
+    assert updating.deadline_ms == APPROVAL_DEADLINE_MS
+    assert not CATALOGUE["update_task"].requires_approval
+
+
+async def test_a_call_that_was_written_as_text_teaches_the_memory_nothing() -> None:
+    written = dataclasses.replace(
+        call("remember_preference", 0, '{"key": "tone", "value": "rude"}'), from_text=True
+    )
+    stage = Stage([written], [Text("Done.")])
+    await stage.loop.run()
+    assert "unknown_tool" in stage.asked[1][-1]["content"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -17,17 +18,29 @@ from runtime.errors import SwitchboardError
 from runtime.model import client as runtime_model
 from runtime.model.client import ModelSettings
 from switchboard.v3.errors_pb2 import ErrorCode
-from tests.support.model_server import Call, ModelServer, Reply, Script, calls, fails, says
+from tests.support.model_server import (
+    CUT,
+    Call,
+    ModelServer,
+    Reply,
+    Request,
+    Script,
+    calls,
+    fails,
+    raw,
+    says,
+)
 
 ASKED: list[Message] = [{"role": "user", "content": "hello"}]
 
 
 @asynccontextmanager
-async def model(script: Script) -> AsyncIterator[tuple[Model, ModelServer]]:
+async def model(script: Script, **profile: Any) -> AsyncIterator[tuple[Model, ModelServer]]:
     async with ModelServer(script) as server:
         settings = ModelSettings(openai_api_key="sk-test", openai_base_url=server.url)
+        profiles = settings.profiles(("*", profile))
         async with runtime_model.client(settings) as client:
-            yield Model(client, "some-model", settings.profiles(), backoff_s=0.01), server
+            yield Model(client, "some-model", profiles, backoff_s=0.01), server
 
 
 async def said(call: ModelCall) -> list[str]:
@@ -235,3 +248,255 @@ async def test_a_provider_that_ends_late_after_done_holds_nobody_up() -> None:
 async def test_what_a_model_is_shows_no_key() -> None:
     async with model([]) as (there, _):
         assert repr(there) == "Model(some-model)"
+
+
+async def failing(call: ModelCall) -> SwitchboardError:
+    with pytest.raises(SwitchboardError) as caught:
+        await said(call)
+    return caught.value
+
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+FINISHED = b'data: {"choices":[{"index":0,"delta":{"content":"Hi."},"finish_reason":"stop"}]}\n\n'
+
+
+# What is asked
+
+
+def picky(refused: str, message: str, answer: Reply) -> Script:
+    """A provider that refuses requests with this in them."""
+
+    def script(request: Request) -> Reply:
+        asked = str(request.body)
+        return fails(400, error=message) if refused in asked else answer
+
+    return script
+
+
+async def test_what_a_provider_refuses_is_left_out_and_no_second_call_pays() -> None:
+    script = picky("stream_options", "Unknown parameter: 'stream_options'.", says("Hi."))
+    async with model(script) as (there, server):
+        assert await said(there.call(ASKED, [])) == ["Hi."]
+        assert len(server.chats) == 2
+        assert await said(there.call(ASKED, [])) == ["Hi."]
+        assert len(server.chats) == 3
+
+
+async def test_each_parameter_is_left_out_once() -> None:
+    refusal = fails(400, error="Unknown parameter: 'stream_options'.")
+    async with model(lambda _: refusal) as (there, server):
+        error = await failing(there.call(ASKED, []))
+        assert error.code == ErrorCode.ERROR_CODE_MODEL_MISCONFIGURED
+        assert len(server.chats) == 2
+        # It did not help, and so nothing was learned.
+        await failing(there.call(ASKED, []))
+        assert "stream_options" in server.chats[2].body
+
+
+async def test_a_model_that_takes_no_tools_is_told_that_it_has_none() -> None:
+    script = picky("'tools'", "this model does not support tools", says("Hi."))
+    messages = [{"role": "system", "content": "Use your tools."}, *ASKED]
+    async with model(script) as (there, server):
+        assert there.takes_tools
+        assert await said(there.call(messages, [TOOL])) == ["Hi."]
+        assert "No tools after all" in server.chats[1].messages[0]["content"]
+        assert not there.takes_tools
+
+
+SAID: list[Message] = [
+    *ASKED,
+    {
+        "role": "assistant",
+        "reasoning_content": "hm",
+        "tool_calls": [
+            {
+                "id": "c1",
+                "type": "function",
+                "function": {"name": "f", "arguments": "{}"},
+                "extra_content": {"google": {"thought_signature": "ab"}},
+            }
+        ],
+    },
+    {"role": "tool", "tool_call_id": "c1", "content": "{}"},
+]
+
+
+async def test_a_provider_that_refuses_its_own_words_gets_them_no_more() -> None:
+    message = "'messages.1': property 'reasoning_content' is unsupported"
+    script = picky("reasoning_content", message, says("Hi."))
+    async with model(script) as (there, server):
+        assert await said(there.call(SAID, [])) == ["Hi."]
+        assert await said(there.call(SAID, [])) == ["Hi."]
+        assert len(server.chats) == 3
+        bare = server.chats[1].messages[1]
+        assert bare == {
+            "role": "assistant",
+            "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+            ],
+        }
+
+
+async def test_a_provider_that_misses_content_gets_some() -> None:
+    def script(request: Request) -> Reply:
+        missing = "content" not in request.messages[1]
+        return fails(422, error="messages[1]: missing field `content`") if missing else says("Hi.")
+
+    async with model(script) as (there, server):
+        assert await said(there.call(SAID, [])) == ["Hi."]
+        assert server.chats[1].messages[1]["content"] == ""
+        assert server.chats[1].messages[1]["reasoning_content"] == "hm"
+
+
+async def test_messages_that_say_nothing_are_not_sent() -> None:
+    blank = {"role": "assistant", "content": ""}
+    async with model([says("Hi.")]) as (there, server):
+        await said(there.call([*ASKED, blank, {"role": "user", "content": "and?"}], []))
+        assert [message["content"] for message in server.chats[0].messages] == ["hello", "and?"]
+
+
+# A window that is too small
+
+
+def history(turns: int, size: int) -> list[Message]:
+    roles = ("user", "assistant")
+    turns_said = [{"role": roles[n % 2], "content": f"{n} " + "x" * size} for n in range(turns)]
+    return [{"role": "system", "content": "Be brief."}, *turns_said, *ASKED]
+
+
+async def test_a_window_that_is_known_is_respected_before_the_call() -> None:
+    async with model([says("Hi.")], context_window=4_000) as (there, server):
+        assert await said(there.call(history(40, 1_000), [])) == ["Hi."]
+        sent = server.chats[0].messages
+        assert [sent[0]["content"], sent[-1]["content"]] == ["Be brief.", "hello"]
+        assert 4_000 < len(str(sent)) < 4 * 4_000
+        assert sent[-2]["content"].startswith("39 ")  # the oldest went
+
+
+async def test_a_conversation_that_is_too_long_is_trimmed_within_the_call() -> None:
+    def script(request: Request) -> Reply:
+        size = len(str(request.messages))
+        too_long = fails(400, error="too long", code="context_length_exceeded")
+        return too_long if size > 12_000 else says("Hi.")
+
+    async with model(script) as (there, server):
+        assert await said(there.call(history(40, 1_000), [])) == ["Hi."]
+        assert len(server.chats) == 4
+        assert await said(there.call(history(40, 1_000), [])) == ["Hi."]
+        assert len(server.chats) == 5  # what was learned is kept
+
+
+async def test_one_that_cannot_be_made_to_fit_is_too_long() -> None:
+    too_long = fails(413, error="Request too large")
+    async with model(lambda _: too_long) as (there, server):
+        error = await failing(there.call(history(4, 1_000), []))
+        assert error.code == ErrorCode.ERROR_CODE_CONTEXT_TOO_LONG
+        assert not error.retryable
+        assert len(server.chats) <= 5
+
+
+async def test_tokens_are_counted_as_the_model_reports_them() -> None:
+    dense = says("Hi.", usage=(20_000, 1))
+    async with model([dense, dense, says("12345678", usage=None)]) as (there, _):
+        for _ in range(2):
+            await said(there.call(history(20, 1_000), []))
+        counted = there.call(history(20, 1_000), [])
+        await said(counted)
+        assert 10_000 < counted.cost().input_tokens < 20_000  # a byte a token, or nearly
+
+
+# How answers end
+
+
+@pytest.mark.parametrize("after", [CUT, asyncio.Event()], ids=["reset", "silence"])
+async def test_an_answer_that_has_ended_is_whole_at_once(after: Any) -> None:
+    async with model([Reply([FINISHED, after], done=False)]) as (there, _):
+        async with asyncio.timeout(3):
+            assert await said(there.call(ASKED, [])) == ["Hi."]
+
+
+async def test_a_provider_that_never_stops_pinging_after_the_end_holds_nobody_up() -> None:
+    def pings() -> Iterator[Any]:
+        yield FINISHED
+        while True:
+            yield b": ping\n\n"
+            yield 0.05
+
+    async with model([Reply(pings(), done=False)]) as (there, _):
+        async with asyncio.timeout(3):
+            assert await said(there.call(ASKED, [])) == ["Hi."]
+
+
+async def test_usage_that_comes_after_the_end_is_taken() -> None:
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}\n\n'
+    async with model([Reply([FINISHED, 0.1, usage], finish=None, done=False, usage=None)]) as (
+        there,
+        _,
+    ):
+        call = there.call(ASKED, [])
+        await said(call)
+        assert call.cost() == Cost(7, 3, 1)
+
+
+async def test_what_is_no_answer_is_asked_for_again() -> None:
+    script = [raw(b""), raw(b"<html>\n</html>"), says("Hi.")]
+    async with model(script) as (there, _):
+        assert await said(there.call(ASKED, [])) == ["Hi."]
+
+
+async def test_a_long_wait_is_told_at_once_with_its_time() -> None:
+    date = "Wed, 21 Oct 2099 07:28:00 GMT"
+    for asked, wanted in (("60", 60_000), (date, 3_600_000)):
+        async with model([fails(429, headers={"retry-after": asked})]) as (there, server):
+            error = await failing(there.call(ASKED, []))
+            assert error.code == ErrorCode.ERROR_CODE_MODEL_RATE_LIMITED
+            assert error.retry_after_ms == wanted
+            assert len(server.chats) == 1
+
+
+async def test_what_failed_after_it_had_written_still_counts() -> None:
+    thought = b'data: {"choices":[{"delta":{"reasoning_content":"12345678"}}]}\n\n'
+    broken = raw(thought, b'data: {"error": {"code": 503}}\n\n')
+    async with model([broken, says("Hi.")]) as (there, _):
+        call = there.call(ASKED, [])
+        assert await said(call) == ["Hi."]
+        cost = call.cost()
+        assert (cost.model_calls, cost.output_tokens, cost.estimated) == (2, 5 + 2, True)
+
+
+# What is not for people
+
+
+async def test_thinking_is_not_shown_but_goes_back() -> None:
+    async with model([says("<think>a plan</th", "ink>Hi.")]) as (there, _):
+        call = there.call(ASKED, [])
+        assert await said(call) == ["Hi."]
+        assert call.kept() == {"content": "<think>a plan</think>Hi."}
+
+
+async def test_a_model_that_begins_in_its_thinking_shows_it_once_at_most() -> None:
+    answer = says("a secret plan\n", "</think>\n\n", "Hi.")
+    async with model([answer, answer]) as (there, _):
+        assert await said(there.call(ASKED, [])) == ["a secret plan\n", "Hi."]
+        assert await said(there.call(ASKED, [])) == ["Hi."]
+
+
+async def test_thinking_that_the_token_limit_cut_is_not_shown() -> None:
+    cut = says("a secret plan", finish="length")
+    async with model([cut], opens_thinking=True) as (there, _):
+        with pytest.raises(SwitchboardError):
+            async for event in there.call(ASKED, []).said():
+                assert not isinstance(event, Text)
+
+
+WRITTEN = 'Well.\n<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>'
+
+
+async def test_calls_written_as_text_are_called_where_a_model_is_known_to_write_so() -> None:
+    async with model(lambda _: says(WRITTEN), text_tool_calls=True) as (there, _):
+        call = there.call(ASKED, [TOOL])
+        assert await said(call) == ["Well.\n", 'f({"a": 1})']
+        assert call.kept() == {"content": "Well.\n"}
+        assert await said(there.call(ASKED, [])) == ["Well.\n"]  # no such tool is offered
+    async with model([says(WRITTEN)]) as (there, _):
+        assert await said(there.call(ASKED, [TOOL])) == ["Well.\n"]

@@ -264,7 +264,181 @@ QUIRKS = [
         call(index=0, id=7, name="f", arguments="{}") + TOOLS,
         [one_call("f", "{}", "7"), Finish("tool_calls")],
     ),
+    Quirk(
+        "id and name new in each delta of one call",
+        call(index=0, id="a1", name="f", arguments="")
+        + call(index=0, id="a2", name="f", arguments='{"a"')
+        + call(index=0, id="a3", name="f", arguments=": 1}")
+        + call(index=0, id="a4", name="f", arguments="")
+        + TOOLS,
+        [one_call("f", '{"a": 1}', "a1"), Finish("tool_calls")],
+    ),
+    Quirk(
+        "a name in pieces, and once more in whole",
+        call(index=0, id="c1", name="list_", arguments="")
+        + call(index=0, name="tasks")
+        + call(index=0, name="list_tasks", arguments="{}")
+        + TOOLS,
+        [one_call("list_tasks", "{}", "c1"), Finish("tool_calls")],
+    ),
+    Quirk(
+        "two calls in one chunk, with the same place and no id",
+        chunk({"tool_calls": [{"index": 0, "function": {"name": each}} for each in "fg"]}) + TOOLS,
+        [one_call("f", ""), one_call("g", "", "", 1), Finish("tool_calls")],
+    ),
+    Quirk(
+        "names with a space of their own",
+        call(index=0, id="c1", name="functions.f", arguments="{}")
+        + call(index=1, id="c2", name="g:3", arguments="{}")
+        + call(index=2, id="c3", name="default_api.h<|channel|>commentary", arguments="{}")
+        + TOOLS,
+        [
+            one_call("f", "{}", "c1"),
+            one_call("g", "{}", "c2", 1),
+            one_call("h", "{}", "c3", 2),
+            Finish("tool_calls"),
+        ],
+    ),
+    Quirk(
+        "arguments encoded twice, and with a comma to spare",
+        call(index=0, id="c1", name="f", arguments='"{\\"a\\": 1}"')
+        + call(index=1, id="c2", name="g", arguments='{"a":1,}')
+        + TOOLS,
+        [one_call("f", '{"a":1}', "c1"), one_call("g", '{"a":1}', "c2", 1), Finish("tool_calls")],
+    ),
+    Quirk(
+        "an empty object before the arguments",
+        call(index=0, id="c1", name="f", arguments={})
+        + call(index=0, arguments='{"a"')
+        + call(index=0, arguments=":1}")
+        + TOOLS,
+        [one_call("f", '{"a":1}', "c1"), Finish("tool_calls")],
+    ),
+    Quirk(
+        "a call as it was written while there was but one",
+        chunk({"content": None, "function_call": {"name": "f", "arguments": ""}})
+        + chunk({"function_call": {"arguments": "{}"}})
+        + chunk(finish="function_call"),
+        [one_call("f", "{}"), Finish("function_call")],
+    ),
+    # What is no stream, or hardly one
+    Quirk(
+        "a whole completion",
+        json.dumps(
+            {
+                "object": "chat.completion",
+                "choices": [{"message": {"content": "a", "refusal": None}, "finish_reason": None}],
+                "usage": {"prompt_tokens": 3, "completion_tokens": 5},
+            },
+            indent=1,
+        ).encode(),
+        [Text("a"), Usage(3, 5), Finish("")],
+    ),
+    Quirk(
+        "a whole completion with a call",
+        json.dumps(
+            {
+                "choices": [
+                    {
+                        "message": {
+                            "content": None,
+                            "tool_calls": [
+                                {"id": "c1", "function": {"name": "f", "arguments": "{}"}}
+                            ],
+                        },
+                        "finish_reason": "tool_calls",
+                    }
+                ]
+            }
+        ).encode(),
+        [one_call("f", "{}", "c1"), Finish("tool_calls")],
+    ),
+    Quirk(
+        "JSON lines",
+        (text("a") + STOP).replace(b"data: ", b"").replace(b"\n\n", b"\n"),
+        [Text("a"), Finish("stop")],
+    ),
+    Quirk(
+        "the message so far beside each delta, and at the end alone",
+        chunk(choices=[{"delta": {"content": "a"}, "message": {"content": "a"}}])
+        + chunk(choices=[{"delta": {"content": "b"}, "message": {"content": "ab"}}])
+        + chunk(choices=[{"message": {"content": "abc"}, "finish_reason": "stop"}]),
+        [Text("abc"), Finish("stop")],
+    ),
+    Quirk(
+        "signs of life",
+        b"data: ping\n\ndata: {}\n\ndata: null\n\n" + text("a") + STOP + b'data: "[DONE]"\n\n',
+        [Text("a"), Finish("stop")],
+    ),
+    Quirk(
+        "a list of chunks",
+        b"data: [" + text("a")[6:-2] + b"," + STOP[6:-2] + b"]\n\n",
+        [Text("a"), Finish("stop")],
+    ),
+    Quirk(
+        "usage by a vendor's own name",
+        text("a")
+        + chunk(finish="stop", x_groq={"usage": {"prompt_tokens": 3, "completion_tokens": 5}}),
+        [Text("a"), Usage(3, 5), Finish("stop")],
+    ),
+    Quirk(
+        "usage in the choice",
+        text("a")
+        + chunk(
+            choices=[
+                {
+                    "finish_reason": "stop",
+                    "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8},
+                }
+            ]
+        ),
+        [Text("a"), Usage(3, 5), Finish("stop")],
+    ),
+    Quirk(
+        "content an object", text({"type": "text", "text": "a"}) + STOP, [Text("a"), Finish("stop")]
+    ),
+    Quirk(
+        "content of thinking parts",
+        text([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}])
+        + text([{"type": "reasoning", "text": "hm"}])
+        + text("a")
+        + STOP,
+        [Text("a"), Finish("stop")],
+    ),
+    Quirk(
+        "a reason that says that there is more to come",
+        chunk({"content": "a"}, "null") + chunk({"content": "b"}, "") + STOP,
+        [Text("ab"), Finish("stop")],
+    ),
     # Ends that are no success
+    Quirk(
+        "a reason that nobody knows",
+        text("a") + chunk(finish="whim"),
+        [Text("a"), Truncated("whim")],
+    ),
+    Quirk("HTML", b"<html>\n\n<p>502</p>", [ProviderError("no_answer")]),
+    Quirk("comments alone", b": PROCESSING\n\n" * 3, [ProviderError("no_answer")]),
+    Quirk(
+        "an event that is an error",
+        text("a") + b'event: error\ndata: {"message": "m", "code": 500}\n\n' + STOP,
+        [Text("a"), ProviderError("500")],
+    ),
+    Quirk(
+        "a detail in place of a chunk",
+        text("a") + b'data: {"detail": "no"}\n\n' + STOP + DONE,
+        [Text("a"), ProviderError("unknown")],
+    ),
+    Quirk(
+        "an error in a choice",
+        text("a") + chunk(choices=[{"delta": {}, "error": {"code": 502}}]) + STOP,
+        [Text("a"), ProviderError("502")],
+    ),
+    Quirk(
+        "an error in place of a stream",
+        b'{\n"error": {"message": "m", "code": 429}\n}\n',
+        [ProviderError("429")],
+    ),
+    Quirk("safety", text("a") + chunk(finish="SAFETY") + DONE, [Text("a"), Refused()]),
     Quirk(
         "the token limit",
         text("a") + chunk(finish="length") + DONE,
@@ -305,6 +479,30 @@ QUIRKS = [
         "a finish for an error", text("a") + chunk(finish="error"), [Text("a"), Truncated("error")]
     ),
 ]
+ANYTHING: list[Any] = [None, {}, [], [None], [[]], [{}], "x", 7]
+ODD_CHUNKS = [
+    *(
+        b"data: " + odd + b"\n\n"
+        for odd in (b"null", b"[]", b"{}", b"[null]", b"7", b'"x"', b"ping")
+    ),
+    *(chunk(choices=odd) for odd in ANYTHING),
+    *(chunk(choices=[{"index": 0, "delta": odd}]) for odd in ANYTHING),
+    chunk({"content": 7}),
+    chunk({"content": {}}),
+    chunk({"content": [None, 7, []]}),
+    chunk({"tool_calls": {}}),
+    chunk({"tool_calls": [None, []]}),
+    chunk({"function_call": []}),
+    chunk(usage=[]),
+    chunk(usage={"prompt_tokens": None}),
+    chunk(error=None),
+    chunk(error={}),
+    chunk(detail=None),
+    b'data: {"choices":[{"index":0,"delta":{},"logprobs":NaN}],"n":Infinity}\n\n',
+    b": hello\n\n",
+    b"event: message\nid: 7\nretry: 9\n\n",
+    b"\n",
+]
 WHOLE = [quirk for quirk in QUIRKS if isinstance(quirk.events[-1], Finish)]
 
 
@@ -327,9 +525,9 @@ def test_split_anywhere(quirk: Quirk) -> None:
 @pytest.mark.parametrize("quirk", WHOLE, ids=lambda quirk: quirk.name)
 def test_cut_short_anywhere(quirk: Quirk) -> None:
     """Before a finish has come, a cut is never a success; and no part of a call gets out."""
-    finished = min(
-        at for word in (b'"finish_reason": "', b"[DONE]") if (at := quirk.body.find(word)) >= 0
-    )
+    words = (b'"finish_reason": "stop', b'"finish_reason": "tool', b'function_call"}', b"[DONE]")
+    ends = [at for word in words if (at := quirk.body.find(word)) >= 0]
+    finished = min(ends, default=len(quirk.body) - 1)
     for cut in range(len(quirk.body)):
         *_, ending = events = read([quirk.body[:cut]])
         if cut <= finished:
@@ -365,6 +563,64 @@ def test_text_comes_out_as_it_went_in(words: str, size: int) -> None:
     body = text(words) + STOP
     pieces = [body[i : i + size] for i in range(0, len(body), size)]
     assert "".join(event.text for event in read(pieces) if isinstance(event, Text)) == words
+
+
+@given(st.sampled_from(QUIRKS), st.sampled_from(ODD_CHUNKS), st.data())
+def test_odd_chunks_fail_no_answer_that_holds_a_whole_text(
+    quirk: Quirk, odd: bytes, data: st.DataObject
+) -> None:
+    """Wherever they stand between the others, the same is said."""
+    if not quirk.body.startswith(b"data: ") or b"\r" in quirk.body:
+        return
+    ends = [at + 2 for at in range(len(quirk.body)) if quirk.body.startswith(b"\n\n", at)]
+    at = data.draw(st.sampled_from([0, *ends]))
+    assert read([quirk.body[:at], odd, quirk.body[at:]]) == quirk.events
+
+
+def test_what_is_the_providers_is_kept_of_the_message_and_of_its_calls() -> None:
+    answer = ChatAnswer()
+    answer.feed(
+        chunk({"role": "assistant", "content": None, "reasoning_content": "I "})
+        + chunk({"reasoning_content": "think", "reasoning_details": [{"index": 0, "text": "x"}]})
+        + call(index=0, id="c1", name="f", arguments="{}", extra_content={"google": {"s": "ab"}})
+        + TOOLS
+    )
+    [ready, _] = answer.close()
+    assert answer.kept == {
+        "reasoning_content": "I think",
+        "reasoning_details": [{"index": 0, "text": "x"}],
+    }
+    assert isinstance(ready, ToolCallReady)
+    assert ready.kept == {"extra_content": {"google": {"s": "ab"}}}
+
+
+@pytest.mark.parametrize(
+    ("deltas", "content"),
+    [
+        ([{"content": None}], None),
+        ([{"content": ""}, {"content": None}], ""),
+        ([{"content": "a"}, {"content": "b"}], "ab"),
+        ([{"content": [{"type": "text", "text": "a"}]}, {"content": "b"}], "ab"),
+        (
+            [{"content": "a"}, {"content": [{"type": "thinking", "thinking": "hm"}]}],
+            [{"type": "text", "text": "a"}, {"type": "thinking", "thinking": "hm"}],
+        ),
+    ],
+)
+def test_content_is_kept_as_it_was(deltas: list[dict[str, Any]], content: object) -> None:
+    answer = ChatAnswer()
+    answer.feed(b"".join(map(chunk, deltas)) + STOP)
+    answer.close()
+    assert answer.kept.get("content") == content
+
+
+def test_a_finish_is_known_before_the_end_of_the_stream() -> None:
+    answer = ChatAnswer()
+    answer.feed(text("a"))
+    assert not answer.finished
+    answer.feed(STOP)
+    assert answer.finished
+    assert not answer.over
 
 
 def test_nothing_counts_after_done() -> None:
