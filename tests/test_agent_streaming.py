@@ -62,11 +62,13 @@ async def test_tool_results_hold_structured_data_after_a_tool_call() -> None:
         # Raw: every key that the device gave.
         assert orjson.loads(record.result.result.utf8) == TASKS
 
-        # The model read the same, as the answer to its own call.
+        # The model read the same, as the answer to its own call, with the user's time beside.
         *_, said, told = there.model.chats[1].messages
         assert said["tool_calls"][0]["function"]["name"] == "list_tasks"
         assert told["tool_call_id"] == said["tool_calls"][0]["id"]
-        assert orjson.loads(told["content"]) == TASKS
+        seen = orjson.loads(told["content"])
+        assert seen["items"][0].pop("dueDateLocal") == "2026-01-01T00:00 Thursday"
+        assert seen == TASKS
 
 
 async def test_the_user_sees_what_the_agent_does() -> None:
