@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from typing import Any, Literal
 
 import orjson
@@ -15,7 +16,7 @@ from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import EndStatus
 from tests.support.agents import agents
 from tests.support.model_server import CUT, STOP, Call, Reply, Request, calls, fails, raw, says
-from tests.support.responses_server import Refusal, Thought, responds
+from tests.support.responses_server import Refusal, Thought, responds, told
 
 Api = Literal["chat", "responses"]
 APIS: list[Api] = ["chat", "responses"]
@@ -140,6 +141,23 @@ async def test_what_may_pass_is_tried_again(api: Api, failure: Reply) -> None:
 )
 async def test_a_response_that_fails_before_its_first_word_is_tried_again(reply: Reply) -> None:
     async with agents([reply, says("Hi.")], api="responses") as there, there.run() as run:
+        assert texts(await run.rest()) == "Hi."
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+async def test_a_response_that_comes_whole_in_place_of_a_stream(indent: int | None) -> None:
+    end = told(Thought("hm"), "Let me see.", LIST)[-1]["response"]
+    whole = raw(json.dumps(end, indent=indent).encode())
+    async with agents([whole, says("One.")], api="responses") as there, there.run() as run:
+        assert await run.text() == "Let me see."
+        await run.answer(await run.tool_call(), result=TASKS)
+        assert texts(await run.rest()).strip() == "One."
+        assert results(there.model.requests[1]) == {"call_a": TASKS}
+
+
+@pytest.mark.parametrize("body", [b"", b"<html><body>Sign in</body></html>"])
+async def test_what_is_no_answer_is_asked_for_again(body: bytes) -> None:
+    async with agents([raw(body), says("Hi.")], api="responses") as there, there.run() as run:
         assert texts(await run.rest()) == "Hi."
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agent_svc.events import Text, ToolCallReady
 from agent_svc.responses import ResponsesAnswer
 from agent_svc.responses_request import input_items, responses_body
-from devstack.offline_model.refusals import check_outputs
+from devstack.offline_model.refusals import check_items, check_outputs
 from runtime.model.profiles import Profile
 from runtime.model.requests import chat_body
 from tests.support.model_server import Call
@@ -225,6 +225,7 @@ def test_whatever_was_said_goes_back_in_a_form_that_is_taken(rounds: list[list[A
         said for place, steps in enumerate(rounds) for said in as_the_loop_says_it(steps, place)
     ]
     items = list(input_items(messages))
+    check_items(items)
     check_outputs(items)  # every call has its output, after it
     for place, item in enumerate(items):
         if item["type"] == "reasoning":
