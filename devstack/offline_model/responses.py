@@ -30,13 +30,17 @@ def chat_form(body: Json) -> dict[str, Any]:
     messages = [{"role": "system", "content": prompt}] if prompt else []
     messages += [message for item in items if (message := _message(item))]
     tools = [{"type": "function", "function": tool} for tool in body.get("tools") or ()]
-    return {"messages": messages, "tools": tools}
+    asked: dict[str, Any] = {"messages": messages, "tools": tools, "stream": body.get("stream")}
+    wanted = (body.get("text") or {}).get("format") or {}
+    if wanted.get("type") == "json_schema":
+        asked["response_format"] = {"type": "json_schema", "json_schema": wanted}
+    return asked
 
 
 def _message(item: Json) -> dict[str, Any] | None:
     match item.get("type", "message"):
         case "message":
-            return {"role": item.get("role"), "content": item.get("content")}
+            return {"role": item.get("role"), "content": _text(item.get("content"))}
         case "function_call":
             function = {"name": item.get("name"), "arguments": item.get("arguments")}
             call = {"id": item.get("call_id"), "type": "function", "function": function}
@@ -46,6 +50,12 @@ def _message(item: Json) -> dict[str, Any] | None:
             return {**told, "content": item.get("output")}
         case _:
             return None
+
+
+def _text(content: Any) -> str:
+    """The text of a message's content, which is one or consists of parts."""
+    parts = content if isinstance(content, list) else [{"text": content}]
+    return "".join(str(part.get("text") or "") for part in parts)
 
 
 class Response:

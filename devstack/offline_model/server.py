@@ -91,7 +91,6 @@ class _Model:
         with _refusing():
             check_responses(body)
             asked = chat_form(body)
-        asked["stream"] = body.get("stream")
         telling = Response(body, asked)
         return await self._answer(request, asked, telling, body.get("max_output_tokens"))
 

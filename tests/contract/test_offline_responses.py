@@ -108,6 +108,18 @@ async def test_the_prompt_is_read(client: AsyncOpenAI) -> None:
     assert orjson.loads(answer.output_text)["type"] == "text"
 
 
+async def test_chooses_an_agent(client: AsyncOpenAI) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"agent": {"type": "string", "enum": ["task_agent", "note_agent"]}},
+    }
+    wanted: Any = {"format": {"type": "json_schema", "name": "route", "schema": schema}}
+    content = [{"type": "input_text", "text": "find my notes about milk"}]
+    asked: Any = [{"role": "user", "content": content}]
+    answer = await client.responses.create(model="any", input=asked, text=wanted)
+    assert orjson.loads(answer.output_text) == {"agent": "note_agent"}
+
+
 async def test_it_reasons_where_its_reasoning_is_asked_for(client: AsyncOpenAI) -> None:
     silent = await client.responses.create(model="any", input="hello")
     assert [item.type for item in silent.output] == ["message"]
