@@ -8,8 +8,11 @@ or nested in `options`. Whatever has no meaning is left out.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
+
+import orjson
 
 from formatter_svc.chart_colors import color, series_of
 from formatter_svc.chart_shapes import text
@@ -59,7 +62,7 @@ def wishes(value: Mapping[str, object], known: Collection[str]) -> Wishes:
     """
     columns = {plain(column) for column in known}
     found = Wishes()
-    _read(found, value.get("config"), columns, _DEPTH)
+    _read(found, _spelled_out(value.get("config")), columns, _DEPTH)
     # Beside the chart's own keys only axes count.
     axes = {key: each for key, each in value.items() if _is_beside(key, each)}
     beside = Wishes()
@@ -77,6 +80,14 @@ _AXES: Final = (_X | _Y) - {"x", "y", "values", "value", "category", "datasets",
     "xaxis",
     "yaxis",
 }
+
+
+def _spelled_out(config: object) -> object:
+    """A config that is a text of JSON once more, as what it says."""
+    if isinstance(config, str):
+        with suppress(orjson.JSONDecodeError):
+            return orjson.loads(config)
+    return config
 
 
 def _is_beside(key: str, each: object) -> bool:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import UnionType
 from typing import Final
+
+import orjson
 
 from formatter_svc import numbers
 from formatter_svc.reasons import Invalid, Reason
@@ -27,9 +30,14 @@ FORBIDDEN: Final = frozenset({"__proto__", "constructor", "prototype"})
 CATEGORY: Final = "category"
 VALUE: Final = "value"
 
-_ROWS: Final = ("data", "rows", "values", "items", "records", "points", "dataset", "source")
+_ROWS: Final = (
+    *("data", "rows", "values", "items", "records", "points", "dataset", "source", "chartData"),
+    *("chart_data", "dataPoints", "data_points"),
+)
 _SERIES: Final = ("datasets", "series", "traces")
-_LABELS: Final = ("labels", "categories", "xLabels", "x_labels", "xAxis", "xaxis", "x")
+_LABELS: Final = (
+    *("labels", "categories", "xLabels", "x_labels", "xAxis", "xaxis", "x_axis", "xValues", "x"),
+)
 _COLUMNS: Final = ("columns", "headers", "header", "fields", "dimensions")
 _NUMBERS: Final = ("data", "values", "y", "points")
 _NAMES: Final = ("label", "name", "key", "id", "dataKey", "title")
@@ -52,7 +60,9 @@ class Sheet:
 
 def sheet(value: Object) -> Sheet:
     """The rows of a chart. Raises Invalid where there are none, or too many."""
-    data = _first(value, (*_ROWS, *_SERIES), list | dict)
+    data = _first(value, (*_ROWS, *_SERIES, "y"), list | dict | str)
+    if isinstance(data, str):
+        data = _spelled_out(data)
     made = _read(data, [value, *_nested(value)], _DEPTH)
     made.rows = [row for row in made.rows if row]
     if not made.rows:
@@ -77,9 +87,14 @@ def _read(data: object, around: Sequence[Object], depth: int) -> Sheet:
             objects = [row for row in rows if isinstance(row, dict)]
             if any(_numbers_of(each) is not None for each in objects):
                 return _of_series(objects, _labels(around))
-            return Sheet([_flat(row) for row in objects])
+            flat = [_flat(row) for row in objects]
+            return Sheet(flat if _any_number(flat) else [_flat(row, inner=True) for row in objects])
         case [*rows] if rows and all(isinstance(row, list) for row in rows):
-            return _of_arrays([row for row in rows if isinstance(row, list)], around)
+            arrays = [row for row in rows if isinstance(row, list)]
+            labels = _labels(around)
+            if labels and all(_is_numbers(row) and len(row) == len(labels) for row in arrays):
+                return _of_series([{"data": row} for row in arrays], labels)
+            return _of_arrays(arrays, around)
         case [*cells] if cells and (labels := _labels(around)):
             return _of_series([{"data": cells}], labels)
     raise Invalid(Reason.CHART_DATA)
@@ -153,7 +168,7 @@ def _of_arrays(rows: list[list[object]], around: Sequence[Object]) -> Sheet:
         raise Invalid(Reason.CHART_DATA)
     names = _column_names(around)
     named = bool(names)
-    if not names and len(rows) > 1 and _is_header(rows[0]):
+    if not names and len(rows) > 1 and _is_header(rows[0], rows[1]):
         names, rows, named = [str(each) for each in rows[0]], rows[1:], True
     width = max(map(len, rows))
     if not names:
@@ -165,8 +180,13 @@ def _of_arrays(rows: list[list[object]], around: Sequence[Object]) -> Sheet:
     return Sheet(made, None if named else CATEGORY, unnamed=not named)
 
 
-def _is_header(row: list[object]) -> bool:
-    return all(isinstance(each, str) and each and not numbers.quantity(each) for each in row)
+def _is_header(row: list[object], below: list[object]) -> bool:
+    """Words over words or numbers, or any texts over numbers: `2024` is a heading then."""
+    if not all(isinstance(each, str) and each for each in row):
+        return False
+    return any(map(numbers.is_number, below)) or not any(
+        numbers.quantity(str(each)) for each in row
+    )
 
 
 def _column_names(around: Sequence[Object]) -> list[str]:
@@ -263,10 +283,36 @@ def _first(value: Object, names: Sequence[str], kind: type | UnionType) -> objec
     return next((each for each in found if isinstance(each, kind) and each), None)
 
 
-def _flat(row: Object) -> Row:
-    """A row's cells. What is nested is none, but an object with a `value`."""
+def _spelled_out(data: str) -> object:
+    """Data that is a text: JSON once more, or lines with commas, semicolons or tabs between."""
+    with suppress(orjson.JSONDecodeError):
+        return orjson.loads(data)
+    lines = [line.strip() for line in data.splitlines() if line.strip()]
+    mark = next((mark for mark in "\t;|," if lines and mark in lines[0]), None)
+    return [[each.strip() for each in line.split(mark)] for line in lines] if mark else None
+
+
+def _any_number(rows: list[Row]) -> bool:
+    cells = (each for row in rows for each in row.values())
+    return any(
+        numbers.quantity(each) is not None if isinstance(each, str) else each is not None
+        for each in cells
+    )
+
+
+def _is_numbers(row: list[object]) -> bool:
+    return all(each is None or numbers.is_number(each) for each in row)
+
+
+def _flat(row: Object, *, inner: bool = False) -> Row:
+    """A row's cells. What is nested is none, but an object with a `value`; `inner`: but the cells
+    of an object.
+    """
     flat: Row = {}
     for key, each in row.items():
+        if inner and isinstance(each, dict) and "value" not in each:
+            flat |= {name: cell(one) for name, one in each.items() if name not in row}
+            continue
         flat[key] = cell(each.get("value") if isinstance(each, dict) else each)
     return flat
 

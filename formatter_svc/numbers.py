@@ -233,6 +233,8 @@ def _value(plain: str) -> Number | None:
 def _unit(front: str, back: str) -> tuple[int, str] | None:
     """The scale and the unit that stand around the digits; None: it is no number."""
     attached = back[:1] != " "
+    if back.startswith(".") and back.strip() != ".":
+        return None  # `1. Design` is the first of a list
     words = [word.rstrip(".") for word in back.split()]
     scale = 1
     if words and (by := _scale(words[0], attached=attached or front != "")):

@@ -38,7 +38,7 @@ def check(value: Object) -> dict[str, object]:
         given = [column for column, _ in columns]
         rows = [*_turned([cells for _, cells in columns])]
     headers, made = _Headers(given), _rows(rows, given)
-    if not headers.known and len(made) > 1 and _is_header(made[0]):
+    if not headers.known and len(made) > 1 and _is_header(made[0], made[1]):
         headers, made = _Headers(made[0]), made[1:]
     cells = [headers.row(row) for row in made]
     return _table(headers.texts, cells)
@@ -113,13 +113,17 @@ def _columns_with_cells(given: list[object]) -> list[tuple[object, list[object]]
     return found
 
 
-def _is_header(row: object) -> bool:
+def _any_number(row: object) -> bool:
+    return isinstance(row, list) and any(map(numbers.is_number, row))
+
+
+def _is_header(row: object, below: object) -> bool:
     return (
         isinstance(row, list)
         and bool(row)
         and all(isinstance(each, str) and each for each in row)
         and len(set(map(str, row))) == len(row)
-        and not any(numbers.quantity(str(each)) for each in row)
+        and (_any_number(below) or not any(numbers.quantity(str(each)) for each in row))
     )
 
 

@@ -94,6 +94,7 @@ TABLES: list[tuple[dict[str, Any], list[str], list[list[Any]]]] = [
     ),
     # Headings out of the first row, where it is one.
     ({"rows": [["Task", "Due"], ["Ship", "Fri"]]}, ["Task", "Due"], [["Ship", "Fri"]]),
+    ({"rows": [["Task", "2025"], ["Ship", 3]]}, ["Task", "2025"], [["Ship", 3]]),
     ({"rows": [["Ship", 3], ["Test", 4]]}, ["", ""], [["Ship", 3], ["Test", 4]]),
     ({"rows": [["Ship", "3 h"], ["Test", "4 h"]]}, ["", ""], [["Ship", "3 h"], ["Test", "4 h"]]),
 ]

@@ -264,8 +264,7 @@ def test_what_holds_no_rows_is_no_chart(data: object, kind: str) -> None:
 def test_nested_columns_are_left_out(kind: str) -> None:
     data = [row | {"more": {"id": 1}, "tags": ["a"]} for row in ROWS]
     assert chart(data, SALES, kind)["data"] == ROWS
-    for nested in ([1], {"a": 1}):
-        assert refused([{"month": "Jan", "sales": nested}], SALES) == Reason.CHART_VALUES
+    assert refused([{"month": "Jan", "sales": [1]}], SALES) == Reason.CHART_VALUES
 
 
 def test_a_thousand_rows_at_most() -> None:
@@ -318,6 +317,7 @@ def test_a_config_that_says_nothing_is_filled(config: object, kind: str) -> None
     "config",
     [
         "sales",
+        '{"sales": {}}',
         ["sales"],
         {"sales": "var(--chart-2)"},
         {"sales": {}},
