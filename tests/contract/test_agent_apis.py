@@ -144,6 +144,24 @@ async def test_a_response_that_fails_before_its_first_word_is_tried_again(reply:
         assert texts(await run.rest()) == "Hi."
 
 
+@pytest.mark.parametrize(
+    ("finish", "code"),
+    [
+        ("insufficient_quota", ErrorCode.ERROR_CODE_MODEL_MISCONFIGURED),
+        ("context_length_exceeded", ErrorCode.ERROR_CODE_CONTEXT_TOO_LONG),
+        ("rate_limit_exceeded", ErrorCode.ERROR_CODE_MODEL_RATE_LIMITED),
+        ("server_error", ErrorCode.ERROR_CODE_MODEL_UNAVAILABLE),
+        ("bio_policy", ErrorCode.ERROR_CODE_MODEL_REFUSED),
+    ],
+)
+async def test_failures_in_a_stream_are_told_apart(finish: str, code: ErrorCode.ValueType) -> None:
+    async with (
+        agents(lambda _: responds(finish=finish), api="responses") as there,
+        there.run() as run,
+    ):
+        assert (await run.end()).error.code == code
+
+
 @pytest.mark.parametrize("indent", [None, 2])
 async def test_a_response_that_comes_whole_in_place_of_a_stream(indent: int | None) -> None:
     end = told(Thought("hm"), "Let me see.", LIST)[-1]["response"]

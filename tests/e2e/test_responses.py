@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 from aiohttp import web
 
@@ -13,13 +16,28 @@ from tests.support.device import Device
 from tests.support.stack import Running
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for a response: its items, and the status that it was answered with."""
+
+    items: list[dict[str, Any]]
+    status: int
+
+    @property
+    def types(self) -> list[str]:
+        """What was said since the user's last message, by type."""
+        types = [f"{item.get('role', '')}{item['type']}" for item in self.items]
+        return types[len(types) - types[::-1].index("usermessage") :]
+
+
 @pytest.fixture
-async def asked() -> AsyncIterator[tuple[str, list[tuple[str, int]]]]:
-    """The offline model in this process: its address, and what it was asked: path and status."""
-    noted: list[tuple[str, int]] = []
+async def asked() -> AsyncIterator[tuple[str, list[Asked]]]:
+    """The offline model in this process: its address, and the responses that it was asked for."""
+    noted: list[Asked] = []
 
     async def note(request: web.Request, response: web.StreamResponse) -> None:
-        noted.append((request.path, response.status))
+        if request.path == "/v1/responses":
+            noted.append(Asked(orjson.loads(await request.read())["input"], response.status))
 
     application = app(tokens_per_s=0)
     application.on_response_prepare.append(note)
@@ -41,7 +59,7 @@ async def running(folder: Path, **settings: str) -> AsyncIterator[Running]:
         await asyncio.to_thread(stack.__exit__, None, None, None)
 
 
-async def test_a_conversation(tmp_path: Path, asked: tuple[str, list[tuple[str, int]]]) -> None:
+async def test_a_conversation(tmp_path: Path, asked: tuple[str, list[Asked]]) -> None:
     url, requests = asked
     async with (
         running(tmp_path, OPENAI_BASE_URL=url, OPENAI_API="responses") as stack,
@@ -64,6 +82,9 @@ async def test_a_conversation(tmp_path: Path, asked: tuple[str, list[tuple[str, 
         cut = await device.ask("rehearse a cut")
         assert cut.end["error"]["code"] == "model_truncated"
         assert "word20" in cut.text
-    rounds = [status for path, status in requests if path == "/v1/responses"]
-    assert rounds == [200] * len(rounds)
-    assert len(rounds) >= 6
+    assert {each.status for each in requests} == {200}  # the model takes its reasoning back
+    later = [each.types for each in requests if each.types]
+    assert later == [
+        ["reasoning", "function_call", "function_call_output"],
+        ["reasoning", *["function_call"] * 3, *["function_call_output"] * 3],
+    ]
