@@ -36,6 +36,9 @@ TIMES: Final[Mapping[str, times.DateAlone]] = {
 _LIMIT: Final = "limit"
 """The one number that too large a value of means its maximum: how many items may come."""
 
+_SYNONYMS: Final[Mapping[str, str]] = {"name": "title", "title": "name"}
+"""What a thing is called by is its title or its name: no tool of either wants the other."""
+
 _TRUE: Final = frozenset({"true", "yes", "1", "1.0"})
 _FALSE: Final = frozenset({"false", "no", "0", "0.0"})
 _NOTHING: Final = frozenset({"", "null", "none"})
@@ -99,21 +102,43 @@ def _as_type(schema: Schema, value: Any, now: datetime) -> Any:
 def _object(schema: Schema, value: dict[str, Any], now: datetime) -> dict[str, Any]:
     fields: Schema = schema.get("properties", {})
     made: dict[str, Any] = {}
-    for name, given in _renamed(fields, value, closed=_is_closed(schema)).items():
+    value = _renamed(fields, _flat(fields, value)) if _is_closed(schema) else value
+    for name, given in value.items():
         one = _limited(name, fields[name], given, now) if name in fields else given
         if not _says_nothing(one, name in fields, _is_closed(schema)):
             made[name] = one
     return made
 
 
-def _renamed(fields: Schema, value: dict[str, Any], *, closed: bool) -> dict[str, Any]:
-    """The same values under the schema's names, where one in another spelling was given."""
-    if not closed:
+def _flat(fields: Schema, value: dict[str, Any]) -> dict[str, Any]:
+    """The same without a layer that the schema has not: `{"task": {"title": …}}`, `{"filters": …}`.
+
+    Only where all that stands in it has its place outside and was not given there too.
+    """
+    layers = [name for name in value if name not in fields and isinstance(value[name], dict)]
+    if len(layers) != 1:
         return value
-    known = {folded(name): name for name in fields}
-    names = {name: name if name in fields else known.get(folded(name), name) for name in value}
+    spellings = _spellings(fields)
+    layer: dict[str, Any] = value[layers[0]]
+    inner = {n: one for n, one in layer.items() if one is not None or folded(n) in spellings}
+    outer = {n: one for n, one in value.items() if n != layers[0]}
+    named = {spellings.get(folded(name), "") for name in inner}
+    given = {spellings.get(folded(name), name) for name in outer}
+    return outer | inner if "" not in named and not named & given else value
+
+
+def _renamed(fields: Schema, value: dict[str, Any]) -> dict[str, Any]:
+    """The same values under the schema's names, where one in another spelling was given."""
+    spellings = _spellings(fields)
+    names = {name: name if name in fields else spellings.get(folded(name), name) for name in value}
     taken = Counter(names.values())  # where both spellings are given it is not ours to choose
     return {new if taken[new] == 1 else old: value[old] for old, new in names.items()}
+
+
+def _spellings(fields: Schema) -> dict[str, str]:
+    """The fields' names by what they are folded to, and by what else means the same."""
+    others = {word: name for word, name in _SYNONYMS.items() if name in fields}
+    return others | {folded(name): name for name in fields}
 
 
 def _is_closed(schema: Schema) -> bool:

@@ -59,6 +59,10 @@ def checked(tool: str, arguments: object) -> dict[str, Any]:
             {"title": "T", "due_date": "2026-11-30"},
             {"title": "T", "dueDate": DEC_1 - MINUTE},
         ),
+        ("create_task", {"task": {"name": "T", "due_date": None}}, {"title": "T"}),
+        ("create_project", {"title": "P"}, {"name": "P"}),
+        ("list_tasks", {"filters": {"status": "todo"}, "limit": 5}, {"status": "todo", "limit": 5}),
+        ("update_task", {"id": "1", "changes": {"status": "x"}}, {"id": "1", "status": "x"}),
         ("update_task", {"id": 1, "dueDate": None}, {"id": "1", "dueDate": None}),
         ("update_task", {"id": "1", "due-date": None}, {"id": "1", "dueDate": None}),
         ("update_task", {"id": "1", "dueDate": "2026-12-01T00:00"}, {"id": "1", "dueDate": DEC_1}),
@@ -103,6 +107,9 @@ def test_what_can_mean_one_thing_only_is_taken(
         ("count_tasks", {"by": "assigne"}, "by: 'assigne' is none of status, project, assignee"),
         ("count_tasks", {"by": "assigne"}, "Did you mean assignee?"),
         ("list_tasks", {"dueBefore": "soon", "statuss": "x"}, "Did you mean status"),
+        ("create_task", {"title": "A", "name": "B"}, "There is no argument 'name'."),
+        ("create_task", {"task": {"title": "A", "colour": "red"}}, "no argument 'task'."),
+        ("create_task", {"title": "A", "task": {"title": "B"}}, "no argument 'task'."),
         ("get_task", {}, "'id' is a required property."),
         ("get_task", {"id": None}, "'id' is a required property."),
         ("list_tasks", {"due_before": DEC_1, "dueBefore": 1}, "no argument 'due_before'."),
@@ -294,4 +301,6 @@ def test_a_careless_spelling_means_the_same(tool: Tool, data: st.DataObject) -> 
     arguments = data.draw(objects(tool.arguments))
     assume(Draft202012Validator(tool.arguments).is_valid(arguments))
     written = careless(arguments, tool.arguments, data.draw)
+    if data.draw(st.booleans()):
+        written = {data.draw(st.sampled_from(["arguments", "task", "filters"])): written}
     assert checked(tool.name, written) == arguments
