@@ -13,7 +13,6 @@ providers that speak it, each told where it is met. The rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 from agent_svc import endings
@@ -122,34 +121,38 @@ class ChatAnswer:
     def _chunk(self, chunk: dict[str, Any], events: list[Event]) -> None:
         if self.over:
             return
-        if (error := _error_in(chunk)) is not None:
+        if (not chunk.get("choices") or chunk.get("error")) and (error := _error_in(chunk)):
             self._error = error
             return
+        # A completion that came whole, and not a chunk of several: it cannot have been cut.
+        self._whole = not self._began and chunk.get("object") == "chat.completion"
         self._began = True
-        self._whole |= chunk.get("object") == "chat.completion"
         for choice in _choices(chunk):
-            if place_of(choice.get("index")):  # only one answer was asked for
+            if choice.get("index") and place_of(choice["index"]):  # only one answer was asked for
                 continue
             if error := choice.get("error"):
                 self._error = _error_of(error)
                 return
             self._choice(choice, events)
-        if (usage := _usage_in(chunk)) is not None:
-            events.append(usage)
+        usage = chunk.get("usage")
+        if usage is None and (self._reasons or not chunk.get("choices")):
+            usage = _vendors_usage(chunk)
+        if isinstance(usage, dict) and (told := _usage_of(usage)) is not None:
+            events.append(told)
 
     def _choice(self, choice: dict[str, Any], events: list[Event]) -> None:
         # Whole answers have a message in place of a delta, older ones a text alone. Perplexity
         # sends both, the message with all that was said so far.
         if isinstance(delta := choice.get("delta"), dict):
+            self._whole = False
             self._message(delta, events)
         elif isinstance(message := choice.get("message"), dict):
             self._message(self._unsaid(message), events)
         if (text := choice.get("text")) and isinstance(text, str):
             self._content(text, events)
-        for name in ("finish_reason", "stop_reason"):
-            if reason := endings.reason_of(choice.get(name)):
-                self._reasons.append(reason)
-                break
+        said_last = choice.get("finish_reason") or choice.get("stop_reason")
+        if said_last and (reason := endings.reason_of(said_last)):
+            self._reasons.append(reason)
 
     def _unsaid(self, message: dict[str, Any]) -> dict[str, Any]:
         """The message without what its deltas have said already."""
@@ -235,11 +238,11 @@ class ChatAnswer:
         return Finish(ended.get("whole", ""))
 
 
-def _choices(chunk: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _choices(chunk: dict[str, Any]) -> list[dict[str, Any]]:
     choices = chunk.get("choices")
     if isinstance(choices, list):
-        return (choice for choice in choices if isinstance(choice, dict))
-    return iter([choices] if isinstance(choices, dict) else [])
+        return [choice for choice in choices if isinstance(choice, dict)]
+    return [choices] if isinstance(choices, dict) else []
 
 
 def _error_in(chunk: dict[str, Any]) -> ProviderError | None:
@@ -270,12 +273,7 @@ def _error_of(error: object) -> ProviderError:
     return ProviderError(code_of(error), error)
 
 
-def _usage_in(chunk: dict[str, Any]) -> Usage | None:
-    usage = chunk.get("usage")
-    if usage is None:
-        usage = _vendors_usage(chunk)
-    if not isinstance(usage, dict):
-        return None
+def _usage_of(usage: dict[str, Any]) -> Usage | None:
     for names in _USAGE:
         if any(name in usage for name in names):
             asked, said = (tokens_of(usage.get(name)) for name in names)

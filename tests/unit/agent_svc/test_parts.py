@@ -416,6 +416,11 @@ QUIRKS = [
         text("a") + chunk(finish="whim"),
         [Text("a"), Truncated("whim")],
     ),
+    Quirk(
+        "a stream that calls itself whole, and is cut",
+        chunk({"content": "a"}, object="chat.completion"),
+        [Text("a"), Truncated("no finish_reason")],
+    ),
     Quirk("HTML", b"<html>\n\n<p>502</p>", [ProviderError("no_answer")]),
     Quirk("comments alone", b": PROCESSING\n\n" * 3, [ProviderError("no_answer")]),
     Quirk(
