@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import openai
@@ -76,6 +77,8 @@ class Responses:
         tools: list[dict[str, Any]],
     ) -> dict[str, Any]:
         """The request, streaming."""
+        if profile.tools_reasoning_effort == "none":  # which chat completions want before tools
+            profile = replace(profile, tools_reasoning_effort=None)
         chat = chat_body(profile, model, messages, tools=tools, stream=True)
         return responses_body(chat, encrypted=profile.encrypted_reasoning)
 
