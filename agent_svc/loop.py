@@ -19,8 +19,8 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -35,6 +35,7 @@ from agent_svc.cost import Cost
 from agent_svc.events import Text, ToolCallReady
 from agent_svc.model import Message, ModelCall, Working
 from agent_svc.results import failed, told
+from agent_svc.seconds import Seconds
 from agent_svc.tools import APPROVAL_DEADLINE_MS, BadArguments, Tool, unknown_tool
 from agent_svc.transcript import CALLS_FOLLOW, Called, assistant_message, result_message
 from runtime.errors import SwitchboardError
@@ -90,7 +91,7 @@ class Loop:
         self._offered = offered
         self._budgets = budgets
         self._around = around
-        self._seconds = budgets.seconds
+        self._seconds = Seconds(budgets.seconds)
         self._rounds_left = budgets.rounds
         self._said = ""  # the end of what was said, to part the text of two rounds
         self._asked_again = self._changed = False
@@ -165,13 +166,13 @@ class Loop:
         spoke = seen = False
         began = time.monotonic()
         try:
-            async with self._own_time() as clock, aclosing(call.said()) as events:
+            async with self._seconds.own() as clock, aclosing(call.said()) as events:
                 async for event in events:
                     if not (spoke or calls) and not isinstance(event, Working):
                         metrics.FIRST_OUTPUT_SECONDS.observe(time.monotonic() - began)
                     match event:
                         case Text(piece):
-                            async with self._readers_time(clock):
+                            async with self._seconds.readers(clock):
                                 await self._say(piece, first=not spoke)
                             spoke, seen = True, seen or not piece.isspace()
                         case ToolCallReady():
@@ -234,7 +235,7 @@ class Loop:
             return _refused("unknown_tool", unknown_tool(name, offered))
         await self._activity(ActivityState.ACTIVITY_STATE_CALLING_TOOL, name)
         if tool.runs_on_server:
-            async with self._own_time():
+            async with self._seconds.own():
                 return await self._around.server_tools[name](arguments)
         return await self._on_device(tool, arguments, from_text=called.ready.from_text)
 
@@ -264,34 +265,6 @@ class Loop:
 
     async def _activity(self, state: ActivityState.ValueType, tool: str | None = None) -> None:
         await self._around.emit(RunOutput(activity=RunActivity(state=state, tool=tool)))
-
-    @asynccontextmanager
-    async def _own_time(self) -> AsyncIterator[asyncio.Timeout]:
-        """Counts against the seconds. Raises SwitchboardError once they are used up."""
-        began = time.monotonic()
-        try:
-            async with asyncio.timeout(self._seconds) as clock:
-                yield clock
-        except TimeoutError:
-            if not clock.expired():
-                raise
-            raise SwitchboardError(
-                ErrorCode.ERROR_CODE_DEADLINE_EXCEEDED, "The answer took too long."
-            ) from None
-        finally:
-            self._seconds = max(0.0, self._seconds - (time.monotonic() - began))
-
-    @asynccontextmanager
-    async def _readers_time(self, clock: asyncio.Timeout) -> AsyncIterator[None]:
-        """Stops the clock of our own time: how long a reader is behind counts against nobody."""
-        began, ends = time.monotonic(), clock.when()
-        clock.reschedule(None)
-        try:
-            yield
-        finally:
-            waited = time.monotonic() - began
-            self._seconds += waited
-            clock.reschedule(None if ends is None else ends + waited)
 
     def _id(self, provider_id: str) -> str:
         """The id of a call between us and the provider: its own where that is of use."""

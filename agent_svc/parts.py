@@ -16,6 +16,16 @@ from __future__ import annotations
 from typing import Any, Final
 
 from agent_svc import endings
+from agent_svc.chunks import (
+    choices_of,
+    error_in,
+    error_of,
+    is_text,
+    text_of_part,
+    thought_in,
+    usage_of,
+    vendors_usage,
+)
 from agent_svc.events import (
     Ending,
     Event,
@@ -24,20 +34,12 @@ from agent_svc.events import (
     Refused,
     Text,
     Truncated,
-    Usage,
 )
 from agent_svc.kept import Kept, Parts
-from agent_svc.reading import DONE, code_of, data_of, place_of, tokens_of, without_surrogates
+from agent_svc.reading import DONE, data_of, place_of, without_surrogates
 from agent_svc.sse import Sent, SseDecoder
 from agent_svc.tool_calls import ToolCalls
 
-_USAGE: Final = (
-    # OpenAI's; Anthropic's, which some gateways pass on; Bedrock's; Gemini's.
-    ("prompt_tokens", "completion_tokens"),
-    ("input_tokens", "output_tokens"),
-    ("inputTokens", "outputTokens"),
-    ("promptTokenCount", "candidatesTokenCount"),
-)
 # Of a message, what is ours, and what only looks as if it were the message's.
 _KNOWN: Final = frozenset(
     {
@@ -45,7 +47,6 @@ _KNOWN: Final = frozenset(
         *("index", "logprobs", "finish_reason", "stop_reason", "usage", "error"),
     }
 )
-_THINKS: Final = ("reason", "think", "thought")
 
 
 class ChatAnswer:
@@ -107,7 +108,7 @@ class ChatAnswer:
             if self.over:
                 break
             if is_error:
-                self._error = _error_of(meant)
+                self._error = error_of(meant)
             elif meant is DONE:
                 self._began = self._done = True
             elif meant is not None:
@@ -121,23 +122,23 @@ class ChatAnswer:
     def _chunk(self, chunk: dict[str, Any], events: list[Event]) -> None:
         if self.over:
             return
-        if (not chunk.get("choices") or chunk.get("error")) and (error := _error_in(chunk)):
+        if (not chunk.get("choices") or chunk.get("error")) and (error := error_in(chunk)):
             self._error = error
             return
         # A completion that came whole, and not a chunk of several: it cannot have been cut.
         self._whole = not self._began and chunk.get("object") == "chat.completion"
         self._began = True
-        for choice in _choices(chunk):
+        for choice in choices_of(chunk):
             if choice.get("index") and place_of(choice["index"]):  # only one answer was asked for
                 continue
             if error := choice.get("error"):
-                self._error = _error_of(error)
+                self._error = error_of(error)
                 return
             self._choice(choice, events)
         usage = chunk.get("usage")
         if usage is None and (self._reasons or not chunk.get("choices")):
-            usage = _vendors_usage(chunk)
-        if isinstance(usage, dict) and (told := _usage_of(usage)) is not None:
+            usage = vendors_usage(chunk)
+        if isinstance(usage, dict) and (told := usage_of(usage)) is not None:
             events.append(told)
 
     def _choice(self, choice: dict[str, Any], events: list[Event]) -> None:
@@ -193,8 +194,8 @@ class ChatAnswer:
         if not isinstance(content, str):
             self._keep_parts(content)
             parts = content if isinstance(content, list) else [content]
-            self.characters += sum(_thought(part) for part in parts)
-            content = "".join(_text_of_part(part) for part in parts)
+            self.characters += sum(thought_in(part) for part in parts)
+            content = "".join(text_of_part(part) for part in parts)
         elif self._parts is not None:
             self._parts.add(content)
         if content:
@@ -206,7 +207,7 @@ class ChatAnswer:
     def _keep_parts(self, content: Any) -> None:
         several = content if isinstance(content, list) else [content]
         if self._parts is None:
-            if all(isinstance(part, str) or _is_text(part) for part in several):
+            if all(isinstance(part, str) or is_text(part) for part in several):
                 return
             self._parts = Parts()
             if written := "".join(self._written or ()):
@@ -236,87 +237,3 @@ class ChatAnswer:
         if not self._reasons and not self._done and not self._whole:
             return Truncated("no finish_reason")
         return Finish(ended.get("whole", ""))
-
-
-def _choices(chunk: dict[str, Any]) -> list[dict[str, Any]]:
-    choices = chunk.get("choices")
-    if isinstance(choices, list):
-        return [choice for choice in choices if isinstance(choice, dict)]
-    return [choices] if isinstance(choices, dict) else []
-
-
-def _error_in(chunk: dict[str, Any]) -> ProviderError | None:
-    """The error that stands where a chunk would be."""
-    if error := chunk.get("error"):
-        return _error_of(chunk if isinstance(error, str) else error)
-    if chunk.get("object") == "error" or chunk.get("type") == "error":  # vLLM, Anthropic
-        return _error_of(chunk)
-    if chunk.get("choices"):
-        return None
-    if chunk.get("detail") or chunk.get("errors"):  # FastAPI
-        return _error_of(chunk)
-    bare = isinstance(chunk.get("message") or chunk.get("msg"), str) and "choices" not in chunk
-    return _error_of(chunk) if bare and _fails(chunk) else None
-
-
-def _fails(chunk: dict[str, Any]) -> bool:
-    """Whether a message without an answer is one of failure, and no sign of life."""
-    if chunk.get("code"):
-        return True
-    status = place_of(chunk.get("status") or chunk.get("statusCode"))
-    return (status is not None and status >= 400) or chunk.get("status") in {"error", "failed"}
-
-
-def _error_of(error: object) -> ProviderError:
-    inner = error.get("error") if isinstance(error, dict) else None
-    error = inner if isinstance(inner, dict) else error
-    return ProviderError(code_of(error), error)
-
-
-def _usage_of(usage: dict[str, Any]) -> Usage | None:
-    for names in _USAGE:
-        if any(name in usage for name in names):
-            asked, said = (tokens_of(usage.get(name)) for name in names)
-            if asked is not None and said is not None and (asked or said):
-                return Usage(asked, said)
-            return None
-    return None
-
-
-def _vendors_usage(chunk: dict[str, Any]) -> Any:
-    """Usage in a field of the vendor's own (Groq's `x_groq`), or in the choice (Moonshot)."""
-    for name, value in chunk.items():
-        if isinstance(value, dict) and isinstance(value.get("usage"), dict):
-            return value["usage"]
-        if name == "usageMetadata":
-            return value
-    for choice in _choices(chunk):
-        if isinstance(choice.get("usage"), dict):
-            return choice["usage"]
-    return None
-
-
-def _is_text(part: object) -> bool:
-    kind = part.get("type", "text") if isinstance(part, dict) else None
-    return kind in {"text", "output_text"}
-
-
-def _text_of_part(part: object) -> str:
-    if isinstance(part, str):
-        return part
-    if not isinstance(part, dict) or _thinks(part):
-        return ""
-    text = part.get("text")
-    if isinstance(text, dict):  # as OpenAI's assistants write it
-        text = text.get("value")
-    return text if isinstance(text, str) else ""
-
-
-def _thinks(part: dict[str, Any]) -> bool:
-    kind = part.get("type")
-    return isinstance(kind, str) and any(word in kind for word in _THINKS)
-
-
-def _thought(part: object) -> int:
-    """How many characters of thinking a part holds."""
-    return Kept().add("", part) if isinstance(part, dict) and _thinks(part) else 0
