@@ -2,12 +2,13 @@
 
 import io
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devstack.output import Lines, Output
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40)))
 def test_lines_are_the_same_however_they_are_cut(pieces: list[bytes]) -> None:
     def cut(parts: list[bytes]) -> list[str]:

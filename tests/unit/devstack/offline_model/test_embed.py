@@ -4,7 +4,7 @@ import base64
 import math
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devstack.offline_model.embed import DIMENSIONS, embed, wire
@@ -14,6 +14,7 @@ def cosine(one: str, other: str) -> float:
     return sum(a * b for a, b in zip(embed(one), embed(other), strict=True))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_every_vector_has_length_one(text: str) -> None:
     vector = embed(text)

@@ -4,7 +4,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devstack.offline_model.dates import day_of, due_at, millis, range_of
@@ -151,6 +151,7 @@ def test_what_names_no_day() -> None:
     assert range_of("whenever", NOW) is None
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_read_as_something(message: str) -> None:
     assert read(message, "task", NOW).act in Act
