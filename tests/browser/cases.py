@@ -36,6 +36,15 @@ def odd(count: int) -> dict[str, Block]:
     return {f"odd {index}": chart for index, chart in enumerate(charts)}
 
 
+def full() -> dict[str, Block]:
+    """Charts of as many rows as are shown."""
+    rows = [{"day": f"Day {n}", "n": n % 50 + 1} for n in range(1000)]
+    return {
+        f"full {kind}": {"type": "chart", "chartType": kind, "title": kind, "data": rows}
+        for kind in ("bar", "line", "pie")
+    }
+
+
 def renamed(blocks: Mapping[str, Block]) -> dict[str, Block]:
     """The same charts, with other words for their keys and categories: of any script, with spaces,
     or such as React and SVG take for their own."""

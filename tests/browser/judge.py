@@ -17,6 +17,8 @@ FEW_SLICES: Final = 60
 LEAST_CORNERS: Final = 3
 # Of a whole with more than a few slices, this is drawn at least.
 SEEN_SHARE: Final = 0.001
+# Of stacked bars, what is so much beside the greatest number has some height.
+SEEN_PART: Final = 0.001
 # Beyond the digits of a double beside the greatest slice there is no angle left to widen.
 LEAST_SHARE: Final = 1e-12
 
@@ -33,6 +35,8 @@ def faults(block: Block, drawn: Drawn, vocabulary: frozenset[str]) -> list[str]:
         "brought by the data": strange,
     }
     told = [f"{what}: {each}" for what, several in found.items() for each in several]
+    if drawn.spills:
+        told.append("larger than its place")
     return told + _missing(block, drawn)
 
 
@@ -44,15 +48,16 @@ def _missing(block: Block, drawn: Drawn) -> list[str]:
     if kind == "radar" and len(rows) < LEAST_CORNERS:
         kind = "bar"
     missing = {
-        "bar": _missing_bars,
+        "bar": _missing_parts if block.get("stacked") else _missing_bars,
         "line": _missing_points,
         "area": _missing_points,
         "radar": _missing_corners,
     }[kind]
+    values = [{key: row.get(key) for key in block["config"]} for row in rows]
     return words + [
         f"series {key}: {fault}"
         for series, key in enumerate(block["config"])
-        for fault in missing(rows, key, series, drawn)
+        for fault in missing(values, key, series, drawn)
     ]
 
 
@@ -76,6 +81,16 @@ def _missing_bars(rows: Sequence[Row], key: str, series: int, drawn: Drawn) -> l
     bars = drawn.seen("bar", series=series)
     seen = sum(bar.width > 0 and bar.height > 0 for bar in bars)
     return [] if seen == wanted else [f"{seen} bars of {wanted}"]
+
+
+def _missing_parts(rows: Sequence[Row], key: str, series: int, drawn: Drawn) -> list[str]:
+    """Of stacked bars: what is small beside the greatest number has no height of its own."""
+    numbers = [cell for row in rows for each, cell in row.items() if _has_value(row, each)]
+    greatest = max(map(abs, numbers))
+    sizes = [abs(row[key]) for row in rows if _has_value(row, key)]
+    wanted = sum(greatest == 0 or size > SEEN_PART * greatest for size in sizes)
+    seen = sum(bar.width > 0 and bar.height > 0 for bar in drawn.seen("bar", series=series))
+    return [] if wanted <= seen <= len(sizes) else [f"{seen} parts of {wanted}"]
 
 
 def _missing_points(rows: Sequence[Row], key: str, series: int, drawn: Drawn) -> list[str]:

@@ -21,12 +21,17 @@ RENAMED = cases.renamed({**cases.given(), **cases.corpus()})
 @pytest.fixture(scope="module")
 def drawn(page: Path) -> Iterator[Drawn]:
     """Drawn once: a browser takes longer to start than to draw."""
-    yield Drawn(page, {**cases.odd(ODD), **cases.swept(), **RENAMED})
+    yield Drawn(page, {**cases.odd(ODD), **cases.swept(), **RENAMED, **cases.full()})
 
 
 def test_charts_as_nobody_would_write_them_are_drawn_or_not_shown(drawn: Drawn) -> None:
     assert len(drawn.names("odd ")) >= ODD // 2
     assert drawn.faults("odd ") == {}
+
+
+def test_charts_of_very_many_rows_are_drawn(drawn: Drawn) -> None:
+    assert drawn.names("full ") == list(cases.full())
+    assert drawn.faults("full ") == {}
 
 
 def test_charts_are_drawn_whatever_their_words_are(drawn: Drawn) -> None:

@@ -50,6 +50,7 @@ class Drawn:
     foreign: list[str]
     vocabulary: list[str]
     colorless: list[str]
+    spills: bool
     label: str
     table: list[list[str]]
     tooltip: str

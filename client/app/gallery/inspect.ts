@@ -25,6 +25,8 @@ export interface Drawn {
   readonly vocabulary: readonly string[];
   /** Variables of the config that hold no colour. */
   readonly colorless: readonly string[];
+  /** Whether it needs more room than it has. */
+  readonly spills: boolean;
   /** What a screen reader says in the drawing's place, and the table behind it. */
   readonly label: string;
   readonly table: readonly (readonly string[])[];
@@ -59,6 +61,7 @@ export function inspect(section: Element): Drawn {
       ]),
     ],
     colorless: colorless(figure),
+    spills: figure.scrollWidth > figure.clientWidth || figure.scrollHeight > figure.clientHeight,
     label: figure.querySelector("[role=img]")?.getAttribute("aria-label") ?? "",
     table: [...figure.querySelectorAll("tr")].map((row) =>
       [...row.children].map((cell) => cell.textContent ?? ""),
@@ -74,6 +77,7 @@ const NOTHING: Drawn = {
   foreign: [],
   vocabulary: [],
   colorless: [],
+  spills: false,
   label: "",
   table: [],
 };

@@ -101,6 +101,9 @@ function drawn(block: ChartBlock, key: string, index: number): ReactElement {
     isAnimationActive: false,
     ...(block.stacked && { stackId: "all" }),
   };
+  // A zero is seen as a stroke on the axis; where nothing is known there is none. On a stack it
+  // would lift what stands above, unless there is nothing but zeros.
+  const least = block.stacked && hasHeight(block) ? 0 : 2;
   switch (block.chartType) {
     case "area":
       return (
@@ -134,11 +137,14 @@ function drawn(block: ChartBlock, key: string, index: number): ReactElement {
           {...common}
           fill={color}
           maxBarSize={72}
-          // A zero is seen as a stroke on the axis; where nothing is known there is none.
-          minPointSize={(_, at) => (numberAt(block.data[at], key) === null ? 0 : 2)}
+          minPointSize={(_, at) => (numberAt(block.data[at], key) === null ? 0 : least)}
         />
       );
   }
+}
+
+function hasHeight({ data, config }: ChartBlock): boolean {
+  return data.some((row) => Object.keys(config).some((key) => (numberAt(row, key) ?? 0) !== 0));
 }
 
 interface DotProps {

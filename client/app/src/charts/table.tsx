@@ -53,19 +53,22 @@ interface TableProps {
 
 function Table({ block, headers, children }: TableProps) {
   return (
-    <table className="visually-hidden">
-      <caption>{block.title}</caption>
-      <thead>
-        <tr>
-          {headers.map((header, index) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: headers may be alike, and never move
-            <th key={index} scope="col">
-              {header}
-            </th>
-          ))}
-        </tr>
-      </thead>
-      <tbody>{children}</tbody>
-    </table>
+    // A table takes the room of its cells, whatever size it is given: a box cuts it off.
+    <div className="visually-hidden">
+      <table>
+        <caption>{block.title}</caption>
+        <thead>
+          <tr>
+            {headers.map((header, index) => (
+              // biome-ignore lint/suspicious/noArrayIndexKey: headers may be alike, and never move
+              <th key={index} scope="col">
+                {header}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>{children}</tbody>
+      </table>
+    </div>
   );
 }

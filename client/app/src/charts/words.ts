@@ -110,7 +110,10 @@ export function clip(text: string, columns: number): string {
   return line.length < text.trim().length && text.length > columns * 8 ? `${line}…` : line;
 }
 
+/** Of more names than that some are left out, which makes room for the others. */
+const ALL_NAMES = 12;
+
 /** How much of each name has room when so many stand side by side on an axis. */
 export function columnsFor(count: number): number {
-  return Math.min(24, Math.max(7, Math.floor(72 / Math.max(1, count))));
+  return count > ALL_NAMES ? ALL_NAMES : Math.min(24, Math.max(7, Math.floor(72 / count)));
 }
