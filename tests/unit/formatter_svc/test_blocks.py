@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from formatter_svc import blocks
 from formatter_svc.blocks import EntityRef
@@ -316,3 +318,73 @@ def test_bad_references(value: dict[str, object]) -> None:
     with pytest.raises(Invalid) as caught:
         blocks.entity_ref(value)
     assert caught.value.reason == Reason.BAD_ENTITY_REF
+
+
+# Whatever comes in.
+
+names = st.sampled_from(
+    [
+        *("headers", "rows", "columns", "data", "cells", "values", "key", "title", "label", "a"),
+        *("checkpoints", "items", "date", "id", "name", "when", "Due Date", "dueDate", "", "__x"),
+        *("entity", "ids", "taskIds", "item"),
+    ]
+)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=True)
+    | st.sampled_from(["", "x", "a | b", "2026-01-05", "0001-01-01", "9999-12-31", "31.2.2026"])
+    | st.sampled_from(["Jan 5, 2026", "A: 2026-01-05", "task", "Notes", "12", "1767571200000"])
+    | st.text(max_size=5)
+)
+json_values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4),
+    max_leaves=15,
+)
+values = st.dictionaries(names, json_values, max_size=5)
+
+
+@given(values)
+def test_whatever_is_shown_as_a_table_is_one_and_stays_it(value: dict[str, Any]) -> None:
+    try:
+        data = blocks.table(value)
+    except Invalid:
+        return
+    as_contract(data, Table())
+    made = orjson.loads(data)
+    assert 1 <= len(made["headers"]) <= 50
+    assert all(isinstance(header, str) for header in made["headers"])
+    for row in made["rows"]:
+        assert len(row) == len(made["headers"])
+        assert all(cell is None or isinstance(cell, str | int | float) for cell in row)
+    assert blocks.table(made) == data
+
+
+@given(values, st.sampled_from(["UTC", "Pacific/Kiritimati", "America/St_Johns"]))
+def test_whatever_is_shown_as_a_timeline_is_one_and_stays_it(
+    value: dict[str, Any], zone: str
+) -> None:
+    try:
+        data = blocks.timeline(value, ZoneInfo(zone))
+    except Invalid:
+        return
+    as_contract(data, Timeline())
+    made = orjson.loads(data)
+    assert made["checkpoints"]
+    for point in made["checkpoints"]:
+        assert isinstance(point["id"], str)
+        assert point["id"]
+        assert isinstance(point["title"], str)
+        assert isinstance(point["date"], int | float)
+    assert blocks.timeline(made, ZoneInfo(zone)) == data
+
+
+@given(values)
+def test_a_reference_names_ids_or_none(value: dict[str, Any]) -> None:
+    try:
+        ref = blocks.entity_ref(value)
+    except Invalid:
+        return
+    assert ref.ids is None or (ref.ids and all(isinstance(each, str) and each for each in ref.ids))
