@@ -34,6 +34,7 @@ from router_svc.events import (
     Event,
     Fault,
     Finish,
+    Flushed,
     Formatted,
     FormatterEnd,
     FormatterLost,
@@ -282,7 +283,7 @@ class Conductor:
         if wait:
             self._spawn(self._keep(episode))
         else:
-            self._services.backlog.later(episode)
+            self._feed(Stored(self._services.backlog.later(episode)))
 
     async def _keep(self, episode: StoreEpisodeRequest) -> None:
         self._feed(Stored(await self._services.backlog.keep(episode)))
@@ -369,6 +370,8 @@ def _formatter_event(output: FormatOutput) -> Event | None:
         case "frame":
             return Formatted(output.frame)
         case "end":
-            return FormatterEnd()
-        case "flushed" | None:  # no flush is asked for
+            return FormatterEnd(tuple(output.end.skipped))
+        case "flushed":
+            return Flushed(tuple(output.flushed.skipped))
+        case None:
             return None

@@ -6,7 +6,13 @@ from enum import Enum, auto
 from router_svc.routing import Verdict
 from switchboard.v3.agent_pb2 import DeviceToolCall, RunActivity, RunEnd, RunInput, RunText
 from switchboard.v3.formatter_pb2 import FormatInput
-from switchboard.v3.frames_pb2 import DataResponse, MemoryStatus, ServerFrame, ToolResult
+from switchboard.v3.frames_pb2 import (
+    DataResponse,
+    MemoryStatus,
+    ServerFrame,
+    SkippedBlock,
+    ToolResult,
+)
 from switchboard.v3.memory_pb2 import MemoryItem, StoreEpisodeRequest
 from switchboard.v3.router_pb2 import ConverseOutput
 
@@ -68,8 +74,17 @@ class Formatted:
 
 
 @dataclass(frozen=True, slots=True)
+class Flushed:
+    """All that the agent said so far is formatted; which blocks were left out of it."""
+
+    skipped: tuple[SkippedBlock, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class FormatterEnd:
-    """All of the answer is formatted."""
+    """All of the answer is formatted; which blocks were left out of it."""
+
+    skipped: tuple[SkippedBlock, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +147,7 @@ Event = (
     | AgentEnd
     | AgentLost
     | Formatted
+    | Flushed
     | FormatterEnd
     | FormatterLost
     | ToolAnswered
@@ -206,7 +222,7 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Keep the exchange. With `wait`, answered by `Stored` in good time; else nobody waits."""
+    """Keep the exchange; answered by `Stored`: in good time with `wait`, else at once."""
 
     episode: StoreEpisodeRequest
     wait: bool

@@ -50,6 +50,11 @@ def unavailable() -> Outcome:
     )
 
 
+def empty() -> Outcome:
+    """The model answered nothing that can be shown, and changed nothing either."""
+    return failed(ErrorCode.ERROR_CODE_MODEL_EMPTY, "The model gave no answer that can be shown.")
+
+
 def expired() -> Outcome:
     """The request took all the time that it may."""
     return failed(ErrorCode.ERROR_CODE_DEADLINE_EXCEEDED, "The request took too long.")

@@ -29,6 +29,7 @@ from router_svc.events import (
     Event,
     Fault,
     Finish,
+    Flushed,
     Formatted,
     FormatterEnd,
     FormatterLost,
@@ -47,14 +48,28 @@ from router_svc.events import (
     ToolAnswered,
 )
 from router_svc.outcomes import Outcome
-from switchboard.v3.agent_pb2 import DeviceToolCall, RunCancel, RunInput, RunStart, Surface
+from switchboard.v3.agent_pb2 import (
+    DeviceToolCall,
+    NothingShown,
+    RunCancel,
+    RunInput,
+    RunStart,
+    Surface,
+)
 from switchboard.v3.errors_pb2 import ErrorCode
-from switchboard.v3.formatter_pb2 import FormatClose, FormatInput, FormatStart, FormatToolResult
+from switchboard.v3.formatter_pb2 import (
+    FormatClose,
+    FormatFlush,
+    FormatInput,
+    FormatStart,
+    FormatToolResult,
+)
 from switchboard.v3.frames_pb2 import (
     Activity,
     ActivityState,
     MemoryStatus,
     ServerFrame,
+    SkippedBlock,
     StreamEnd,
     Usage,
 )
@@ -71,6 +86,8 @@ class Phase(Enum):
     """The agent is known and the formatter open; what is remembered is still to come."""
     RUNNING = auto()
     """The agent answers."""
+    FLUSHING = auto()
+    """The agent has ended, but nothing was shown yet: the formatter is asked for what it holds."""
     CLOSING = auto()
     """The agent has ended; the formatter still holds some of the answer."""
     STOPPING = auto()
@@ -98,7 +115,11 @@ class Turn:
         self._memory_known = False
         self._routing_usage = pending_usage
         self._agent_usage: Usage | None = None
-        self._pieces = 0
+        self._pieces = 0  # since the agent last told its usage
+        self._shown = False
+        self._changed = False
+        self._asked_again = False
+        self._skipped: tuple[SkippedBlock, ...] = ()
         self._outcome = outcomes.completed()
         self._waiting: set[str] = set()
         self._calls: dict[str, DeviceToolCall] = {}
@@ -151,6 +172,8 @@ class Turn:
             agent_name=self._agent,
             device_connected=self._start.device_connected,
         )
+        if self._start.HasField("timezone"):
+            start.timezone = self._start.timezone
         self._do(
             Emit(ConverseOutput(routed=routed)),
             OpenFormatter(),
@@ -219,13 +242,21 @@ class Turn:
         self._transcript.record(call, event.result)
         self._do(SendAgent(RunInput(tool_result=event.result)))
         if event.result.WhichOneof("outcome") == "result":
+            self._changed |= call.HasField("effect")
             result = FormatToolResult(entity=call.entity, result=event.result.result)
             self._do(SendFormatter(FormatInput(tool_result=result)))
 
     def _agent_end(self, event: AgentEnd) -> None:
-        self._agent_usage = event.end.usage
+        self._told_usage(event)
         self._outcome = outcomes.of_run(event.end)
-        self._close()
+        if self._outcome.completed and not (self._shown or self._changed):
+            self._do(SendFormatter(FormatInput(flush=FormatFlush())))
+            self._phase = Phase.FLUSHING
+        else:
+            self._close()
+
+    def _told_usage(self, event: AgentEnd) -> None:
+        self._agent_usage, self._pieces = event.end.usage, 0
 
     def _agent_lost(self, _: AgentLost) -> None:
         self._outcome = outcomes.unavailable()
@@ -235,6 +266,25 @@ class Turn:
         """What was said before stands, however it ended: the formatter gives all it has."""
         self._do(SendFormatter(FormatInput(close=FormatClose())))
         self._phase = Phase.CLOSING
+
+    # --- an answer with nothing to see
+
+    def _flushed(self, event: Flushed) -> None:
+        """All that there was is out. Where that is nothing, the agent may mend it, once."""
+        self._skipped = event.skipped
+        if self._shown:
+            self._store()
+        elif self._asked_again:
+            self._end(outcomes.empty())
+        else:
+            self._asked_again = True
+            again = NothingShown(skipped=event.skipped)
+            self._do(SendAgent(RunInput(nothing_shown=again)))
+            self._phase = Phase.RUNNING
+
+    def _end_empty(self, _: AgentLost) -> None:
+        """Nobody is left to be asked again."""
+        self._asked_again = True
 
     # --- the formatter
 
@@ -247,6 +297,9 @@ class Turn:
             self._queries.add(frame.data_request.query_id)
         elif kind == "stream_text":
             self._transcript.say(frame.stream_text.chunk)
+            self._shown = self._shown or not frame.stream_text.chunk.isspace()
+        elif kind == "stream_block":
+            self._shown = True
         elif kind == "popup_domain":
             self._open(frame)
             return
@@ -270,7 +323,8 @@ class Turn:
             self._queries.remove(event.response.query_id)
             self._do(SendFormatter(FormatInput(data_response=event.response)))
 
-    def _all_formatted(self, _: FormatterEnd) -> None:
+    def _all_formatted(self, event: FormatterEnd) -> None:
+        self._skipped = event.skipped
         if self._outcome.completed:
             self._store()
         else:
@@ -297,13 +351,15 @@ class Turn:
         self._phase = Phase.STOPPING
 
     def _stopped_agent_end(self, event: AgentEnd) -> None:
-        self._agent_usage = event.end.usage
+        self._told_usage(event)
         self._stopped("agent")
 
     def _stopped_agent_lost(self, _: AgentLost) -> None:
         self._stopped("agent")
 
-    def _stopped_formatter(self, _: FormatterEnd | FormatterLost) -> None:
+    def _stopped_formatter(self, event: FormatterEnd | FormatterLost) -> None:
+        if isinstance(event, FormatterEnd):
+            self._skipped = event.skipped
         self._stopped("formatter")
 
     def _stopped(self, what: str) -> None:
@@ -345,12 +401,9 @@ class Turn:
 
     def _store(self) -> None:
         """Only whole answers are kept: of a broken or stopped one nobody can say what it meant."""
-        if self._memory is None:
-            self._do(Store(self._episode(), wait=False))
-            self._end()
-        else:
-            self._do(Store(self._episode(), wait=True))
-            self._phase = Phase.STORING
+        self._phase = Phase.STORING
+        # Memory that was slow or down a moment ago is not waited for again: it is told later.
+        self._do(Store(self._episode(), wait=self._memory is not None))
 
     def _episode(self) -> StoreEpisodeRequest:
         episode = StoreEpisodeRequest(
@@ -386,6 +439,7 @@ class Turn:
             status=outcome.status,
             error=outcome.error,
             usage=self._usage(),
+            skipped=self._skipped,
         )
         if self._agent:
             end.agent = self._agent
@@ -402,11 +456,13 @@ class Turn:
         self._held.clear()
 
     def _usage(self) -> Usage:
-        """Routing and agent together. An agent that did not report: a piece is about a token."""
-        agent = self._agent_usage
-        if agent is None and self._phase not in (Phase.ROUTING, Phase.RECALLING):
-            agent = Usage(output_tokens=self._pieces, model_calls=1, estimated=True)
-        return outcomes.total(self._routing_usage, agent or Usage())
+        """Routing and agent together. Of what an agent did not report a piece is about a token."""
+        usage = outcomes.total(self._routing_usage, self._agent_usage or Usage())
+        unreported = self._agent_usage is None or self._pieces
+        if unreported and self._phase not in (Phase.ROUTING, Phase.RECALLING):
+            guess = Usage(output_tokens=self._pieces, model_calls=1, estimated=True)
+            usage = outcomes.total(usage, guess)
+        return usage
 
 
 _Step = Callable[[Turn, Any], None]
@@ -447,6 +503,17 @@ _TABLE: Final[Mapping[Phase, Mapping[type[Event], _Step]]] = {
         DataAnswered: Turn._data_answered,
         Cancelled: Turn._cancel,
         DeadlinePassed: Turn._expire,
+    },
+    Phase.FLUSHING: {
+        **_EVERYWHERE,
+        AgentLost: Turn._end_empty,
+        Formatted: Turn._formatted,
+        Flushed: Turn._flushed,
+        FormatterEnd: Turn._lose_now,
+        FormatterLost: Turn._lose_now,
+        DataAnswered: Turn._data_answered,
+        Cancelled: Turn._cancel_now,
+        DeadlinePassed: Turn._expire_now,
     },
     Phase.CLOSING: {
         **_EVERYWHERE,

@@ -151,7 +151,7 @@ class _MemoryStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MemorySt
     MEMORY_STATUS_DEFERRED: _MemoryStatus.ValueType  # 2
     """It will be kept."""
     MEMORY_STATUS_OFF: _MemoryStatus.ValueType  # 3
-    """The answer did without memory."""
+    """Nothing of it is kept."""
 
 class MemoryStatus(_MemoryStatus, metaclass=_MemoryStatusEnumTypeWrapper):
     """What became of the memory of an exchange."""
@@ -163,7 +163,7 @@ MEMORY_STATUS_STORED: MemoryStatus.ValueType  # 1
 MEMORY_STATUS_DEFERRED: MemoryStatus.ValueType  # 2
 """It will be kept."""
 MEMORY_STATUS_OFF: MemoryStatus.ValueType  # 3
-"""The answer did without memory."""
+"""Nothing of it is kept."""
 Global___MemoryStatus: _TypeAlias = MemoryStatus  # noqa: Y015
 
 class _ActivityState:

@@ -23,6 +23,7 @@ from router_svc.events import (
     Event,
     Fault,
     Finish,
+    Flushed,
     Formatted,
     FormatterEnd,
     FormatterLost,
@@ -56,6 +57,7 @@ from switchboard.v3.frames_pb2 import (
     PopupDomain,
     Scope,
     ServerFrame,
+    SkippedBlock,
     StreamEnd,
     StreamText,
     ToolCall,
@@ -124,6 +126,7 @@ QUERY = Formatted(ServerFrame(data_request=DataRequest(request_id="r1", query_id
 FOUND = DataAnswered(DataResponse(query_id="q1", items=Json(utf8=b"[]")))
 THINKING = AgentActivity(RunActivity(state=ActivityState.ACTIVITY_STATE_THINKING))
 STORED = Stored(MemoryStatus.MEMORY_STATUS_STORED)
+BAD_CHART = SkippedBlock(block_type="chart", reason="chart_values")
 
 
 class Told:
@@ -230,9 +233,16 @@ def test_a_whole_answer_is_stored_before_its_end() -> None:
 
 
 def test_without_memory_the_end_does_not_wait_for_it() -> None:
-    told = Told()(ROUTED, Recalled(None), text(), ended(), FormatterEnd())
-    assert told.end.memory == MemoryStatus.MEMORY_STATUS_OFF
+    told = Told()(ROUTED, Recalled(None), text(), chunk(), ended(), FormatterEnd())
     assert [store.wait for store in told.stored] == [False]
+    told(Stored(MemoryStatus.MEMORY_STATUS_DEFERRED))
+    assert told.end.memory == MemoryStatus.MEMORY_STATUS_DEFERRED
+
+
+def test_without_memory_an_answer_that_failed_is_not_kept_and_says_so() -> None:
+    told = Told()(ROUTED, Recalled(None), ended(FAILED), FormatterEnd())
+    assert told.end.memory == MemoryStatus.MEMORY_STATUS_OFF
+    assert told.stored == []
 
 
 def test_a_tool_result_goes_to_both_once() -> None:
@@ -249,7 +259,7 @@ def test_a_failed_tool_goes_to_the_agent_alone() -> None:
 
 
 def test_a_data_response_goes_to_the_formatter_once_even_after_the_agents_end() -> None:
-    told = running()(ended(), QUERY, FOUND, FOUND)
+    told = running()(chunk(), ended(), QUERY, FOUND, FOUND)
     assert told.to_formatter == ["start", "close", "data_response"]
 
 
@@ -264,6 +274,61 @@ def test_a_failed_run_keeps_what_was_said_and_is_not_stored() -> None:
 def test_a_run_that_fails_without_saying_why_is_a_fault_of_ours() -> None:
     told = running()(ended(FAILED), FormatterEnd())
     assert told.end.error.code == ErrorCode.ERROR_CODE_INTERNAL
+
+
+def test_an_answer_that_is_shown_late_is_whole_without_asking_again() -> None:
+    told = running()(text(), ended())
+    assert told.turn.phase is Phase.FLUSHING
+    told(chunk("Hi"), Flushed(), STORED)
+    assert told.to_formatter == ["start", "text", "flush"]
+    assert told.to_agent == ["start"]
+    assert told.end.status == COMPLETED
+
+
+def test_an_agent_whose_answer_shows_nothing_hears_why_and_may_mend_it() -> None:
+    told = running()(text("{"), ended(), Flushed((BAD_CHART,)))
+    assert told.to_agent == ["start", "nothing_shown"]
+    last = [command for command in told.commands if isinstance(command, SendAgent)][-1]
+    assert list(last.input.nothing_shown.skipped) == [BAD_CHART]
+    told(text("Hi"), chunk("Hi"), ended(), FormatterEnd((BAD_CHART,)), STORED)
+    assert told.to_formatter == ["start", "text", "flush", "text", "close"]
+    assert told.end.status == COMPLETED
+    assert list(told.end.skipped) == [BAD_CHART]
+
+
+def test_an_answer_that_shows_nothing_twice_is_empty() -> None:
+    told = running()(text("{"), ended(), Flushed(), text("{"), chunk(" \n"), ended())
+    told(Flushed((BAD_CHART,)))
+    assert told.to_agent == ["start", "nothing_shown"]
+    assert told.end.error.code == ErrorCode.ERROR_CODE_MODEL_EMPTY
+    assert told.end.error.retryable
+    assert list(told.end.skipped) == [BAD_CHART]
+    assert told.stored == []
+
+
+def test_silence_after_a_change_is_an_answer() -> None:
+    told = running()(tool_call("c1", MutationOp.MUTATION_OP_UPDATE), answered(), ended())
+    told(FormatterEnd(), STORED)
+    assert told.to_agent == ["start", "tool_result"]
+    assert told.end.status == COMPLETED
+
+
+def test_silence_after_a_change_that_failed_is_none() -> None:
+    error = ToolError(code="not_found", message="There is none.")
+    told = running()(tool_call("c1", MutationOp.MUTATION_OP_UPDATE))
+    told(ToolAnswered(ToolResult(call_id="c1", error=error)), ended(), Flushed())
+    assert told.to_agent == ["start", "tool_result", "nothing_shown"]
+
+
+def test_an_agent_that_is_gone_is_not_asked_again() -> None:
+    told = running()(text("{"), ended(), AgentLost(), Flushed())
+    assert told.end.error.code == ErrorCode.ERROR_CODE_MODEL_EMPTY
+
+
+def test_a_second_try_that_is_cut_short_counts_what_it_said() -> None:
+    told = running()(ended(), Flushed(), text(), text(), Cancelled(), GraceOver())
+    assert told.end.usage.estimated
+    assert told.end.usage.output_tokens == 4 + 50 + 2
 
 
 def test_a_cancel_while_routing_counts_the_call_that_is_given_up() -> None:
@@ -300,7 +365,7 @@ def test_a_cancel_after_the_agents_end_ends_at_once() -> None:
 
 
 def test_a_cancel_of_a_whole_answer_comes_too_late() -> None:
-    told = running()(ended(), FormatterEnd(), Cancelled(), STORED)
+    told = running()(chunk(), ended(), FormatterEnd(), Cancelled(), STORED)
     assert told.end.status == COMPLETED
 
 
@@ -313,7 +378,7 @@ def test_at_the_deadline_what_was_said_is_still_formatted() -> None:
 
 
 def test_a_deadline_while_storing_does_not_spoil_the_answer() -> None:
-    told = running()(ended(), FormatterEnd(), DeadlinePassed())
+    told = running()(chunk(), ended(), FormatterEnd(), DeadlinePassed())
     assert told.end.status == COMPLETED
     assert told.end.memory == MemoryStatus.MEMORY_STATUS_DEFERRED
 
@@ -387,6 +452,7 @@ ANY: st.SearchStrategy[Event] = st.sampled_from(
         DOMAIN,
         chunk(),
         QUERY,
+        Flushed(),
         FormatterEnd(),
         FormatterLost(),
         answered("c1"),
@@ -402,7 +468,17 @@ ANY: st.SearchStrategy[Event] = st.sampled_from(
 )
 
 # Enough to end any turn, whatever came before.
-TO_THE_END: Sequence[Event] = (ROUTED, RECALLED, ended(), FormatterEnd(), STORED, GraceOver())
+TO_THE_END: Sequence[Event] = (
+    ROUTED,
+    RECALLED,
+    ended(),
+    Flushed(),
+    ended(),
+    Flushed(),
+    FormatterEnd(),
+    STORED,
+    GraceOver(),
+)
 
 HOME_ANSWER = re.compile(r"(activity )?(routed )?((stream_text|tool_call|data_request|activity) )*")
 POPUP_ANSWER = re.compile(
@@ -456,6 +532,8 @@ def test_peers_are_spoken_to_in_order(events: list[Event]) -> None:
         assert sent[:1] in ([], ["start"])
         assert sent.count("start") <= 1
     assert told.to_agent.count("cancel") <= 2  # a cancel, then the client's loss
+    assert told.to_agent.count("nothing_shown") <= 1
+    assert told.to_formatter.count("flush") <= 2
     assert told.to_formatter.count("close") <= 1
     if "close" in told.to_formatter:
         after = told.to_formatter[told.to_formatter.index("close") + 1 :]
@@ -471,11 +549,22 @@ def follows(commands: Iterable[Command], opening: Command, kind: type[Command]) 
     return True
 
 
-@given(events=interleavings(), missing=st.sampled_from([ended(), FormatterEnd()]))
-def test_completed_means_completed(events: list[Event], missing: Event) -> None:
-    told = Told()(*(event for event in [*events, *TO_THE_END] if event != missing), GraceOver())
+@given(
+    events=interleavings(),
+    missing=st.sampled_from([[ended()], [Flushed(), FormatterEnd()]]),
+)
+def test_completed_means_completed(events: list[Event], missing: list[Event]) -> None:
+    told = Told()(*(event for event in [*events, *TO_THE_END] if event not in missing), GraceOver())
     assert [end for end in told.ends if end.status == COMPLETED] == []
     assert told.stored == []
+
+
+@given(events=interleavings())
+def test_completed_shows_something_or_changed_something(events: list[Event]) -> None:
+    told = Told()(*events, *TO_THE_END)
+    if told.ends and told.end.status == COMPLETED:
+        changed = answered("c2", b'{"item":{"id":"t1","status":"done"}}')
+        assert "stream_text" in told.kinds or changed in events
 
 
 @given(events=interleavings())
