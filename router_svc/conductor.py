@@ -35,6 +35,7 @@ from router_svc.events import (
     Fault,
     Finish,
     Flushed,
+    FlushLate,
     Formatted,
     FormatterEnd,
     FormatterLost,
@@ -213,6 +214,8 @@ class Conductor:
                 self._call_later(budget.within(self._limits.deadline_s), DeadlinePassed())
             case Timer.GRACE:
                 self._call_later(self._limits.grace_s, GraceOver())
+            case Timer.FLUSH:
+                self._call_later(self._limits.grace_s, FlushLate())
             case _:
                 assert_never(timer)
 

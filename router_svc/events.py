@@ -129,6 +129,11 @@ class GraceOver:
 
 
 @dataclass(frozen=True, slots=True)
+class FlushLate:
+    """A formatter had its time to answer a flush; one of an older release does not know it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClientLost:
     """The client's stream broke, or ended before the turn did."""
 
@@ -156,6 +161,7 @@ Event = (
     | Cancelled
     | DeadlinePassed
     | GraceOver
+    | FlushLate
     | ClientLost
     | Fault
 )
@@ -170,6 +176,8 @@ class Timer(Enum):
     """Ends with `DeadlinePassed`."""
     GRACE = auto()
     """Ends with `GraceOver`."""
+    FLUSH = auto()
+    """Ends with `FlushLate`."""
 
 
 @dataclass(frozen=True, slots=True)

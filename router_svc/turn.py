@@ -30,6 +30,7 @@ from router_svc.events import (
     Fault,
     Finish,
     Flushed,
+    FlushLate,
     Formatted,
     FormatterEnd,
     FormatterLost,
@@ -249,11 +250,15 @@ class Turn:
     def _agent_end(self, event: AgentEnd) -> None:
         self._told_usage(event)
         self._outcome = outcomes.of_run(event.end)
-        if self._outcome.completed and not (self._shown or self._changed):
-            self._do(SendFormatter(FormatInput(flush=FormatFlush())))
+        if self._outcome.completed and self._empty():
+            self._do(SendFormatter(FormatInput(flush=FormatFlush())), StartTimer(Timer.FLUSH))
             self._phase = Phase.FLUSHING
         else:
             self._close()
+
+    def _empty(self) -> bool:
+        """Whether there is nothing to see. Silence after a change is an answer."""
+        return not (self._shown or self._changed)
 
     def _told_usage(self, event: AgentEnd) -> None:
         self._agent_usage, self._pieces = event.end.usage, 0
@@ -281,6 +286,10 @@ class Turn:
             again = NothingShown(skipped=event.skipped)
             self._do(SendAgent(RunInput(nothing_shown=again)))
             self._phase = Phase.RUNNING
+
+    def _flush_late(self, _: FlushLate) -> None:
+        """What the formatter holds comes with its end too; only the second try is lost."""
+        self._close()
 
     def _end_empty(self, _: AgentLost) -> None:
         """Nobody is left to be asked again."""
@@ -325,10 +334,12 @@ class Turn:
 
     def _all_formatted(self, event: FormatterEnd) -> None:
         self._skipped = event.skipped
-        if self._outcome.completed:
-            self._store()
-        else:
+        if not self._outcome.completed:
             self._end()
+        elif self._empty():
+            self._end(outcomes.empty())
+        else:
+            self._store()
 
     def _formatter_lost(self, _: FormatterLost | FormatterEnd) -> None:
         """While the agent still writes: it is stopped, so that it spends no more."""
@@ -509,6 +520,7 @@ _TABLE: Final[Mapping[Phase, Mapping[type[Event], _Step]]] = {
         AgentLost: Turn._end_empty,
         Formatted: Turn._formatted,
         Flushed: Turn._flushed,
+        FlushLate: Turn._flush_late,
         FormatterEnd: Turn._lose_now,
         FormatterLost: Turn._lose_now,
         DataAnswered: Turn._data_answered,

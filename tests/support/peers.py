@@ -44,6 +44,7 @@ from switchboard.v3.entities_pb2 import EntityKind
 from switchboard.v3.errors_pb2 import Error, ErrorCode
 from switchboard.v3.formatter_pb2 import (
     FormatEnd,
+    FormatFlushed,
     FormatInput,
     FormatOutput,
     FormatRequest,
@@ -232,6 +233,10 @@ class FormatRun:
         """Sends the end."""
         self._outputs.append(FormatOutput(end=FormatEnd()))
 
+    def flushed(self) -> None:
+        """Says that all of what came is formatted."""
+        self._outputs.append(FormatOutput(flushed=FormatFlushed()))
+
     def taken(self) -> FormatResponse:
         outputs, self._outputs = self._outputs, []
         return FormatResponse(request_id=self.request_id, outputs=outputs)
@@ -250,6 +255,8 @@ async def passes_on(run: FormatRun, given: FormatInput) -> None:
         case "text":
             text = StreamText(request_id=request_id, chunk=given.text.text)
             run.send(ServerFrame(stream_text=text))
+        case "flush":
+            run.flushed()
         case "close":
             run.end()
 

@@ -24,6 +24,7 @@ from router_svc.events import (
     Fault,
     Finish,
     Flushed,
+    FlushLate,
     Formatted,
     FormatterEnd,
     FormatterLost,
@@ -306,6 +307,17 @@ def test_an_answer_that_shows_nothing_twice_is_empty() -> None:
     assert told.stored == []
 
 
+def test_a_formatter_that_knows_no_flush_is_closed_in_the_end() -> None:
+    told = running()(text(), ended())
+    assert StartTimer(Timer.FLUSH) in told.commands
+    told(FlushLate(), chunk("Hi"), FormatterEnd(), STORED)
+    assert told.to_formatter == ["start", "text", "flush", "close"]
+    assert told.end.status == COMPLETED
+    silent = running()(ended(), FlushLate(), FormatterEnd((BAD_CHART,)))
+    assert silent.end.error.code == ErrorCode.ERROR_CODE_MODEL_EMPTY
+    assert list(silent.end.skipped) == [BAD_CHART]
+
+
 def test_silence_after_a_change_is_an_answer() -> None:
     told = running()(tool_call("c1", MutationOp.MUTATION_OP_UPDATE), answered(), ended())
     told(FormatterEnd(), STORED)
@@ -462,6 +474,7 @@ ANY: st.SearchStrategy[Event] = st.sampled_from(
         Cancelled(),
         DeadlinePassed(),
         GraceOver(),
+        FlushLate(),
         ClientLost(),
         Fault(),
     ]
