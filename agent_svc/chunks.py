@@ -9,10 +9,11 @@ from agent_svc.kept import Kept
 from agent_svc.reading import code_of, place_of, tokens_of
 
 _USAGE: Final = (
-    # OpenAI's; Anthropic's, which some gateways pass on; Bedrock's; Gemini's.
+    # OpenAI's; Anthropic's, which some gateways pass on; Bedrock's, by two names; Gemini's.
     ("prompt_tokens", "completion_tokens"),
     ("input_tokens", "output_tokens"),
     ("inputTokens", "outputTokens"),
+    ("inputTokenCount", "outputTokenCount"),
     ("promptTokenCount", "candidatesTokenCount"),
 )
 _THINKS: Final = ("reason", "think", "thought")
@@ -23,7 +24,12 @@ def choices_of(chunk: dict[str, Any]) -> list[dict[str, Any]]:
     choices = chunk.get("choices")
     if isinstance(choices, list):
         return [choice for choice in choices if isinstance(choice, dict)]
-    return [choices] if isinstance(choices, dict) else []
+    if isinstance(choices, dict):
+        return [choices]
+    if isinstance(message := chunk.get("message"), dict):  # as Ollama writes its own form
+        reason = chunk.get("done_reason") or ("stop" if chunk.get("done") is True else None)
+        return [{"delta": message, "finish_reason": reason}]
+    return []
 
 
 def error_in(chunk: dict[str, Any]) -> ProviderError | None:
@@ -42,10 +48,11 @@ def error_in(chunk: dict[str, Any]) -> ProviderError | None:
 
 def _fails(chunk: dict[str, Any]) -> bool:
     """Whether a message without an answer is one of failure, and no sign of life."""
-    if chunk.get("code"):
-        return True
-    status = place_of(chunk.get("status") or chunk.get("statusCode"))
-    return (status is not None and status >= 400) or chunk.get("status") in {"error", "failed"}
+    told = chunk.get("status") or chunk.get("statusCode")
+    if told is None or chunk.get("code"):
+        return chunk.get("type") not in {"ping", "heartbeat", "keepalive"}
+    status = place_of(told)
+    return told in {"error", "failed"} if status is None else status >= 400
 
 
 def error_of(error: object) -> ProviderError:
@@ -68,14 +75,11 @@ def usage_of(usage: dict[str, Any]) -> Usage | None:
 
 def vendors_usage(chunk: dict[str, Any]) -> Any:
     """Usage in a field of the vendor's own (Groq's `x_groq`), or in the choice (Moonshot)."""
-    for name, value in chunk.items():
-        if isinstance(value, dict) and isinstance(value.get("usage"), dict):
-            return value["usage"]
-        if name == "usageMetadata":
-            return value
-    for choice in choices_of(chunk):
-        if isinstance(choice.get("usage"), dict):
-            return choice["usage"]
+    for value in (*chunk.values(), *choices_of(chunk)):
+        if isinstance(value, dict):
+            for usage in (value.get("usage"), value):
+                if isinstance(usage, dict) and usage_of(usage) is not None:
+                    return usage
     return None
 
 

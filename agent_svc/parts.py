@@ -61,7 +61,7 @@ class ChatAnswer:
         self._reasons: list[str] = []
         self._refused = False
         self._error: ProviderError | None = None
-        self._began = self._done = self._whole = False
+        self._began = self._done = self._whole = self._deltas = False
         self._half = ""  # a surrogate that waits for its other half
         self.characters = 0  # of all that was written, for want of a usage report
 
@@ -135,6 +135,7 @@ class ChatAnswer:
                 self._error = error_of(error)
                 return
             self._choice(choice, events)
+        self._reason(chunk.get("finish_reason"))
         usage = chunk.get("usage")
         if usage is None and (self._reasons or not chunk.get("choices")):
             usage = vendors_usage(chunk)
@@ -145,14 +146,16 @@ class ChatAnswer:
         # Whole answers have a message in place of a delta, older ones a text alone. Perplexity
         # sends both, the message with all that was said so far.
         if isinstance(delta := choice.get("delta"), dict):
-            self._whole = False
+            self._whole, self._deltas = False, True
             self._message(delta, events)
         elif isinstance(message := choice.get("message"), dict):
-            self._message(self._unsaid(message), events)
+            self._message(self._unsaid(message) if self._deltas else message, events)
         if (text := choice.get("text")) and isinstance(text, str):
             self._content(text, events)
-        said_last = choice.get("finish_reason") or choice.get("stop_reason")
-        if said_last and (reason := endings.reason_of(said_last)):
+        self._reason(choice.get("finish_reason") or choice.get("stop_reason"))
+
+    def _reason(self, word: object) -> None:
+        if word and (reason := endings.reason_of(word)):
             self._reasons.append(reason)
 
     def _unsaid(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -173,12 +176,13 @@ class ChatAnswer:
         if isinstance(refusal := message.get("refusal"), str) and refusal:
             self.characters += len(refusal)
             self._refused = True
-        if isinstance(calls := message.get("tool_calls"), list):
-            self.characters += self._tool_calls.add(calls)
+        if isinstance(calls := message.get("tool_calls"), list | dict):
+            self.characters += self._tool_calls.add(calls if isinstance(calls, list) else [calls])
         if isinstance(call := message.get("function_call"), dict):
             self.characters += self._tool_calls.add_legacy(call)
         if isinstance(text := message.get("text"), str) and not message.get("content"):
             self._content(text, events)
+        self._reason(message.get("finish_reason"))
         brought = [
             self._kept.add(name, message[name])
             for name in message

@@ -37,6 +37,8 @@ def _slowly(data: bytes) -> Any:
         return DONE
     if stripped.isalpha() or (stripped[:1] == b":" and b"{" not in stripped):
         return {}  # a sign of life, such as `ping`
+    if stripped[:5] == b"data:" != stripped[5:10].lstrip()[:5]:
+        return data_of(stripped[5:])  # a proxy's doing, which dresses what is dressed
     try:  # the fast decoder refuses NaN and half a surrogate pair, which some servers send
         value = json.loads(data)
     except (ValueError, RecursionError):
@@ -55,13 +57,14 @@ def text_of_id(value: object) -> str:
 
 
 def text_of_arguments(arguments: object) -> str:
-    """Arguments are JSON text; some send the object."""
-    if isinstance(arguments, dict):
-        try:
-            return orjson.dumps(arguments).decode()
-        except (TypeError, ValueError):  # half a character, or a number past 64 bits
-            return json.dumps(arguments)
-    return text_of(arguments)
+    """Arguments are JSON text; some send the object. What is neither stays what it is, so that
+    a call is never run without the arguments that it has."""
+    if isinstance(arguments, str) or arguments is None:
+        return arguments or ""
+    try:
+        return orjson.dumps(arguments).decode()
+    except (TypeError, ValueError):  # half a character, or a number past 64 bits
+        return json.dumps(arguments)
 
 
 def place_of(index: object) -> int | None:

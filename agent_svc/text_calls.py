@@ -78,7 +78,7 @@ class TextCalls(Prose):
             self._found.clear()
         super()._give(end)
 
-    def _counts(self, end: int, last: bool) -> bool | None:
+    def _counts(self, span: Span, end: int, last: bool) -> bool | None:
         if _CALL.match(self._text, end):
             return True
         return None if not last and _MAY_BE_CALL.match(self._text, end) else False
@@ -87,7 +87,7 @@ class TextCalls(Prose):
         match self._openings.at(self._text, self._at, last=last):
             case Span() as span:
                 end = self._at + len(span.opening)
-                if (counts := self._counts(end, last)) is None:
+                if (counts := self._counts(span, end, last)) is None:
                     return False
                 if counts:
                     self._begin(span, end)

@@ -47,7 +47,7 @@ class _OpenCall:
         Only a name can begin a call: one that comes with arguments when these are whole, or,
         before there are any, another one with an id of its own.
         """
-        if not name:
+        if not name or not self.name:
             return False
         other_id = bool(provider_id and self.provider_id) and provider_id != self.provider_id
         if written := "".join(self.arguments):
@@ -56,11 +56,17 @@ class _OpenCall:
             return bool(arguments) or (other_id and not self.ids_change) or name != self.name
         return other_id and name != self.name
 
+    def is_told_again(self, provider_id: str, name: str, arguments: str) -> bool:
+        """Whether a delta is this call once more, whole: run twice it could change things twice."""
+        if not provider_id or (provider_id, name) != (self.provider_id, self.name):
+            return False
+        return arguments == "".join(self.arguments) and _is_json(arguments)
+
     def add(self, provider_id: str, name: str, arguments: str) -> None:
         if provider_id and self.provider_id and provider_id != self.provider_id:
             self.ids_change = True
         self.provider_id = self.provider_id or provider_id
-        if name and not self.arguments:
+        if name and not (self.name and self.arguments):
             # The whole name, once more or so far; else its next piece.
             self.name = name if name.startswith(self.name) else self.name + name
         if arguments:
@@ -101,7 +107,7 @@ class ToolCalls:
 
     def _add(self, delta: dict[str, Any], begun: list[_OpenCall]) -> int:
         function = delta.get("function")
-        function = function if isinstance(function, dict) else {}
+        function = function if isinstance(function, dict) else delta  # flat, as some write it
         provider_id = text_of_id(delta.get("id"))
         name, arguments = (
             text_of(function.get("name")),
@@ -109,6 +115,10 @@ class ToolCalls:
         )
         index = place_of(delta.get("index"))
         call = self._place(index, provider_id)
+        if call is None and not (provider_id or name or arguments):
+            return 0
+        if call is not None and call.is_told_again(provider_id, name, arguments):
+            return len(name) + len(arguments)
         second = bool(name) and any(call is each for each in begun)
         if call is None or second or call.begins_another(provider_id, name, arguments):
             if len(self._calls) >= MAX_CALLS:
@@ -131,10 +141,11 @@ class ToolCalls:
 
 def _keep(call: _OpenCall, delta: dict[str, Any], function: dict[str, Any]) -> int:
     size = 0
-    for name in delta.keys() - _OURS:
+    for name in delta.keys() - _OURS - _OURS_IN_FUNCTION:
         size += call.kept.add(name, delta[name])
-    for name in function.keys() - _OURS_IN_FUNCTION:
-        size += call.kept_in_function.add(name, function[name])
+    if function is not delta:
+        for name in function.keys() - _OURS_IN_FUNCTION:
+            size += call.kept_in_function.add(name, function[name])
     return size
 
 

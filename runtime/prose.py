@@ -136,7 +136,7 @@ class Prose:
     def _inside(self, text: str) -> None:
         """For subclasses that want what a span holds."""
 
-    def _counts(self, end: int, last: bool) -> bool | None:
+    def _counts(self, span: Span, end: int, last: bool) -> bool | None:
         """For subclasses: whether what stands at `end` lets the opening before it count; None:
         only more of the text can tell."""
         return True
@@ -206,7 +206,7 @@ class Prose:
 
     def _line_opens(self, span: Span, at: int, last: bool) -> bool:
         end = at + len(span.opening)
-        counts = self._counts(end, last)
+        counts = self._counts(span, end, last)
         if counts is None:
             return False
         if not counts:

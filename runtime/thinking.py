@@ -52,6 +52,7 @@ _SPANS: Final = (
     *_CHANNELS,
     Span("<|start_response|>"),
     Span("<|begin_of_solution|>"),
+    Span("<answer>"),  # after its thinking alone
 )
 _OPENINGS: Final = Openings(_SPANS)
 
@@ -68,7 +69,9 @@ _TOKENS: Final = Openings(
         ),
     ]
 )
-_REST_OF_LINE: Final = re.compile(r"[ \t\r]*(\n)?")
+_WRAPPED: Final = Openings([Span("</answer>")])
+# A line ends, or an answer of JSON begins right behind the tag.
+_REST_OF_LINE: Final = re.compile(r"[ \t\r]*(\n|(?=\{))?")
 
 
 class Thinking(Prose):
@@ -78,7 +81,7 @@ class Thinking(Prose):
         super().__init__(_OPENINGS)
         self._held: list[str] | None = [] if opens else None
         self._tail = ""  # of what is held: a closing may be cut
-        self._tokens = False  # special tokens were seen
+        self._litter: tuple[Openings, ...] = ()  # what more is dropped, wherever it stands
         self._opened = opens
         self.lone = False
         """Whether a closing tag came that no opening had: the model begins inside its thinking."""
@@ -110,13 +113,19 @@ class Thinking(Prose):
             return ""
         return super().feed(held) + super().close()
 
+    def _counts(self, span: Span, end: int, last: bool) -> bool:
+        return self._opened or span.opening != "<answer>"
+
     def _begun(self, span: Span) -> None:
         self._opened = True
-        self._tokens |= span.opening.startswith("<|")
+        if span.opening.startswith("<|"):
+            self._litter = (_TOKENS,)
+        elif span.opening == "<answer>":
+            self._litter = (_WRAPPED,)
 
     def _in_text(self, last: bool) -> bool:
-        if self._tokens:
-            match _TOKENS.at(self._text, self._at, last=last):
+        for litter in self._litter:
+            match litter.at(self._text, self._at, last=last):
                 case Span() as span:
                     self._begin(span, self._at + len(span.opening))
                     return True
@@ -141,7 +150,7 @@ class Thinking(Prose):
         """A closing tag that nothing opened, where a line ends with it: all before it goes."""
         rest = _REST_OF_LINE.match(self._text, end)
         ends = rest.end() if rest else end
-        if not (rest and rest.group(1)):
+        if not (rest and rest.group(1) is not None):
             if ends < len(self._text):  # a sentence about the tag
                 self._give(end)
                 return True

@@ -321,7 +321,51 @@ QUIRKS = [
         + chunk(finish="function_call"),
         [one_call("f", "{}"), Finish("function_call")],
     ),
+    Quirk(
+        "a call told twice, and one whose name comes last",
+        call(index=0, id="c1", name="f", arguments='{"a":1}') * 2
+        + call(index=1, id="c2", arguments="{}")
+        + call(index=1, name="g")
+        + TOOLS,
+        [one_call("f", '{"a":1}', "c1"), one_call("g", "{}", "c2", 1), Finish("tool_calls")],
+    ),
+    Quirk(
+        "calls without a function, one of them alone",
+        chunk({"tool_calls": {"index": 0, "id": "c1", "name": "f", "arguments": {"a": 1}}}) + TOOLS,
+        [one_call("f", '{"a":1}', "c1"), Finish("tool_calls")],
+    ),
+    Quirk(
+        "arguments of another type are no empty ones",
+        call(index=0, id="c1", name="f", arguments=[1]) + TOOLS,
+        [one_call("f", "[1]", "c1"), Finish("tool_calls")],
+    ),
+    Quirk(
+        "a finish in the delta, or beside the choices",
+        chunk({"content": "a", "finish_reason": "stop"}) + chunk(finish_reason="stop"),
+        [Text("a"), Finish("stop")],
+    ),
     # What is no stream, or hardly one
+    Quirk(
+        "Ollama's own form",
+        b'{"message":{"content":"ha"},"done":false}\n{"message":{"content":"ha"},"done":false}\n'
+        b'{"message":{"content":""},"done":true,"done_reason":"stop"}\n',
+        [Text("haha"), Finish("stop")],
+    ),
+    Quirk(
+        "messages in place of deltas",
+        chunk(choices=[{"message": {"content": "ha"}}]) * 2 + STOP,
+        [Text("haha"), Finish("stop")],
+    ),
+    Quirk(
+        "data of data",
+        (text("a") + STOP).replace(b"data:", b"data: data:"),
+        [Text("a"), Finish("stop")],
+    ),
+    Quirk(
+        "a message of failure alone",
+        text("a") + b'data: {"message": "Internal server error"}\n\n' + DONE,
+        [Text("a"), ProviderError("unknown")],
+    ),
     Quirk(
         "a whole completion",
         json.dumps(
@@ -505,6 +549,8 @@ ODD_CHUNKS = [
     chunk(detail=None),
     b'data: {"choices":[{"index":0,"delta":{},"logprobs":NaN}],"n":Infinity}\n\n',
     b": hello\n\n",
+    b'data: {"type":"ping","message":"still here"}\n\n',
+    b'data: {"status":"processing","message":"still here"}\n\n',
     b"event: message\nid: 7\nretry: 9\n\n",
     b"\n",
 ]
@@ -530,7 +576,13 @@ def test_split_anywhere(quirk: Quirk) -> None:
 @pytest.mark.parametrize("quirk", WHOLE, ids=lambda quirk: quirk.name)
 def test_cut_short_anywhere(quirk: Quirk) -> None:
     """Before a finish has come, a cut is never a success; and no part of a call gets out."""
-    words = (b'"finish_reason": "stop', b'"finish_reason": "tool', b'function_call"}', b"[DONE]")
+    words = (
+        b'"done":true',
+        b'"finish_reason": "stop',
+        b'"finish_reason": "tool',
+        b'function_call"}',
+        b"[DONE]",
+    )
     ends = [at for word in words if (at := quirk.body.find(word)) >= 0]
     finished = min(ends, default=len(quirk.body) - 1)
     for cut in range(len(quirk.body)):

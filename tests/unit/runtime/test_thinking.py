@@ -55,6 +55,7 @@ DRESSED = [
     ("<think>plan of `</think>` here</think>whole", "whole"),
     ("<think>plan</think>\nwhole\n</think>\nmore", "whole\nmore"),
     ('<think>plan</think>{"type":"text","content":"whole"}', '{"type":"text","content":"whole"}'),
+    ("<think>plan</think>\n<answer>\nwhole</answer>", "whole"),
     ("<think>plan without an end", ""),
     ("<|channel|>analysis<|message|>plan without an end", ""),
     ("</think>\n\nwhole", "whole"),
@@ -67,6 +68,7 @@ PROSE = [
     "Models write `<think>` and `</think>` around their plans.",
     "A tag <think> in a sentence, and </think> too.",
     "A </think> b",
+    "Say <answer>yes</answer>.",
     "```\n<think>\nx\n</think>\n```\nafter",
     "```xml\n<think>x</think>\n</think>\n```",
     "~~~\n<thought>x\n~~~",
@@ -145,9 +147,14 @@ def test_a_lone_closing_tag_takes_what_has_not_been_sent() -> None:
     assert thinking.lone
     assert thinking.hidden > len("secret plan")
     assert shown("secret plan\n</think>", "\n\nwhole") == "whole"
+    assert shown('secret plan</think>{"type":"text"}') == '{"type":"text"}'
     assert shown("secret plan\n</thi", "nk>", "\n", "\nwhole") == "whole"
     assert shown("secret plan</think>") == ""
     assert shown("sent. ", "secret\n</think>\nwhole") == "sent. whole"
+
+
+def test_an_answers_own_tag_is_litter_after_thinking_alone() -> None:
+    assert shown("<answer>whole</answer>") == "<answer>whole</answer>"
 
 
 def test_text_is_held_back_no_longer_than_it_takes() -> None:
