@@ -44,6 +44,9 @@ override export MESSAGE := $(value MESSAGE)
 test: $(VENV)/.dev ## all tests, those that break networks and processes among them
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+test-repeat: $(VENV)/.dev ## fault, e2e and integration again and again beside busy loops: N=10 BUSY=2, TESTS="paths"
+	@$(BIN)/python -m bench.repeat --times $(or $(N),10) --busy $(or $(BUSY),2) $(TESTS)
+
 check: $(VENV)/.dev ## format, lint, types, import contracts, contract and docs fresh, dependencies
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
@@ -124,4 +127,4 @@ lock: $(VENV)/.dev ## renew the locks from pyproject.toml
 clean: ## remove what the targets made, but no data
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build client/node_modules
 
-.PHONY: help run chat env test charts-sheet test-containers sbom audit check format proto proto-check proto-breaking docs docs-check test-corpus conformance soak rotate-keys erase-replay bench-memory lock clean
+.PHONY: help run chat env test test-repeat charts-sheet test-containers sbom audit check format proto proto-check proto-breaking docs docs-check test-corpus conformance soak rotate-keys erase-replay bench-memory lock clean

@@ -126,6 +126,7 @@ class Chat:
         match frame["type"]:
             case "device_ready":
                 self._limits = frame.get("limits") or {}
+                await self._device.again(frame.get("resumed") or ())
             case "tool_call":
                 await self._on_tool_call(frame)
             case "data_request":
@@ -179,12 +180,10 @@ class Chat:
         self._finish(frame["request_id"], ending)
 
     def _on_error(self, frame: Frame) -> None:
-        """An error about a request's own frame says that the request was never opened."""
-        ref = frame.get("ref") or {}
-        ours = self._answer is not None and ref.get("id") == self._answer.request_id
-        if ours and ref.get("type") in ("home_request", "popup_request"):
-            self._close_request(ref["id"])
-            self._finish(ref["id"], Ending("failed", frame["code"], frame["message"]))
+        """One that carries a request's id says that it never began; of a duplicate, one runs."""
+        if self._is_ours(frame) and frame["code"] != "duplicate_request":
+            self._close_request(frame["request_id"])
+            self._finish(frame["request_id"], Ending("failed", frame["code"], frame["message"]))
         else:
             self._screen.note(f"{frame['message']} ({frame['code']})")
 

@@ -5,7 +5,7 @@ user before a delete, and to answer questions about its store (PROTOCOL §4.6).
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,7 @@ class Device:
         self._ask = ask
         self._now = now
         self._asking: dict[str, tuple[Call, asyncio.Task[None]]] = {}
+        self._told: dict[str, str] = {}  # by call id, the request that runs and was answered
         self._ended: deque[str] = deque(maxlen=REMEMBERED_ENDS)
 
     async def on_tool_call(self, frame: Frame) -> Call | None:
@@ -60,7 +61,7 @@ class Device:
         """
         call = _call(frame)
         if answer := self._store.answer_to(call.call_id):
-            await self._answer(call, answer)
+            await self._answer(call.call_id, call.request_id, answer)
             return None
         if call.request_id in self._ended or call.call_id in self._asking:
             return None
@@ -70,6 +71,13 @@ class Device:
         else:
             await self._run(call)
         return call
+
+    async def again(self, resumed: Collection[str]) -> None:
+        """After a drop: sends what was answered for requests that go on once more. An answer may
+        have been lost with the connection; of two the server takes the first."""
+        for call_id, request_id in list(self._told.items()):
+            if request_id in resumed and (answer := self._store.answer_to(call_id)):
+                await self._answer(call_id, request_id, answer)
 
     async def on_data_request(self, frame: Frame) -> None:
         """Answers from the store: the entities with these ids, or all of a kind."""
@@ -104,6 +112,7 @@ class Device:
     def end(self, request_id: str) -> None:
         """Notes that a request is over: nothing more is begun for it."""
         self._ended.append(request_id)
+        self._told = {call: of for call, of in self._told.items() if of != request_id}
         for call, task in list(self._asking.values()):
             if call.request_id == request_id:
                 task.cancel()
@@ -139,10 +148,12 @@ class Device:
         """One write keeps the change and its answer; only then is it told."""
         self._store.keep_answer(call.call_id, answer, self._now())
         self._save()
-        await self._answer(call, answer)
+        await self._answer(call.call_id, call.request_id, answer)
 
-    async def _answer(self, call: Call, answer: Answer) -> None:
-        await self._send({"type": "tool_result", "call_id": call.call_id, **answer})
+    async def _answer(self, call_id: str, request_id: str, answer: Answer) -> None:
+        if request_id not in self._ended:
+            self._told[call_id] = request_id
+        await self._send({"type": "tool_result", "call_id": call_id, **answer})
 
 
 def _call(frame: Frame) -> Call:

@@ -20,6 +20,7 @@ PROTOCOL = 3
 SOCKET_PATH = "/api/v1/ws/device"
 UNAUTHENTICATED = 4401
 TOO_BIG = 1009
+RATE_LIMITED = 4529
 # The server sends at most 1 MiB a frame; what is larger is not one of its frames.
 MAX_FRAME_BYTES = 2 * 1024 * 1024
 # Used until `device_ready` tells the server's own limit.
@@ -310,10 +311,21 @@ class Link:
             self._token_refused = True
             self._tokens.forget()
             self._pause_s = 0.0
+        elif code == RATE_LIMITED:
+            self._pause_s = _wait_of(reason)
         elif 4000 <= code < 4500 or 400 <= code < 500 or code == TOO_BIG:
             raise Refused(
                 f"the server closed the connection: {reason or 'no reason given'} ({code})"
             )
+
+
+def _wait_of(reason: str) -> float | None:
+    """How long the reason of a close asks to wait, in seconds; None where it does not."""
+    try:
+        asked = float(json.loads(reason)["retry_after_ms"]) / 1000
+    except (ValueError, LookupError, TypeError):
+        return None
+    return min(max(asked, 0.0), LONGEST_PAUSE_S)
 
 
 def _retry_after(error: aiohttp.WSServerHandshakeError) -> float:

@@ -20,6 +20,7 @@ import orjson
 from runtime.errors import SwitchboardError
 from runtime.server import Server
 from runtime.settings import ServiceSettings
+from runtime.stream import BoundedStream
 from switchboard.v3 import accounts_pb2 as accounts
 from switchboard.v3 import accounts_pb2_grpc, memory_pb2_grpc, router_pb2_grpc
 from switchboard.v3 import memory_pb2 as memory
@@ -60,6 +61,7 @@ SERVICES: Final = (
     "switchboard.v3.AgentService",
     "switchboard.v3.FormatterService",
 )
+QUEUED: Final = 64
 USAGE: Final = Usage(input_tokens=7, output_tokens=5, model_calls=2)
 
 
@@ -73,13 +75,15 @@ class Turn:
         self.lost = asyncio.Event()
         self.results: list[ToolResult] = []
         self.sent = 0  # how many outputs gRPC has taken
-        self._out: asyncio.Queue[ConverseOutput | None] = asyncio.Queue()
+        # Bounded as the router's own: without, one message holds all that a script says while
+        # the machine is busy, and no flow control can stop a message in its middle.
+        self._out: BoundedStream[ConverseOutput] = BoundedStream(QUEUED)
         self._answers: dict[str, asyncio.Future[ToolResult | DataResponse]] = {}
 
     async def say(self, *outputs: ConverseOutput) -> None:
-        """Sends these."""
+        """Sends these, once there is room."""
         for output in outputs:
-            self._out.put_nowait(output)
+            await self._out.put(output)
         await asyncio.sleep(0)
 
     async def frame(self, **kind: Any) -> None:
@@ -123,14 +127,14 @@ class Turn:
         asked = DeviceToolCall(call=call, entity=entity)
         if effect is not None:
             asked.effect = effect
-        self._out.put_nowait(ConverseOutput(tool_call=asked))
+        self._out.put_now(ConverseOutput(tool_call=asked))
         return self._answer(call.call_id)
 
     def query(self, *ids: str) -> "asyncio.Future[Any]":
         """Asks the device for tasks; the future gives the DataResponse."""
         asked = DataRequest(query_id=str(uuid4()), entity=EntityKind.ENTITY_KIND_TASK)
         asked.ids.values.extend(ids)
-        self._out.put_nowait(ConverseOutput(frame=ServerFrame(data_request=asked)))
+        self._out.put_now(ConverseOutput(frame=ServerFrame(data_request=asked)))
         return self._answer(asked.query_id)
 
     async def end(
@@ -164,19 +168,12 @@ class Turn:
             future.set_result(answer)
 
     async def outputs(self) -> AsyncIterator[list[ConverseOutput]]:
-        while True:
-            batch = [await self._out.get()]
-            while not self._out.empty():
-                batch.append(self._out.get_nowait())
-            found = [output for output in batch if output is not None]
-            if found:
-                yield found
-                self.sent += len(found)
-            if None in batch:
-                return
+        async for batch in self._out:
+            yield batch
+            self.sent += len(batch)
 
     def close(self) -> None:
-        self._out.put_nowait(None)
+        self._out.close()
 
 
 Script = Callable[[Turn], Awaitable[None]]

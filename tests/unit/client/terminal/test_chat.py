@@ -123,16 +123,16 @@ async def test_but_never_when_this_device_began_to_write_for_it() -> None:
     assert (await asking).code == "lost" and rig.sent.empty()
 
 
-async def test_a_request_that_was_never_opened_ends_with_the_error_about_its_frame() -> None:
+async def test_a_request_that_was_never_opened_ends_with_the_error_that_carries_its_id() -> None:
     rig = Rig()
     asking = asyncio.create_task(rig.chat.ask("x" * 40_000))
     request_id = (await rig.asked())["request_id"]
     other = {"code": "invalid_frame", "message": "Odd.", "ref": {"type": "ping"}}
     await rig.chat.on_frame({"type": "error", **other})
     assert not asking.done() and "Odd. (invalid_frame)" in rig.err.getvalue()
-    ref = {"type": "home_request", "id": request_id}
-    too_long = {"code": "message_too_long", "message": "Too long.", "ref": ref}
-    await rig.chat.on_frame({"type": "error", **too_long})
+    await rig.say("error", request_id, code="duplicate_request", message="It runs.")
+    assert not asking.done(), "the one that runs goes on"
+    await rig.say("error", request_id, code="message_too_long", message="Too long.")
     assert await asking == Ending("failed", "message_too_long", "Too long.")
     assert rig.closed == [request_id], "it is not asked after when the connection drops"
 

@@ -84,6 +84,18 @@ async def test_not_even_after_the_process_was_started_anew(file: Path) -> None:
     assert again.sent == first.sent and len(again.store.all("task")) == 12
 
 
+async def test_after_a_drop_answers_for_what_goes_on_are_sent_again_by_itself(file: Path) -> None:
+    rig = Rig(file)
+    for request_id, call_id in (("r", "c1"), ("r", "c2"), ("lost", "c3"), ("over", "c4")):
+        frame = call("create_task", {"title": "Once"}, request_id=request_id, call_id=call_id)
+        await rig.device.on_tool_call(frame)
+    rig.device.end("over")
+    told, rig.sent = rig.sent, []
+    await rig.device.again(["r", "over", "unknown"])
+    assert rig.sent == told[:2]
+    assert len(rig.store.all("task")) == 11 + 4
+
+
 async def test_a_call_that_cannot_be_done_is_answered_with_why(file: Path) -> None:
     rig = Rig(file)
     await rig.device.on_tool_call(call("get_moon", {}))

@@ -37,6 +37,22 @@ def test_what_is_no_frame_is_ignored(raw: str) -> None:
     assert decode(raw) is None
 
 
+@pytest.mark.parametrize(
+    ("reason", "wait_s"),
+    [
+        ('{"code":"rate_limited","retry_after_ms":1500}', 1.5),
+        ('{"retry_after_ms":99999999}', protocol.LONGEST_PAUSE_S),
+        ('{"retry_after_ms":-1}', 0.0),
+        ("slow down", None),
+        ("", None),
+        ("[]", None),
+        ('{"retry_after_ms":null}', None),
+    ],
+)
+def test_the_reason_of_a_close_may_tell_how_long_to_wait(reason: str, wait_s: float | None) -> None:
+    assert protocol._wait_of(reason) == wait_s
+
+
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=20))
 def test_however_a_server_replays_each_frame_is_taken_once_and_in_order(cuts: list[int]) -> None:
     """A connection breaks anywhere, and the server replays from what the client names."""
