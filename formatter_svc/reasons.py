@@ -13,7 +13,6 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"  # more than 256 KiB, or than a frame holds once it is mended
     TOO_DEEP = "too_deep"  # nested more than 32 levels
     DUPLICATE_KEY = "duplicate_key"  # `type` or `content` twice: which one counts?
-    NO_TYPE = "no_type"
     UNKNOWN_TYPE = "unknown_type"
     BAD_TEXT = "bad_text"
     BAD_TABLE = "bad_table"
