@@ -26,7 +26,7 @@ from formatter_svc.lookahead import (
 )
 from formatter_svc.reader import MAX_BYTES, MAX_DEPTH, SHOWN, Reader
 from formatter_svc.reasons import Reason
-from formatter_svc.strings import NEED_MORE, Strings, end_of, size_of
+from formatter_svc.strings import NEED_MORE, Role, Strings, end_of, size_of
 
 __all__ = [
     "MAX_BYTES",
@@ -51,6 +51,9 @@ SILENT: Final = frozenset(
 )
 # A bare word that is longer is none that a model writes for a value.
 MAX_BARE: Final = 64
+# So is a key that is longer, or that goes over lines.
+MAX_KEY: Final = 256
+# So much of a string says whether it holds an answer.
 MAX_LEAD: Final = 128
 
 
@@ -103,6 +106,7 @@ class Probe(Reader):
         self._sole = sole
         self._nested = nested
         self._seen: list[str] = []  # the object's keys
+        self._key_size = 0  # of the key at hand
         self._at_end = False
         self._scalar_only = False  # its one member is no text and no container
 
@@ -146,6 +150,17 @@ class Probe(Reader):
         if self.size > MAX_BYTES and self.verdict is None:
             inside = bool(self._opener) and self._role == "content"
             self.verdict = "text" if inside and set(self._seen) <= SOLE else "prose"
+
+    def _piece(self, source: str, decoded: str, json: str | None = None) -> None:
+        super()._piece(source, decoded, json)
+        if self._role == "key" and self._word is not None:
+            self._key_size += len(decoded)
+            if self._key_size > MAX_KEY or source == "\n":
+                self._odd()
+
+    def _enter_string(self, opener: str, role: Role) -> None:
+        super()._enter_string(opener, role)
+        self._key_size = 0
 
     def _deep(self) -> None:
         self.verdict = self.verdict or "prose"
@@ -423,6 +438,10 @@ class BlockReader(Reader):
             if self._type is not None and word != self._type:
                 self._break(Reason.DUPLICATE_KEY)
             self._type = self._type or word
+
+    def _drop_colon(self) -> None:
+        if self._broken is None:
+            self._parts[-1] = self._parts[-1].removesuffix(":")
 
     # A list that was not closed.
 

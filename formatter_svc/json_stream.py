@@ -37,7 +37,7 @@ __all__ = ["MAX_HELD", "JsonStream"]
 MAX_NESTED: Final = 6
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_ENCODED: Final = re.compile(r'[^"\\]+')
+_ENCODED: Final = re.compile(r'[^"\\\n]+')
 _ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -62,6 +62,7 @@ class JsonStream(Prose):
         self._readers: list[Probe | TextReader | BlockReader] = []
         self._probed_at: int | None = None  # where in the text at hand the probe's object begins
         self._inner: JsonStream | None = None  # of a string that holds an answer
+        self._bare = False  # that string has no quotes, and ends with its line
 
     def feed(self, text: str) -> list[Event]:
         """Takes the next piece and returns what it brought."""
@@ -223,10 +224,11 @@ class JsonStream(Prose):
 
     # Answers within strings.
 
-    def _open_encoded(self) -> None:
+    def _open_encoded(self, bare: bool) -> None:
         if self._level == MAX_NESTED:
-            self._say('"')
+            self._say("" if bare else '"')
             return
+        self._bare = bare
         self._open_object()
         self._inner = self.inner()
 
@@ -235,11 +237,15 @@ class JsonStream(Prose):
         if j > i:
             inner.paint_in(text[i:j])
             return j
-        if text[i] == '"':
+        char = text[i]
+        if char == ("\n" if self._bare else '"'):
             inner.finish()
             self._inner = None
             self._texts.seam()
             self._after_object = True
+            return i + (not self._bare)
+        if char != "\\":
+            inner.paint_in(char)
             return i + 1
         if i + 1 == len(text):
             if final:

@@ -27,9 +27,9 @@ _KEY: Final = (
     r"|[‘’][^‘’\n]{0,128}[’‘])" + _SPACE + ":"
 )
 _LONG_KEY: Final = r'"(?:[^"\\\n]|\\.){129}'
-_BARE_KEY: Final = r"[^\W\d][\w$-]{0,63}[ \t]{0,16}:"
+_BARE_KEY: Final = r"[^\W\d][\w$-]{0,63}[\"”']?[ \t]{0,16}:"
 _TEXT_WORD: Final = r"(?:type|content|text|value|markdown|title|id)"
-_TEXT_KEY: Final = _TEXT_WORD + r"[ \t]{0,16}:"
+_TEXT_KEY: Final = _TEXT_WORD + r"[\"”']?[ \t]{0,16}:"
 _COMMENT: Final = r"/[/*]"
 _FENCE: Final = r"[ \t]{0,64}+\r?\n[ \t\r\n]{0,64}+(?:`{3}|~{3})[`~]{0,16}+[ \t]{0,16}+[\r\n]"
 _TYPES: Final = r"(?:text|markdown|paragraph|chart|table|timeline|entity[-_ ]?ref)"
@@ -56,14 +56,14 @@ AFTER_MEMBER: Final = _compiled(
     rf"|{_BLOCK}|[ \t\r\n])|{_COMMENT}|{_KEY}|{_BLOCK}|[ \t\r\n])|.{_FENCE}"
 )
 AFTER_CONTENT: Final = _compiled(
-    rf".{_SPACE}(?:\}}|\]{_SPACE}\}}|,{_SPACE}(?:(?:,{_SPACE})?{_KEY}|{_LONG_KEY}|{_TEXT_KEY}|\}}|{_BLOCK}"
+    rf".{_SPACE}(?:\}}|\]{_SPACE}(?:\}}|{_BLOCK})|,{_SPACE}(?:(?:,{_SPACE})?{_KEY}|{_LONG_KEY}|{_TEXT_KEY}|\}}|{_BLOCK}"
     rf"|{_COMMENT}[^\n]{{0,128}}\n|[ \t\r\n])"
     rf"|{_COMMENT}[^\n]{{0,128}}\n{_SPACE}[{QUOTES},}}]|/\*[^*\n]{{0,128}}\*/"
     rf"|{_KEY}|{_BLOCK}|[ \t\r\n])|.{_FENCE}"
 )
 # The same once the content has held a quote of its own, and while a brace of its own is open.
 AFTER_QUOTED_CONTENT: Final = _compiled(
-    rf".{_SPACE}(?:\}}|\]{_SPACE}\}}|,{_SPACE}(?:{_ANY_QUOTE}?{_TEXT_WORD}{_ANY_QUOTE}?{_SPACE}:|{_BLOCK})"
+    rf".{_SPACE}(?:\}}|\]{_SPACE}(?:\}}|{_BLOCK})|,{_SPACE}(?:{_ANY_QUOTE}?{_TEXT_WORD}{_ANY_QUOTE}?{_SPACE}:|{_BLOCK})"
     rf"|{_BLOCK}|[ \t\r\n])"
 )
 AFTER_OPEN_CONTENT: Final = _compiled(
@@ -81,12 +81,14 @@ NEXT_MEMBER: Final = _compiled(
     rf"|\.\.\.|…|[ \t\r\n])|[ \t]{{0,64}}[\r\n])"
 )
 KEY_AHEAD: Final = _compiled(_KEY)
+# After a bare word: whether it is a key, whose quote may have been lost.
+KEY_ENDS: Final = _compiled(r"(?P<quote>[\"”']?)[ \t]{0,16}+(?::|=>?)")
 # At a bare word for a text's content: whether it is none.
 BARE_LITERAL: Final = _compiled(
     rf"(?:null|none|undefined|true|false|-?\d{{1,64}}(?:\.\d{{1,64}})?){_SPACE}[,}}\]]"
 )
-# A quote that ends an answer, but for a comma.
-LAST_QUOTE: Final = _compiled(r".[ \t\r\n]*[,;]?[ \t\r\n]*")
+# A quote that ends an answer, but for a comma and closers.
+LAST_QUOTE: Final = _compiled(r".[ \t\r\n]*[,;]?[ \t\r\n]*[\]}]*[ \t\r\n]*")
 # The closers that stand together, and what they lead to.
 CLOSERS_AHEAD: Final = _compiled(
     r"(?P<run>[}\]](?:[ \t\r\n]{0,16}[}\]]){0,63})"
@@ -118,6 +120,10 @@ _WRAPPED: Final = (
 ENCODED_STRING: Final = _compiled(
     r'"(?:\\[nrt]|[ \t\r\n\[]){0,32}+\{(?:\\[nrt]|[ \t\r\n]){0,32}+\\"'
     rf'(?:type\\"[ \t]{{0,16}}+:[ \t]{{0,16}}+\\"{_TYPES}\\"|(?:{_WRAPPED})\\"[ \t]{{0,16}}+:)'
+)
+# The same without its quotes.
+ENCODED_BARE: Final = _compiled(
+    rf'\{{[ \t]{{0,16}}+\\"type\\"[ \t]{{0,16}}+:[ \t]{{0,16}}+\\"{_TYPES}\\"'
 )
 _CALL: Final = r"(?:tool_?calls?|function_?calls?)"
 TOOL_CALL: Final = _compiled(rf"(?P<tag><{_CALL}>)[ \t\r\n]{{0,64}}+[{{\[<]")

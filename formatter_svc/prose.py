@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 import regex
 
 from formatter_svc.lookahead import (
+    ENCODED_BARE,
     ENCODED_STRING,
     JSON_WORD,
     LINE_BREAK,
@@ -42,9 +43,10 @@ _PROSE_BEFORE_QUOTE: Final = re.compile(r'(?:[^\[{`~<\n"]+|\n(?![ \t\r]*[jJ]))+'
 _LINE: Final = re.compile(r"[^\n]*\n?")
 _RUN: Final = re.compile(r"`+|~+")
 _FENCE: Final = regex.compile(
-    r"(?P<run>`{3,}+|~{3,}+)[ \t]{0,16}+(?P<info>[A-Za-z0-9_+.#-]{0,32}+)[ \t]{0,16}+"
-    r'(?P<next>[\r\n\[{"])'
+    r"(?P<run>`{3,}+|~{3,}+)(?P<info>[^\r\n`~\[{]{0,64}+)(?P<next>[\r\n\[{])"
 )
+# The language of a fence that does not begin its line.
+_INFO: Final = re.compile(r"[ \t]*[A-Za-z0-9_+.#-]{0,32}[ \t]*")
 _INLINE: Final = re.compile(r"[^`\n]+")
 _IN_BRACES: Final = re.compile(r"[^}\n]+")
 _IN_CALL: Final = re.compile(r"[^<\n]+")
@@ -94,7 +96,7 @@ class Prose:
     def _open_probe(self, text: str, i: int) -> int:
         raise NotImplementedError
 
-    def _open_encoded(self) -> None:
+    def _open_encoded(self, bare: bool) -> None:
         raise NotImplementedError
 
     def _kind(self) -> Kind:
@@ -206,7 +208,7 @@ class Prose:
             case "[":
                 self._held_arrays += 1
                 self._hold(char)
-            case "," if self._after_object:
+            case "," | ";" if self._after_object:
                 self._hold(char)
             case _:
                 return self._words(text, i)
@@ -247,6 +249,13 @@ class Prose:
             return NEED_MORE
         if opens:
             return self._open_probe(text, i)
+        if self._at_line_start():
+            opens = ahead(ENCODED_BARE, text, i, final)
+            if opens is None:
+                return NEED_MORE
+            if opens:
+                self._open_encoded(bare=True)
+                return i
         return self._words(text, i)
 
     def _tag(self, text: str, i: int, final: bool) -> int:
@@ -277,7 +286,7 @@ class Prose:
             if opens is None:
                 return NEED_MORE
             if opens:
-                self._open_encoded()
+                self._open_encoded(bare=False)
                 return i + 1
         return self._words(text, i)
 
@@ -342,7 +351,7 @@ class Prose:
 
     def _fence_met(self, text: str, i: int, found: Any, run: str) -> int:
         j = i + len(run)
-        bare = not found or found.partial or not found["info"]
+        bare = not found or found.partial or not found["info"].strip()
         ends_line = not found or found.partial or found["next"] in "\r\n"
         closes = bare and ends_line and self._fences and self._fences[-1][0] == run[0]
         if closes and (found or not text[j:].strip(_BLANK)):
@@ -357,7 +366,8 @@ class Prose:
             self._held_fences = []
             self._say(run)
             return j
-        if not found and not self._at_line_start():
+        strict = found and (found.partial or _INFO.fullmatch(found["info"]))
+        if not strict and not self._at_line_start():
             return (
                 self._few_ticks(text, i, j, True) if not self._in_held_code() else self._code_on(i)
             )
@@ -384,7 +394,7 @@ class Prose:
     def _at_line_start(self) -> bool:
         """Whether nothing but blanks and glue stands before it on its line."""
         line = self._held.rpartition("\n")
-        if line[2].strip(" \t["):
+        if line[2].strip(" \t[,"):
             return False
         return bool(line[1]) or self._line_blank or self._after_object or not self._said
 

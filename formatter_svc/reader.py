@@ -24,13 +24,14 @@ from formatter_svc.lookahead import (
     BARE_LITERAL,
     CLOSERS_AHEAD,
     KEY_AHEAD,
+    KEY_ENDS,
     KNOWN_BLOCK,
     NEXT_MEMBER,
     TYPED,
     ahead,
 )
 from formatter_svc.mending import Follow, levels_closed, mend_scalar
-from formatter_svc.strings import CLOSERS, NEED_MORE, Role, Strings, end_of, size_of
+from formatter_svc.strings import CLOSERS, NEED_MORE, TRIPLE, Role, Strings, end_of, size_of
 
 MAX_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 32
@@ -46,8 +47,7 @@ SHOWN: Final = frozenset(
 State = Literal["key", "colon", "value", "next"]
 
 _SPACE: Final = re.compile(r"[ \t\r\n\ufeff\u00a0]+")
-_BARE_KEY: Final = re.compile(rf"[^\s:,{{}}\[\]\"'“”]{{1,{MAX_BARE_KEY}}}")
-_BARE_KEY_AHEAD: Final = re.compile(rf"[^\s:,{{}}\[\]\"'“”]{{1,{MAX_BARE_KEY}}}[ \t]{{0,16}}")
+_BARE_KEY: Final = re.compile(rf"[^\s:=,{{}}\[\]\"'“”]{{1,{MAX_BARE_KEY}}}")
 _SCALAR: Final = re.compile(r'[^,}\]\[{"“\n\r/]+')
 _LINE: Final = re.compile(r"[^\r\n]+")
 _NO_STAR: Final = re.compile(r"[^*{]+")
@@ -157,6 +157,10 @@ class Reader(Strings):
                 self._comma()
             case ":":
                 return self._colon(text, i)
+            case "=" if self._state == "colon":
+                return self._colon(text, i)
+            case ">" if self._state == "value" and text[i - 1 : i] == "=":
+                pass
             case "/" if not final and i + 1 == len(text):
                 return NEED_MORE
             case "/" if text[i + 1 : i + 2] in ("/", "*"):
@@ -351,12 +355,18 @@ class Reader(Strings):
             self._enter_string(char, "key")
             self._word = []
             self._begin()
+            i += 1
         else:
-            self._take(char)
-            self._enter_value_string(char)
+            opener = text[i : i + 3]
+            if opener in ('"', '""') and i + len(opener) == len(text) and not final:
+                return NEED_MORE
+            opener = opener if opener == TRIPLE else char
+            self._take(opener)
+            self._enter_value_string(opener)
+            i += len(opener)
         self._fresh = False
         self._write('"')
-        return i + 1
+        return i
 
     def _enter_value_string(self, opener: str) -> None:
         wanted = self._wants_word()
@@ -371,15 +381,26 @@ class Reader(Strings):
         return "content" if shown else "member"
 
     def _close_string(self, source: str) -> None:
+        word = "".join(self._word or ())
+        # The quote that ends the key begins its value: the key's own was left out.
+        lost = self._role == "key" and self._letter_follows and word[1:].endswith(":")
+        if lost:
+            word = word[:-1]
+            self._drop_colon()
         self._write('"')
         self._take(source)
-        word = "".join(self._word or ())
         self._word = None
         if self._role == "key":
             self._end_key(word)
         else:
             self._state = "next"
             self._string_read(word)
+        if lost:
+            self._enter_value_string(source)
+            self._write('"')
+
+    def _drop_colon(self) -> None:
+        """Takes back the colon that was written last."""
 
     def _end_key(self, word: str) -> None:
         self._write(":")
@@ -411,26 +432,28 @@ class Reader(Strings):
         return i
 
     def _bare_key(self, text: str, i: int, final: bool) -> int:
-        j = end_of(_BARE_KEY_AHEAD, text, i)
-        if j == len(text) and not final and j - i <= MAX_BARE_KEY:
-            return NEED_MORE
         key = end_of(_BARE_KEY, text, i)
-        if key == i:  # a quote's end, or another character that begins nothing
+        if key == i:  # a character that begins nothing
             self._odd()
             if not self.ended:
                 self._take(text[i])
             return i + (not self.ended)
-        word = text[i:key]
-        if not text.startswith(":", j):
+        if key == len(text) and not final and key - i < MAX_BARE_KEY:
+            return NEED_MORE
+        ends = ahead(KEY_ENDS, text, key, final)
+        if ends is None:
+            return NEED_MORE
+        if not ends:
             self._odd()
             if self.ended:
                 return i
         self._fresh = False
-        self._take(word)
-        if text.startswith(":", j):
+        if ends:
             self._begin()
-            self._write(_quoted(word))
-            self._end_key(word)
+            self._write(_quoted(text[i:key]))
+            self._end_key(text[i:key])
+            key += len(KEY_ENDS.match(text, key)["quote"])
+        self._take(text[i:key])
         return key
 
     def _bare(self, text: str, i: int, final: bool) -> int:
@@ -488,9 +511,13 @@ class Reader(Strings):
         if json is None and self._stack[-1] == "[":  # left out with three dots
             self._state = "next"
             return
+        wanted = self._wants_word()
         self._begin_value()
         self._write(json or "null")
-        self._value_read(json or "null")
+        if wanted and json and json[0] == '"':
+            self._string_read(word.strip())
+        else:
+            self._value_read(json or "null")
 
 
 def _quoted(word: str) -> str:

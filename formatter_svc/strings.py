@@ -39,7 +39,9 @@ CLOSERS: Final = {
     "«": "»",
     "»": "«",
     "＂": '＂"',
+    '"""': '"',
 }
+TRIPLE: Final = '"""'
 # What the string at hand is for; a `word` is a type, which holds no quote.
 Role = Literal["key", "word", "member", "content", "element"]
 
@@ -91,6 +93,7 @@ class Strings:
         self._quoted = False  # a quote within the string was one of its own
         self._braces = 0  # open braces of the string's own, since
         self._last = ""  # the last piece of the string that is not blank
+        self._letter_follows = False  # a letter followed the quote that ended a key
         self._path = False  # a backslash of the word at hand was no escape
 
     # What a reader makes of it.
@@ -164,9 +167,11 @@ class Strings:
         char = text[i]
         self._fresh = False
         if closes:
+            length = len(self._opener)
             self._opener = ""
-            self._close_string(char)
-            return i + 1
+            self._letter_follows = text[i + 1 : i + 2].isalnum()
+            self._close_string(text[i : i + length])
+            return i + length
         if not self._quoted:
             self._quoted = True
             self._braces = int(self._last.rstrip().endswith("{"))
@@ -175,6 +180,9 @@ class Strings:
 
     def _closes(self, text: str, i: int, final: bool) -> bool | None:
         """Whether the quote closes the string; None: what follows has to come first."""
+        if self._opener == TRIPLE:
+            marks = text[i : i + len(TRIPLE)]
+            return None if marks in ('"', '""') and not final else marks == TRIPLE
         if self._role == "word":
             return True
         if self._role == "key":
