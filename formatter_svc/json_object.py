@@ -24,7 +24,7 @@ from formatter_svc.lookahead import (
     TEXT_TYPES,
     ahead,
 )
-from formatter_svc.reader import MAX_BYTES, MAX_DEPTH, SHOWN, Reader
+from formatter_svc.reader import CONTENT, MAX_BYTES, MAX_DEPTH, SHOWN, Reader
 from formatter_svc.reasons import Reason
 from formatter_svc.strings import NEED_MORE, Role, Strings, end_of, size_of
 
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 # An object without a type is an answer if one of these is all that it has.
-SOLE: Final = frozenset(("content", "text", "value", "markdown", "response", "blocks"))
+SOLE: Final = CONTENT
 # Members of a text that say nothing to people.
 SILENT: Final = frozenset(
     ("type", "id", "format", "role", "lang", "language", "style", "variant", "level", "align")

@@ -20,15 +20,20 @@ QUOTES: Final = "\"'“”„‘’`«»＂"
 # All the white space there is: what follows it is no white space, but for the 257th.
 _SPACE: Final = r"[ \t\r\n]{0,256}+"
 _ANY_QUOTE: Final = rf"[{QUOTES}]"
+_COLON: Final = r"(?::|=>?)"
 _KEY: Final = (
     r'(?:"(?:[^"\\\n]|\\.){0,128}"'
     r"|'(?:[^'\\\n]|\\.){0,128}'"
     r"|[“„”][^“„”\n]{0,128}[”“]"
-    r"|[‘’][^‘’\n]{0,128}[’‘])" + _SPACE + ":"
+    r"|[‘’][^‘’\n]{0,128}[’‘]"
+    r"|[«»][^«»\n]{0,128}[«»]"
+    r"|＂[^＂\n]{0,128}＂)" + _SPACE + _COLON
 )
 _LONG_KEY: Final = r'"(?:[^"\\\n]|\\.){129}'
-_BARE_KEY: Final = r"[^\W\d][\w$-]{0,63}[\"”']?[ \t]{0,16}:"
-_TEXT_WORD: Final = r"(?:type|content|text|value|markdown|title|id)"
+_BARE_KEY: Final = r"[^\W\d][\w$-]{0,63}[\"”']?[ \t]{0,16}" + _COLON
+_TEXT_WORD: Final = (
+    r"(?:type|content|text|value|markdown|title|id|headers|rows|charttype|config|checkpoints|entity)"
+)
 _TEXT_KEY: Final = _TEXT_WORD + r"[\"”']?[ \t]{0,16}:"
 _COMMENT: Final = r"/[/*]"
 _FENCE: Final = r"[ \t]{0,64}+\r?\n[ \t\r\n]{0,64}+(?:`{3}|~{3})[`~]{0,16}+[ \t]{0,16}+[\r\n]"
@@ -56,8 +61,8 @@ AFTER_MEMBER: Final = _compiled(
     rf"|{_BLOCK}|[ \t\r\n])|{_COMMENT}|{_KEY}|{_BLOCK}|[ \t\r\n])|.{_FENCE}"
 )
 AFTER_CONTENT: Final = _compiled(
-    rf".{_SPACE}(?:\}}|\]{_SPACE}(?:\}}|{_BLOCK})|,{_SPACE}(?:(?:,{_SPACE})?{_KEY}|{_LONG_KEY}|{_TEXT_KEY}|\}}|{_BLOCK}"
-    rf"|{_COMMENT}[^\n]{{0,128}}\n|[ \t\r\n])"
+    rf".{_SPACE}(?:\}}|\]{_SPACE}(?:\}}|{_BLOCK})|,{_SPACE}(?:(?:,{_SPACE})?{_KEY}|{_LONG_KEY}|{_TEXT_KEY}|(?:(?:\.\.\.|…){_SPACE})?\}}"
+    rf"|{_BLOCK}|{_COMMENT}[^\n]{{0,128}}\n|[ \t\r\n])"
     rf"|{_COMMENT}[^\n]{{0,128}}\n{_SPACE}[{QUOTES},}}]|/\*[^*\n]{{0,128}}\*/"
     rf"|{_KEY}|{_BLOCK}|[ \t\r\n])|.{_FENCE}"
 )

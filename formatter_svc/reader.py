@@ -38,10 +38,9 @@ MAX_DEPTH: Final = 32
 MIN_FENCE: Final = 3
 # A bare key that is longer is no key.
 MAX_BARE_KEY: Final = 128
-# The members of a text that are shown; titles before what they stand over.
-SHOWN: Final = frozenset(
-    ("content", "text", "value", "markdown", "response", "blocks", "title", "heading")
-)
+# The members that hold what a text says; its titles are shown, too.
+CONTENT: Final = frozenset(("content", "text", "value", "markdown", "response", "blocks"))
+SHOWN: Final = CONTENT | {"title", "heading"}
 
 # What may come: a key or a closer, a colon, a value, a comma or a closer.
 State = Literal["key", "colon", "value", "next"]
@@ -157,10 +156,10 @@ class Reader(Strings):
                 self._comma()
             case ":":
                 return self._colon(text, i)
+            case "=" if self._state == "colon" and i + 1 == len(text) and not final:
+                return NEED_MORE
             case "=" if self._state == "colon":
                 return self._colon(text, i)
-            case ">" if self._state == "value" and text[i - 1 : i] == "=":
-                pass
             case "/" if not final and i + 1 == len(text):
                 return NEED_MORE
             case "/" if text[i + 1 : i + 2] in ("/", "*"):
@@ -245,8 +244,9 @@ class Reader(Strings):
             if self.ended:
                 return i
         self._fresh = False
-        self._take(":")
-        return i + 1
+        colon = "=>" if text.startswith("=>", i) else text[i]
+        self._take(colon)
+        return i + len(colon)
 
     def _key_of_last(self) -> bool:
         """A list was not closed: its last string is the next key."""
@@ -377,7 +377,7 @@ class Reader(Strings):
     def _role_of_value(self) -> Role:
         if self._stack[-1] == "[":
             return "element"
-        shown = len(self._stack) == 1 and self._keys[0] in SHOWN
+        shown = len(self._stack) == 1 and self._keys[0] in CONTENT
         return "content" if shown else "member"
 
     def _close_string(self, source: str) -> None:
