@@ -215,7 +215,7 @@ class JsonStream(Prose):
             self._went_on()
         else:
             self._after_object = True
-            self._after_fence = False
+            self._after_fence = 0
 
     def _went_on(self) -> None:
         parent = self._readers[-1]

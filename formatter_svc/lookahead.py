@@ -32,7 +32,8 @@ _KEY: Final = (
 _LONG_KEY: Final = r'"(?:[^"\\\n]|\\.){129}'
 _BARE_KEY: Final = r"[^\W\d][\w$-]{0,63}[\"”']?[ \t]{0,16}" + _COLON
 _TEXT_WORD: Final = (
-    r"(?:type|content|text|value|markdown|title|id|headers|rows|charttype|config|checkpoints|entity)"
+    r"(?:type|content|text|value|markdown|title|id"
+    r"|headers|rows|charttype|config|checkpoints|entity)"
 )
 _TEXT_KEY: Final = _TEXT_WORD + r"[\"”']?[ \t]{0,16}:"
 _COMMENT: Final = r"/[/*]"
@@ -61,14 +62,14 @@ AFTER_MEMBER: Final = _compiled(
     rf"|{_BLOCK}|[ \t\r\n])|{_COMMENT}|{_KEY}|{_BLOCK}|[ \t\r\n])|.{_FENCE}"
 )
 AFTER_CONTENT: Final = _compiled(
-    rf".{_SPACE}(?:\}}|\]{_SPACE}(?:\}}|{_BLOCK})|,{_SPACE}(?:(?:,{_SPACE})?{_KEY}|{_LONG_KEY}|{_TEXT_KEY}|(?:(?:\.\.\.|…){_SPACE})?\}}"
+    rf".{_SPACE}(?:\}}|\]{{1,3}}+{_SPACE}(?:\}}|{_BLOCK})|,{_SPACE}(?:(?:,{_SPACE})?{_KEY}|{_LONG_KEY}|{_TEXT_KEY}|(?:(?:\.\.\.|…){_SPACE})?\}}"
     rf"|{_BLOCK}|{_COMMENT}[^\n]{{0,128}}\n|[ \t\r\n])"
     rf"|{_COMMENT}[^\n]{{0,128}}\n{_SPACE}[{QUOTES},}}]|/\*[^*\n]{{0,128}}\*/"
     rf"|{_KEY}|{_BLOCK}|[ \t\r\n])|.{_FENCE}"
 )
 # The same once the content has held a quote of its own, and while a brace of its own is open.
 AFTER_QUOTED_CONTENT: Final = _compiled(
-    rf".{_SPACE}(?:\}}|\]{_SPACE}(?:\}}|{_BLOCK})|,{_SPACE}(?:{_ANY_QUOTE}?{_TEXT_WORD}{_ANY_QUOTE}?{_SPACE}:|{_BLOCK})"
+    rf".{_SPACE}(?:\}}|\]{{1,3}}+{_SPACE}(?:\}}|{_BLOCK})|,{_SPACE}(?:{_ANY_QUOTE}?{_TEXT_WORD}{_ANY_QUOTE}?{_SPACE}:|{_BLOCK})"
     rf"|{_BLOCK}|[ \t\r\n])"
 )
 AFTER_OPEN_CONTENT: Final = _compiled(
@@ -96,8 +97,8 @@ BARE_LITERAL: Final = _compiled(
 LAST_QUOTE: Final = _compiled(r".[ \t\r\n]*[,;]?[ \t\r\n]*[\]}]*[ \t\r\n]*")
 # The closers that stand together, and what they lead to.
 CLOSERS_AHEAD: Final = _compiled(
-    r"(?P<run>[}\]](?:[ \t\r\n]{0,16}[}\]]){0,63})"
-    rf"(?:{_SPACE},{_SPACE}(?:(?P<key>{_KEY}|{_BARE_KEY})|(?P<block>{_BLOCK})"
+    r"(?P<run>[}\]](?:[ \t\r\n]{0,16}+[}\]]){0,63}+)"
+    rf"(?:{_SPACE},{_SPACE}(?:(?P<key>{_KEY}|{_BARE_KEY})"
     rf"|(?P<value>{_ANY_QUOTE}[^{QUOTES}]{{0,128}}{_ANY_QUOTE}{_SPACE}[^:\s]|[-\d\[{{]))"
     rf"|{_SPACE}(?P<bare>{_KEY})|{_SPACE}(?P<end>[^ \t\r\n,}}\]\"'“]))"
 )
@@ -135,7 +136,7 @@ TOOL_CALL: Final = _compiled(rf"(?P<tag><{_CALL}>)[ \t\r\n]{{0,64}}+[{{\[<]")
 TOOL_CALL_END: Final = _compiled(rf"</{_CALL}>")
 # The end of a text that a block had cut: its quote and its closers, and nothing after them.
 LOST_END: Final = _compiled(
-    r'(?P<end>"[ \t]{0,16}+[}\]][}\],;]{0,16}+[ \t]{0,16}+)(?:[\r\n{]|$(?!.))'
+    r'"[ \t]{0,16}+[}\]][}\],;]{0,16}+(?P<end>[ \t]{0,16}+)(?P<next>[\r\n{])'
 )
 
 

@@ -74,7 +74,7 @@ class Prose:
         self._fence = ("`", MIN_FENCE)  # of the code at hand
         self._run = 1  # backticks around the code at hand
         self._after_object = False  # nothing but glue since the last object
-        self._after_fence = False  # the last glue was a fence around objects
+        self._after_fence = 0  # 2 after a fence around objects, 1 on the line below it
         self._arrays = 0  # open arrays around objects
         self._fences: list[tuple[str, int]] = []  # open fences around objects
         self._backticks = 0  # the backticks that opened right before the last object
@@ -273,14 +273,14 @@ class Prose:
 
     def _quote(self, text: str, i: int, final: bool) -> int:
         if self._lost_end:
-            lost = ahead(LOST_END, text, i, final)
-            if lost is None:
+            found = LOST_END.match(text, i, partial=True)
+            if found and found.partial and not final:
                 return NEED_MORE
-            if lost:
+            if found and (not found.partial or found["end"] is not None):
                 self._lost_end = False
                 self._after_object = True
                 self._let_go()
-                return int(LOST_END.match(text, i).end("end"))
+                return int(found.end("end"))
         if self._at_line_start():
             opens = ahead(ENCODED_STRING, text, i, final)
             if opens is None:
@@ -306,7 +306,7 @@ class Prose:
         if self._after_object and not self._held:
             if "\n" in blanks or "\r" in blanks:
                 self._texts.line_break()
-                self._after_fence = self._after_fence and blanks.count("\n") < 2
+                self._after_fence = max(0, self._after_fence - blanks.count("\n"))
         else:
             self._hold(blanks)
         return j
@@ -357,8 +357,8 @@ class Prose:
         if closes and (found or not text[j:].strip(_BLANK)):
             self._close_fence()
             return j
-        if bare and found and self._after_fence and not self._held.strip(_BLANK):
-            self._after_fence = False  # the same fence, closed twice
+        if bare and found and self._after_fence == 1 and not self._held.strip(_BLANK):
+            self._after_fence = 0  # the same fence, closed twice
             self._let_go()
             return j
         if self._held_code and bare and self._held_fences:  # code with nothing in it
@@ -389,7 +389,8 @@ class Prose:
         self._let_go()
         self._texts.seam()
         self._texts.line_break()
-        self._after_object = self._after_fence = True
+        self._after_object = True
+        self._after_fence = 2
 
     def _at_line_start(self) -> bool:
         """Whether nothing but blanks and glue stands before it on its line."""
@@ -418,6 +419,7 @@ class Prose:
         self._brackets = (
             (0 if line[1] else self._brackets) + line[2].count("[") - line[2].count("]")
         )
-        self._line_blank = not line[2].strip() and (bool(line[1]) or self._line_blank)
+        self._line_blank = not line[2].strip(_BLANK) and (bool(line[1]) or self._line_blank)
         self._said = True
-        self._after_object = self._after_fence = False
+        self._after_object = False
+        self._after_fence = 0

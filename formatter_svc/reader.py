@@ -329,7 +329,7 @@ class Reader(Strings):
         follow: Follow = "any"
         if found is None:
             follow = "any"
-        elif found.partial or found["end"] or found["block"]:
+        elif found.partial or found["end"]:
             follow = "end"
         else:
             follow = "value" if found["value"] else "key"

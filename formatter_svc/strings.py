@@ -53,6 +53,7 @@ _PLAIN_AT_LINE_START: Final = {
     opener: re.compile(rf'[^"\\{{\x00-\x1f{re.escape(closers)}]*')
     for opener, closers in CLOSERS.items()
 }
+_BRACES: Final = re.compile(r"[{}]")
 _SIMPLE: Final = {
     '"': '"',
     "\\": "\\",
@@ -145,7 +146,8 @@ class Strings:
         if self._path and " " in plain:
             self._path = False
         if self._quoted:
-            self._braces = max(0, self._braces + plain.count("{") - plain.count("}"))
+            for brace in _BRACES.findall(plain):
+                self._braces = max(0, self._braces + (1 if brace == "{" else -1))
         self._piece(plain, plain)
 
     def _maybe_new_block(self, text: str, i: int, final: bool) -> int:

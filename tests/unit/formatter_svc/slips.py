@@ -15,7 +15,11 @@ Block = dict[str, object]
 Mended = Callable[[re.Match[str]], str]
 
 BLOCKS: dict[str, Block] = {
-    "table": {"type": "table", "headers": ["Task", "Done"], "rows": [["Tax", True], ["Call", None]]},
+    "table": {
+        "type": "table",
+        "headers": ["Task", "Done"],
+        "rows": [["Tax", True], ["Call", None]],
+    },
     "chart": {
         "type": "chart",
         "chartType": "bar",
@@ -100,7 +104,10 @@ DRESSES = [
     dumped("pretty with tabs", "\t"),
     dumped("spaced", None, (" , ", " : ")),
     Slip("escaped", lambda text: json.dumps(json.loads(text))),
-    Slip("pretty with CRLF", lambda text: json.dumps(json.loads(text), indent=1).replace("\n", "\r\n")),
+    Slip(
+        "pretty with CRLF",
+        lambda text: json.dumps(json.loads(text), indent=1).replace("\n", "\r\n"),
+    ),
     reordered("type last", -1),
     reordered("type second", 1),
 ]
