@@ -273,8 +273,8 @@ async def test_a_failed_tool_is_told_to_the_agent_alone() -> None:
 async def test_the_formatters_data_request_is_answered() -> None:
     async def formatter(run: FormatRun, given: FormatInput) -> None:
         if given.HasField("data_response"):
-            run.end()
-        elif given.HasField("close"):
+            await passes_on(run, run.inputs[-2])  # the close or flush that waited for it
+        elif given.WhichOneof("input") in OVER:
             request = DataRequest(request_id=run.request_id, query_id="q1")
             run.send(ServerFrame(data_request=request))
         else:
