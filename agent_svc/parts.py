@@ -146,8 +146,9 @@ class ChatAnswer:
         # Whole answers have a message in place of a delta, older ones a text alone. Perplexity
         # sends both, the message with all that was said so far.
         if isinstance(delta := choice.get("delta"), dict):
-            self._whole, self._deltas = False, True
+            self._whole, said = False, len(self._written or ())
             self._message(delta, events)
+            self._deltas |= len(self._written or ()) > said
         elif isinstance(message := choice.get("message"), dict):
             self._message(self._unsaid(message) if self._deltas else message, events)
         if (text := choice.get("text")) and isinstance(text, str):
