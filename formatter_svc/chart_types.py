@@ -55,11 +55,11 @@ class Form:
 
 
 def form(value: Mapping[str, object]) -> Form:
-    """How a chart is to be drawn: as bars, where nothing is said. Raises Invalid for a type that
-    is none of ours.
+    """How a chart is to be drawn: data of which nothing is said, as bars. Raises Invalid for a type
+    that is none of ours.
     """
     named = next((found for name in _NAMES if (found := _named(value.get(name)))), None)
-    if named is None and value.get("chartType") in (None, ""):
+    if named is None and value.get("chartType") in (None, "") and _has_data(value):
         named = Form("bar")
     if named is None:
         raise Invalid(Reason.CHART_TYPE)
@@ -76,6 +76,12 @@ def form(value: Mapping[str, object]) -> Form:
 
 _NAMES: Final = ("chartType", "chart_type", "charttype", "chart", "kind", "variant", "type")
 _NESTED: Final = ("options", "config", "chartOptions", "layout", "style")
+
+
+def _has_data(value: Mapping[str, object]) -> bool:
+    return any(
+        each for key, each in value.items() if key != "config" and isinstance(each, dict | list)
+    )
 
 
 def _named(word: object) -> Form | None:

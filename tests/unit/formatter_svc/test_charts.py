@@ -141,6 +141,7 @@ def test_options(more: dict[str, object], told: dict[str, object]) -> None:
 
 
 def test_the_type_may_have_another_key() -> None:
+    assert refused([], kind=None) == Reason.CHART_TYPE
     assert chart(kind=None)["chartType"] == chart(kind="")["chartType"] == "bar"
     for name in ("chart_type", "chart", "variant"):
         assert chart(kind=None, **{name: "Line"})["chartType"] == "line"

@@ -212,9 +212,9 @@ def test_a_skipped_block_is_logged_without_a_word_of_it(caplog: pytest.LogCaptur
     formatter = home()
     with caplog.at_level(logging.DEBUG):
         formatter.text(['{"type":"Chart","title":"private"}{"type":"Markdown"}'])
-    assert formatter.skipped == {"chart_data": 1, "bad_text": 1}
+    assert formatter.skipped == {"chart_type": 1, "bad_text": 1}
     assert caplog.messages == [
-        "block skipped: chart_data, type other, 34 bytes",
+        "block skipped: chart_type, type other, 34 bytes",
         "block skipped: bad_text, type other, 19 bytes",
     ]
 
@@ -228,7 +228,7 @@ def test_skipped_blocks_are_told_in_order_by_the_names_that_the_model_gave() -> 
         ("TABLE", "bad_table"),
         ("entity_ref", "no_device"),
         ("text", "bad_text"),
-        ("chart", "chart_data"),
+        ("chart", "chart_type"),
     ]
 
 
