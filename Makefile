@@ -107,8 +107,8 @@ sbom: $(VENV)/.dev ## what the images hold, and under which licences: build/sbom
 audit: $(VENV)/.dev ## hold the locks against known vulnerabilities, offline: ADVISORIES=folder or zip in OSV format
 	@$(BIN)/python -m deploy.audit $(if $(ADVISORIES),"$(ADVISORIES)")
 
-test-corpus: $(VENV)/.dev ## hold the parsers against outside inputs: CORPUS=folder
-	@CORPUS="$(CORPUS)" $(BIN)/python -m pytest -p no:cacheprovider tests/corpus
+test-corpus: $(VENV)/.dev ## hold the parsers and the charts against outside inputs: CORPUS=folder
+	@CORPUS="$(CORPUS)" $(BIN)/python -m pytest -p no:cacheprovider tests/corpus tests/browser
 
 rotate-keys: $(VENV)/.devstack ## put every user's key under the first of MASTER_KEYS
 	@$(BIN)/python -m devstack.memory_command rotate-keys

@@ -18,7 +18,14 @@ class Drawn:
     """Charts that the formatter lets through, drawn; beside them plain ones, to tell what is the
     charts' own."""
 
-    def __init__(self, page: Path, asked: Mapping[str, Block], *, point: bool = False) -> None:
+    def __init__(
+        self,
+        page: Path,
+        asked: Mapping[str, Block],
+        *,
+        theme: str = "light",
+        point: bool = False,
+    ) -> None:
         shown = {name: formatted.chart(block) for name, block in asked.items()}
         plains = {f"plain {index}": chart for index, chart in enumerate(plain.charts())}
         self.asked = {**asked, **plains}
@@ -26,7 +33,7 @@ class Drawn:
             **plains,
             **{name: block for name, block in shown.items() if block is not None},
         }
-        self.report = asyncio.run(gallery.draw(page, self.blocks, point=point))
+        self.report = asyncio.run(gallery.draw(page, self.blocks, theme=theme, point=point))
         self.charts = dict(zip(self.blocks, self.report.drawn, strict=True))
         self._vocabulary = frozenset(
             word for name in plains for word in self.charts[name].vocabulary

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,13 +16,14 @@ from tests.support import gallery
 pytestmark = pytest.mark.timeout(600)
 
 ODD = 300
-RENAMED = cases.renamed({**cases.given(), **cases.corpus()})
 
 
 @pytest.fixture(scope="module")
 def drawn(page: Path) -> Iterator[Drawn]:
     """Drawn once: a browser takes longer to start than to draw."""
-    yield Drawn(page, {**cases.odd(ODD), **cases.swept(), **RENAMED, **cases.full()})
+    renamed = cases.renamed({**cases.given(), **cases.corpus()})
+    asked = {**cases.odd(ODD), **cases.swept(), **renamed, **cases.full()}
+    yield Drawn(page, asked, theme="dark")
 
 
 def test_charts_as_nobody_would_write_them_are_drawn_or_not_shown(drawn: Drawn) -> None:
@@ -35,7 +37,7 @@ def test_charts_of_very_many_rows_are_drawn(drawn: Drawn) -> None:
 
 
 def test_charts_are_drawn_whatever_their_words_are(drawn: Drawn) -> None:
-    assert drawn.names("renamed ") == list(RENAMED)
+    assert [name for name in drawn.asked if name not in drawn.blocks and "renamed" in name] == []
     assert drawn.faults("renamed ") == {}
     for name in cases.given():
         asked, shown = (each[f"renamed {name}"] for each in (drawn.asked, drawn.blocks))
@@ -63,11 +65,12 @@ def test_no_chart_makes_the_browser_complain(drawn: Drawn) -> None:
 
 # Past the formatter.
 
+THEME = {"light": "var(--color-n)", "dark": "url(http://127.0.0.1:4711/dark)"}
 ABROAD = "http://127.0.0.1:4711/"
 
 
-def _bars(key: str, text: str) -> gallery.Block:
-    rows = [{key: text, "n": 3}]
+def _bars(key: str, text: str) -> dict[str, Any]:
+    rows = [{key: text, "n": 3, "fill": "transparent"}]
     return {"chartType": "bar", "title": "", "data": rows, "config": {"n": {"label": "N"}}}
 
 
@@ -77,7 +80,8 @@ def unchecked(page: Path) -> gallery.Report:
     one that is blank."""
     reaching = {key: _bars(key, f"url({ABROAD}{key}#m)") for key in ("mask", "filter", "markerEnd")}
     blank = {"chartType": "pie", "title": "", "data": [{"p": "a", "n": 0}], "config": {}}
-    blocks = {**reaching, "odd": _bars("elevation", "high"), "blank": blank}
+    colours = _bars("m", "a") | {"config": {"n": {"label": "N", "theme": THEME}}}
+    blocks = {**reaching, "odd": _bars("elevation", "high"), "blank": blank, "colours": colours}
     return asyncio.run(gallery.draw(page, blocks))
 
 
@@ -95,3 +99,8 @@ def test_unchecked_a_row_brings_an_attribute(unchecked: gallery.Report) -> None:
 
 def test_unchecked_a_chart_is_blank(unchecked: gallery.Report) -> None:
     assert unchecked.drawn[4].marks == []
+
+
+def test_unchecked_colours_are_none(unchecked: gallery.Report) -> None:
+    assert unchecked.drawn[5].colorless == [*THEME.values(), "transparent"]
+    assert unchecked.drawn[5].seen("bar") == []

@@ -1,4 +1,5 @@
 /** What a chart looks like to somebody who cannot see it: its marks, and what should not be there. */
+import type { Cell, ChartBlock } from "../src/charts/block.ts";
 
 export interface Mark {
   /** Which series of the config it belongs to. */
@@ -23,7 +24,7 @@ export interface Drawn {
   readonly foreign: readonly string[];
   /** Every kind of element, and every attribute of each: `path@fill`. */
   readonly vocabulary: readonly string[];
-  /** Variables of the config that hold no colour. */
+  /** Colours of the block that a client which takes them as they are could not show. */
   readonly colorless: readonly string[];
   /** Whether it needs more room than it has. */
   readonly spills: boolean;
@@ -40,7 +41,7 @@ const KINDS: readonly (readonly [Mark["kind"], string])[] = [
   ["polygon", ".recharts-radar-polygon path"],
 ];
 
-export function inspect(section: Element): Drawn {
+export function inspect(section: Element, block: ChartBlock): Drawn {
   const figure = section.querySelector("figure.chart");
   const error = section.querySelector(".chart-error")?.textContent ?? null;
   if (!figure) return { ...NOTHING, error: error ?? "no figure" };
@@ -60,7 +61,7 @@ export function inspect(section: Element): Drawn {
         ...attributes.map(({ element, attribute }) => `${element.localName}@${attribute.name}`),
       ]),
     ],
-    colorless: colorless(figure),
+    colorless: colorless(figure, block),
     spills: figure.scrollWidth > figure.clientWidth || figure.scrollHeight > figure.clientHeight,
     label: figure.querySelector("[role=img]")?.getAttribute("aria-label") ?? "",
     table: [...figure.querySelectorAll("tr")].map((row) =>
@@ -158,14 +159,35 @@ function isPainted({ fill, stroke, visibility, opacity, display }: CSSStyleDecla
 }
 
 function isClear(paint: string): boolean {
-  return /(,|\/)\s*0\)$/.test(paint) && !/^rgb\(/.test(paint);
+  return paint === "transparent" || (/(,|\/)\s*0\)$/.test(paint) && !/^rgb\(/.test(paint));
 }
 
-function colorless(figure: Element): string[] {
+/** The app replaces such colours. Others do not, so the block itself is looked at, too. */
+function colorless(figure: Element, { config, data }: ChartBlock): string[] {
+  const given = Object.entries(config).flatMap(([key, { color, theme }]) => {
+    // A variable of its own would lead back to itself.
+    const others = Object.keys(config).filter((each) => each !== key);
+    return [color, theme?.light, theme?.dark].filter((each) => !isKnown(each, others));
+  });
+  const fills = data.map((row) => row.fill).filter((each) => !isKnown(each, Object.keys(config)));
+  const unset = Object.keys(config).filter((key) => !isSet(figure, `--color-${key}`));
+  return [...new Set([...given, ...fills, ...unset].map(String))];
+}
+
+function isKnown(color: Cell | undefined, keys: readonly string[]): boolean {
+  // A number is a value of a series that is called fill.
+  if (typeof color !== "string") return true;
+  const key = /^var\(--color-([\w-]+)\)$/.exec(color)?.[1];
+  if (key !== undefined) return keys.includes(key);
+  return /^(hsl\()?var\(--chart-[1-5]\)\)?$/.test(color) || isColor(color);
+}
+
+function isColor(color: string): boolean {
+  return CSS.supports("color", color) && !color.includes("var(") && !isClear(color);
+}
+
+function isSet(figure: Element, variable: string): boolean {
   const container = figure.querySelector("[data-chart]");
-  const rules = figure.querySelector("style")?.textContent ?? "";
-  if (!container) return [];
-  const style = getComputedStyle(container);
-  const names = new Set(rules.match(/--color-[\w-]+(?=:)/g) ?? []);
-  return [...names].filter((name) => !CSS.supports("color", style.getPropertyValue(name) || "?"));
+  const value = container ? getComputedStyle(container).getPropertyValue(variable) : "";
+  return value !== "" && CSS.supports("color", value);
 }

@@ -54,7 +54,8 @@ window.draw = async (cases, theme) => {
     ),
   );
   await stillness();
-  return [...document.querySelectorAll(".case")].map(inspect);
+  const sections = [...document.querySelectorAll(".case")];
+  return cases.map(({ block }, index) => inspect(sections[index] as Element, block));
 };
 
 /** Until nothing on the page has changed for some frames: charts draw themselves in steps. */
