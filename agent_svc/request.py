@@ -171,7 +171,7 @@ class Request:
         return self._size < before
 
     def _learned(self, refusal: Refusal) -> bool:
-        taught = lesson(refusal, self.profile)
+        taught = lesson(refusal, self.profile, self._tried)
         if taught is None or len(self._lessons) == MOST:
             return False
         profile = taught.applied(self.profile)

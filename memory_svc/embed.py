@@ -89,19 +89,20 @@ class Embedder:
     def _failed(self, error: Exception) -> EmbeddingError:
         if isinstance(error, openai.APIStatusError) and _blames_texts(error):
             return Refused(type(error).__name__)
+        if not self._breaker.resting:  # once is enough
+            self._tell(error)
+        self._breaker.failed(_meant(error))
+        return EmbeddingError(type(error).__name__)
+
+    def _tell(self, error: Exception) -> None:
         if isinstance(error, WrongSize):
             log.error(
                 "the embedding model %s gives %d dimensions, %d are needed (EMBEDDING_MODEL):"
                 " doing without it",
                 *(self.model, error.size, DIMENSIONS),
             )
-            self._breaker.failed(
-                SwitchboardError(ErrorCode.ERROR_CODE_MODEL_MISCONFIGURED, str(error))
-            )
         else:
             log_failure(log, error, "embed")
-            self._breaker.failed(failure(error))
-        return EmbeddingError(type(error).__name__)
 
     async def _sized(self, texts: Sequence[str]) -> list[Vector]:
         """Asks; where a vector is too long, once more for one of the right length, which a
@@ -128,6 +129,12 @@ class Embedder:
         tokens = getattr(answer.usage, "prompt_tokens", None)  # some providers count nothing
         spent("embed", tokens if isinstance(tokens, int) else 0, 0)
         return _vectors(answer, len(texts))
+
+
+def _meant(error: Exception) -> SwitchboardError:
+    if isinstance(error, WrongSize):
+        return SwitchboardError(ErrorCode.ERROR_CODE_MODEL_MISCONFIGURED, str(error))
+    return failure(error)
 
 
 def _asking(profile: Profile) -> dict[str, Any]:

@@ -90,15 +90,15 @@ class Classifier:
         return Verdict(agent, confidence, "model", usage)
 
     def _failed(self, question: Question, error: Exception) -> Verdict:
+        if not (self._breaker.resting or isinstance(error, TimeoutError)):  # once is enough
+            log_failure(log, error, "classify")
         self._breaker.failed(failure(error))
         match error:
             case TimeoutError():
                 return fallback(question, "model slow", estimate(question))
             case openai.APIStatusError():
-                log_failure(log, error, "classify")
                 return fallback(question, f"model status {error.status_code}", Usage(model_calls=1))
             case openai.APIConnectionError():  # a refused one comes as a time-out of the package
-                log_failure(log, error, "classify")
                 return fallback(question, "model not reached", Usage(model_calls=1))
             case _:
                 return fallback(question, "model answer unreadable", estimate(question))

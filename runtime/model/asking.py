@@ -24,8 +24,8 @@ async def learning(profiles: Profiles, model: str, ask: Callable[[Profile], Awai
         try:
             answer = await ask(profile)
         except openai.APIStatusError as error:
-            taught = lesson(refusals.of_error(error), profile)
-            if taught is None or len(learned) == MOST or taught.applied(profile) in tried:
+            taught = lesson(refusals.of_error(error), profile, tried)
+            if taught is None or len(learned) == MOST:
                 raise
             learned.append(taught)
             tried.append(profile := taught.applied(profile))

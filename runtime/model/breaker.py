@@ -61,7 +61,7 @@ class Breaker:
         at_once = meant is not None and meant.code in _AT_ONCE
         if not (self.resting or at_once or self._strikes >= STRIKES):
             return
-        if not self.resting:
+        if not (self.resting or at_once):  # what is at once has been told as it is
             log.warning("the model for %s keeps failing: doing without it", self._name)
         self._rest_s = min(max(FIRST_REST_S, 2 * self._rest_s), LONGEST_REST_S)
         asked_s = (meant.retry_after_ms or 0) / 1000 if meant is not None else 0

@@ -86,8 +86,8 @@ FAMILIES: Final[tuple[tuple[str, Changes], ...]] = (
     ("gemma-2*", {"system_role": "user"}),
     ("gemma2*", {"system_role": "user"}),
     ("sonar*", _OLDER_FIELD | {"tools": False}),
-    # Small enough to try things out with.
-    ("smollm2*", _OLDER_FIELD | {"context_window": 8_192}),
+    # Small enough to try things out with; its template knows no tools.
+    ("smollm2*", _OLDER_FIELD | {"context_window": 8_192, "tools": False}),
     # Embeddings that can be asked for in 1536 dimensions.
     ("text-embedding-3-*", {"dimensions": True}),
     ("text-embedding-v4", {"dimensions": True}),

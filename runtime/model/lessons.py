@@ -8,13 +8,13 @@ the narrow before the wide: `parallel_tool_calls` is refused in words that speak
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, TypeAlias
 
 from runtime.model.profiles import Changes, Lesson, Profile
 from runtime.model.refusals import Refusal
 
-MOST: Final = 5
+MOST: Final = 8
 """Lessons that one call may take; each costs a request that is refused."""
 
 # llama.cpp refuses with 500, gateways answer 404 where no server takes the request.
@@ -36,14 +36,18 @@ _WINDOW: Final = re.compile(
 Rule: TypeAlias = Callable[[Refusal, Profile], Changes | None]
 
 
-def lesson(refusal: Refusal, profile: Profile) -> Lesson | None:
-    """What the refusal of a request that was made by `profile` teaches; None: nothing."""
+def lesson(refusal: Refusal, profile: Profile, tried: Collection[Profile] = ()) -> Lesson | None:
+    """What the refusal of a request that was made by `profile` teaches; None: nothing.
+
+    It never leads back to `profile`, nor to one of those that were `tried` in vain.
+    """
     if refusal.status not in _STATUSES:
         return None
     for name, rule in _RULES.items():
-        changes = rule(refusal, profile)
-        if changes and any(getattr(profile, each) != value for each, value in changes.items()):
-            return Lesson(name, changes)
+        if changes := rule(refusal, profile):
+            drawn = Lesson(name, changes)
+            if drawn.applied(profile) not in (profile, *tried):
+                return drawn
     return None
 
 
@@ -144,6 +148,12 @@ def _max_tokens(refusal: Refusal, profile: Profile) -> Changes | None:
         return None
     other = "max_tokens" if first[0] == "max_completion_tokens" else "max_completion_tokens"
     return {"max_tokens_field": other}
+
+
+def _no_max_tokens(refusal: Refusal, _: Profile) -> Changes | None:
+    """By neither name."""
+    named = _names(refusal, "max_tokens", "max_completion_tokens", "max_output_tokens")
+    return {"max_output_tokens": None} if named else None
 
 
 _NEXT_FORMAT: Final = {"json_schema": "json_object", "json_object": "none", "none": "none"}
@@ -279,6 +289,7 @@ _RULES: Final[dict[str, Rule]] = {
     "parallel_tool_calls": _parallel,
     "temperature": _temperature,
     "max_tokens": _max_tokens,
+    "no_max_tokens": _no_max_tokens,
     "extra_body": _extra_body,
     "system_role": _role,
     "strict": _strict,

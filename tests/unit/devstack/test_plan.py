@@ -14,6 +14,9 @@ from devstack.state import Refused, State, open_state
 
 SECRETS = {
     "OPENAI_API_KEY": "sk-1",
+    "AGENT_API_KEY": "sk-2",
+    "ROUTER_API_KEY_FILE": "/r",
+    "EMBEDDING_API_KEY": "sk-3",
     "MASTER_KEYS": "m",
     "AUTH_SIGNING_KEYS_FILE": "/a",
     "DATABASE_URL": "postgresql://x",
@@ -74,8 +77,11 @@ def test_each_process_sees_its_own_secrets_only(state: State) -> None:
         given = chosen.environment(name, SECRETS, None)
         return {key for key in SECRETS if key in given}
 
-    assert seen("memory") == {"OPENAI_API_KEY", "MASTER_KEYS", "DATABASE_URL"}
-    assert seen("agent") == seen("router") == {"OPENAI_API_KEY"}
+    assert seen("memory") == {
+        *("OPENAI_API_KEY", "EMBEDDING_API_KEY", "MASTER_KEYS", "DATABASE_URL")
+    }
+    assert seen("agent") == {"OPENAI_API_KEY", "AGENT_API_KEY"}
+    assert seen("router") == {"OPENAI_API_KEY", "ROUTER_API_KEY_FILE"}
     assert seen("edge") == {"AUTH_SIGNING_KEYS_FILE"}
     assert seen("formatter") == set()
 
