@@ -77,7 +77,7 @@ AFTER_OPEN_CONTENT: Final = _compiled(
     rf"|,{_SPACE}(?:{_ANY_QUOTE}?type{_ANY_QUOTE}?{_SPACE}:|{_BLOCK})|{_BLOCK}|[ \t\r\n])"
 )
 AFTER_ELEMENT: Final = _compiled(
-    rf".{_SPACE}(?:[\]}}]|[,;]{_SPACE}(?:{_ANY_QUOTE}|[-+,.\d\[{{\]}}…]|{_COMMENT}"
+    rf".{_SPACE}(?:[\]}}]|[,;]{_SPACE}(?:{_ANY_QUOTE}|[-+,.\d\[{{\]}}…$€£¥~]|{_COMMENT}"
     rf"|(?:true|false|null|none|nan|undefined)\W|[ \t\r\n])|{_COMMENT}|:|{_BLOCK}|[ \t\r\n])"
     rf"|.[ \t\r\n]{{1,256}}+[{QUOTES}\[{{]|.{_FENCE}"
 )

@@ -29,12 +29,11 @@ from formatter_svc.lookahead import (
     TOOL_CALL_END,
     ahead,
 )
-from formatter_svc.strings import NEED_MORE, end_of
+from formatter_svc.strings import MIN_FENCE, NEED_MORE, end_of
 from formatter_svc.texts import Kind, Texts
 
 # How much white space, commas and brackets may wait for the object that makes them glue.
 MAX_HELD: Final = 1024
-MIN_FENCE: Final = 3
 
 _BLANK: Final = " \t\r\n"
 _BLANKS: Final = re.compile(r"[ \t\r\n]{1,1024}")

@@ -53,6 +53,8 @@ _PLAIN_AT_LINE_START: Final = {
     opener: re.compile(rf'[^"\\{{\x00-\x1f{re.escape(closers)}]*')
     for opener, closers in CLOSERS.items()
 }
+_RUNS: Final = re.compile(r"`+|[^`]+")
+MIN_FENCE: Final = 3
 _BRACES: Final = re.compile(r"[{}]")
 _SIMPLE: Final = {
     '"': '"',
@@ -96,6 +98,8 @@ class Strings:
         self._last = ""  # the last piece of the string that is not blank
         self._letter_follows = False  # a letter followed the quote that ended a key
         self._path = False  # a backslash of the word at hand was no escape
+        self._fenced = False  # within a fence of the string's own
+        self._ticks = 0  # backticks that the string ends with so far
 
     # What a reader makes of it.
 
@@ -120,6 +124,8 @@ class Strings:
         self._braces = 0
         self._last = ""
         self._path = False
+        self._fenced = False
+        self._ticks = 0
 
     def _string(self, text: str, i: int, final: bool) -> int:
         plains = _PLAIN_AT_LINE_START if self._fresh else _PLAIN
@@ -136,6 +142,8 @@ class Strings:
             return self._maybe_new_block(text, i, final)
         if char in "\n\r":
             self._fresh = True
+        if self._ticks:
+            self._count_ticks(char)
         self._piece(char, char, '\\"' if char == '"' else f"\\u{ord(char):04x}")
         return i + 1
 
@@ -145,14 +153,27 @@ class Strings:
             self._fresh = False
         if self._path and " " in plain:
             self._path = False
+        if self._ticks or "`" in plain:
+            self._count_ticks(plain)
         if self._quoted:
             for brace in _BRACES.findall(plain):
                 self._braces = max(0, self._braces + (1 if brace == "{" else -1))
         self._piece(plain, plain)
 
+    def _count_ticks(self, text: str) -> None:
+        for run in _RUNS.findall(text):
+            if run[0] == "`":
+                self._ticks += len(run)
+                continue
+            self._fenced ^= self._ticks >= MIN_FENCE
+            self._ticks = 0
+
     def _maybe_new_block(self, text: str, i: int, final: bool) -> int:
-        """A line within a string starts with `{`: a block of its own if it is of a known type."""
-        new = ahead(KNOWN_BLOCK, text, i, final)
+        """A line within a string starts with `{`: a block of its own if it is of a known type, and
+        is not shown within a fence."""
+        if self._ticks:
+            self._count_ticks("\n")
+        new = not self._fenced and ahead(KNOWN_BLOCK, text, i, final)
         if new is None:
             return NEED_MORE
         if new:
@@ -208,6 +229,8 @@ class Strings:
                 return NEED_MORE
             return self._no_escape(text, i)
         source = found.group()
+        if self._ticks:
+            self._count_ticks(source)
         if source[1] in "bfnrt":
             plain = ahead(PATH if self._in_path() else LATEX, text, i, final)
             if plain is None:
