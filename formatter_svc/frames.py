@@ -267,10 +267,9 @@ class HomeFormatter:
         try:
             if block.type == "entity_ref":
                 self._refer(blocks.entity_ref(block.value))
-            elif writer := blocks.WRITERS.get(block.type):
-                self._line.put(Shown(block.type, writer(block.value, self._zone)))
             else:
-                raise Invalid(Reason.UNKNOWN_TYPE)
+                write = blocks.WRITERS[block.type]
+                self._line.put(Shown(block.type, write(block.value, self._zone)))
         except Invalid as invalid:
             self._line.put(Skipped(invalid.reason, block.word or block.type, block.size))
 

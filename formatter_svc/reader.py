@@ -31,7 +31,16 @@ from formatter_svc.lookahead import (
     ahead,
 )
 from formatter_svc.mending import Follow, levels_closed, mend_scalar
-from formatter_svc.strings import CLOSERS, MIN_FENCE, NEED_MORE, TRIPLE, Role, Strings, end_of, size_of
+from formatter_svc.strings import (
+    CLOSERS,
+    MIN_FENCE,
+    NEED_MORE,
+    TRIPLE,
+    Role,
+    Strings,
+    end_of,
+    size_of,
+)
 
 MAX_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 32

@@ -8,12 +8,11 @@ from enum import StrEnum
 class Reason(StrEnum):
     """One reason; the word stands in logs and in `FormatEnd.blocks_skipped`."""
 
-    MALFORMED = "malformed"  # not JSON
+    MALFORMED = "malformed"  # not JSON, for all that was mended
     UNCLOSED = "unclosed"  # the answer ended, or its next block began, inside it
     TOO_LARGE = "too_large"  # more than 256 KiB, or than a frame holds once it is mended
     TOO_DEEP = "too_deep"  # nested more than 32 levels
-    DUPLICATE_KEY = "duplicate_key"  # `type` or `content` twice: which one counts?
-    UNKNOWN_TYPE = "unknown_type"
+    DUPLICATE_KEY = "duplicate_key"  # two types: which one counts?
     BAD_TEXT = "bad_text"
     BAD_TABLE = "bad_table"
     TABLE_TOO_WIDE = "table_too_wide"  # more than 50 columns

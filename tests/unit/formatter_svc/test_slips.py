@@ -119,3 +119,44 @@ def _nothing_is_lost(answer: str) -> None:
     assert said.count("What was before.") == 1
     assert said.count("What came after.") == 1
     assert {"headers": ["other"], "rows": [[1]]} in told
+
+
+# Text of any kind, between quotes of any kind, after any slip.
+words = st.text(st.characters(codec="utf-8", exclude_characters="\\\"'`{}[]<“”„‘’«»＂"), min_size=1)
+
+
+@given(st.lists(words.filter(str.strip), min_size=1, max_size=4), st.integers(1, 9))
+@settings(deadline=None)
+def test_all_that_texts_say_is_shown(said: list[str], size: int) -> None:
+    """Each under its own key, in its own quotes, the last never closed."""
+    keys, marks = ["content", "text", "value", "markdown"], ['""', "''", "“”", "``"]
+    blocks = [
+        f'{{"type":"text","{keys[at]}":{marks[at][0]}{each}{marks[at][1]}}}'
+        for at, each in enumerate(said)
+    ]
+    answer = "\n".join(blocks)[:-2]
+    shown_text = "".join(map(str, shown(answer)))
+    assert shown(answer, size) == shown(answer)
+    at = 0
+    for each in said:
+        wanted = each.strip("\n").rstrip()  # where texts meet, line breaks are a paragraph's
+        assert wanted in shown_text[at:]
+        at = shown_text.index(wanted, at) + len(wanted)
+
+
+@given(st.text(), st.integers(1, 9))
+@settings(max_examples=300, deadline=None)
+def test_whatever_a_model_writes_nothing_fails(answer: str, size: int) -> None:
+    assert shown(answer, size) == shown(answer)
+
+
+marks = st.sampled_from(
+    [*"{}[]:,\"'`~\\\n/*#=<>.+ ", "“", '{"type":"', "text", '"content":"', "```"]
+)
+
+
+@given(st.lists(marks, max_size=40).map("".join), st.integers(1, 9))
+@settings(max_examples=300, deadline=None)
+def test_whatever_marks_it_writes_nothing_fails(answer: str, size: int) -> None:
+    assert shown(answer, size) == shown(answer)
+    _nothing_is_lost(f"{BEFORE}{OTHER}{AFTER}\n{answer}")
