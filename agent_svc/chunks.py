@@ -93,7 +93,7 @@ def text_of_part(part: object) -> str:
     """What is shown of a part: none of its thinking."""
     if isinstance(part, str):
         return part
-    if not isinstance(part, dict) or _thinks(part):
+    if not isinstance(part, dict) or thinks(part.get("type")):
         return ""
     text = part.get("text")
     if isinstance(text, dict):  # as OpenAI's assistants write it
@@ -101,11 +101,11 @@ def text_of_part(part: object) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _thinks(part: dict[str, Any]) -> bool:
-    kind = part.get("type")
+def thinks(kind: object) -> bool:
+    """Whether a part or a field of this name holds thinking."""
     return isinstance(kind, str) and any(word in kind for word in _THINKS)
 
 
 def thought_in(part: object) -> int:
     """How many characters of thinking a part holds."""
-    return Kept().add("", part) if isinstance(part, dict) and _thinks(part) else 0
+    return Kept().add("", part) if isinstance(part, dict) and thinks(part.get("type")) else 0

@@ -94,6 +94,10 @@ class Answer(Protocol):
         """All that was written, thinking and arguments too, for want of a usage report."""
 
     @property
+    def thinks_apart(self) -> bool:
+        """Whether thinking has come in a place of its own, and so is not in the text."""
+
+    @property
     def finished(self) -> bool:
         """Whether the model has said its end: nothing but usage may follow, and is not needed."""
 

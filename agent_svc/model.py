@@ -224,7 +224,8 @@ class _Call:
         spoke = False
         async with aclosing(self._pieces(pieces)) as read:
             async for piece in read:
-                said = shown.feed(self._noted(self._answer.feed(piece)))
+                events = self._noted(self._answer.feed(piece))
+                said = shown.feed(events, apart=self._answer.thinks_apart)
                 for event in said:
                     spoke = True
                     yield event

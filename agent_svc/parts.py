@@ -22,6 +22,7 @@ from agent_svc.chunks import (
     error_of,
     is_text,
     text_of_part,
+    thinks,
     thought_in,
     usage_of,
     vendors_usage,
@@ -62,8 +63,14 @@ class ChatAnswer:
         self._refused = False
         self._error: ProviderError | None = None
         self._began = self._done = self._whole = self._deltas = False
+        self._thinks_apart = False
         self._half = ""  # a surrogate that waits for its other half
         self.characters = 0  # of all that was written, for want of a usage report
+
+    @property
+    def thinks_apart(self) -> bool:
+        """Whether reasoning has come in a field or a part of its own."""
+        return self._parts is not None or self._thinks_apart
 
     @property
     def finished(self) -> bool:
@@ -184,13 +191,14 @@ class ChatAnswer:
         if isinstance(text := message.get("text"), str) and not message.get("content"):
             self._content(text, events)
         self._reason(message.get("finish_reason"))
-        brought = [
-            self._kept.add(name, message[name])
+        brought = {
+            name: self._kept.add(name, message[name])
             for name in message
             if name not in _KNOWN and message[name] is not None
-        ]
+        }
+        self._thinks_apart |= any(size and thinks(name) for name, size in brought.items())
         # The same thought may stand under several names: `reasoning` and `reasoning_details`.
-        self.characters += max(brought, default=0)
+        self.characters += max(brought.values(), default=0)
 
     def _content(self, content: Any, events: list[Event]) -> None:
         """A text; or (Mistral) a list of parts of which some are text, or one of them."""

@@ -6,7 +6,6 @@ import logging
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from agent_svc.apis import Api
@@ -40,7 +39,6 @@ class Taught:
         self.profiles = profiles
         self.model = model
         self.calibration = Calibration()
-        self.form = Form()
         self._room: tuple[float, int] | None = None
 
     @property
@@ -58,28 +56,6 @@ class Taught:
         self._room = time.monotonic() + KEPT_S, room
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """How messages that the model wrote itself are said back to it."""
-
-    whole: bool = True
-    """With the fields that are the provider's alone; some refuse what they wrote themselves."""
-    content: bool = False
-    """With content even where there was none: some refuse a message without, some one with null."""
-
-    def shaped(self, message: Message, *, responses: bool) -> Message:
-        """The message to send."""
-        if message["role"] != "assistant":
-            return message
-        if not self.whole:
-            message = _bare(message)
-        elif not responses and KEPT in message:
-            message = {name: value for name, value in message.items() if name != KEPT}
-        if self.content and message.get("content") is None:
-            message = message | {"content": ""}
-        return message
-
-
 class Request:
     """One request, which may be made several times, each time in a form of its own."""
 
@@ -90,7 +66,6 @@ class Request:
         self._given = without_blanks(messages)
         self._tools = list(tools)
         self._tools_size = size_of(self._tools)
-        self._form = taught.form
         self._lessons: list[Lesson] = []
         self._trims = 0
         self.profile = taught.profile
@@ -115,15 +90,14 @@ class Request:
 
     def body(self, api: Api) -> dict[str, Any]:
         """The body to send."""
-        responses = self.profile.api == "responses"
-        messages = [self._form.shaped(each, responses=responses) for each in self.messages]
+        messages = [_said_back(self.profile, each) for each in self.messages]
         if self._tools and not self.profile.tools:  # as was learned only now
             messages = _told_of_no_tools(messages)
         return api.body(self.profile, self._taught.model, messages, self._tools)
 
     def mended(self, refusal: Refusal | None, code: ErrorCode.ValueType) -> bool:
         """Whether the failure taught something, so that it is worth to ask again at once."""
-        if refusal is not None and (self._reshaped(refusal) or self._learned(refusal)):
+        if refusal is not None and self._learned(refusal):
             return True
         return code == ErrorCode.ERROR_CODE_CONTEXT_TOO_LONG and self._tightened()
 
@@ -132,7 +106,6 @@ class Request:
         taught = self._taught
         for each in self._lessons:
             taught.profiles.keep(taught.model, each)
-        taught.form = self._form
         if self._trims:
             taught.takes(self._size)
         if reported is not None:
@@ -171,7 +144,7 @@ class Request:
         return self._size < before
 
     def _learned(self, refusal: Refusal) -> bool:
-        taught = lesson(refusal, self.profile, self._tried)
+        taught = self._of_messages(refusal) or lesson(refusal, self.profile, self._tried)
         if taught is None or len(self._lessons) == MOST:
             return False
         profile = taught.applied(self.profile)
@@ -182,20 +155,33 @@ class Request:
         self.profile = profile
         return True
 
-    def _reshaped(self, refusal: Refusal) -> bool:
-        """Whether the provider refused its own words back, in this form."""
+    def _of_messages(self, refusal: Refusal) -> Lesson | None:
+        """What is learned where the provider refuses its own messages as they are said back."""
         if refusal.status not in {400, 422}:
-            return False
+            return None
         words = f"{refusal.param} {refusal.words}"
         said = [each for each in self.messages if each["role"] == "assistant"]
-        form = self._form
-        if form.whole and any(_named(name, words) for each in said for name in _foreign(each)):
-            form = replace(form, whole=False)
-        elif _WANTS_CONTENT.search(words) and any(each.get("content") is None for each in said):
-            form = replace(form, content=True)
-        changed = form != self._form
-        self._form = form
-        return changed
+        if self.profile.says_back and any(
+            _named(name, words) for each in said for name in _foreign(each)
+        ):
+            return Lesson("says_back", {"says_back": False})
+        silent = any(each.get("content") is None for each in said)
+        if silent and not self.profile.blank_content and _WANTS_CONTENT.search(words):
+            return Lesson("blank_content", {"blank_content": True})
+        return None
+
+
+def _said_back(profile: Profile, message: Message) -> Message:
+    """A message as the model takes it, if it wrote it itself."""
+    if message["role"] != "assistant":
+        return message
+    if not profile.says_back:
+        message = _bare(message)
+    elif profile.api != "responses" and KEPT in message:
+        message = {name: value for name, value in message.items() if name != KEPT}
+    if profile.blank_content and message.get("content") is None:
+        message = message | {"content": ""}
+    return message
 
 
 _NO_TOOLS: Final = """

@@ -76,6 +76,11 @@ class ResponsesAnswer:
         self.characters = 0  # of all that was written, for want of a usage report
 
     @property
+    def thinks_apart(self) -> bool:
+        """Reasoning is an item of its own, wherever there is any."""
+        return True
+
+    @property
     def finished(self) -> bool:
         """Whether the response has been told to its end."""
         return self._ending is not None

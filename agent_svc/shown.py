@@ -45,9 +45,13 @@ class Shown:
         written = "".join(self._written)
         return {"content": written} if written else {}
 
-    def feed(self, events: Iterable[Event]) -> list[Text | ToolCallReady]:
-        """Of these events what may go out now; tool calls come at the close."""
-        return [text for event in events if isinstance(event, Text) for text in self._text(event)]
+    def feed(self, events: Iterable[Event], *, apart: bool = False) -> list[Text | ToolCallReady]:
+        """Of these events what may go out now; tool calls come at the close. `apart`: thinking has
+        come in a place of its own."""
+        held = self._texts(self._text_calls.feed(self._thinking.apart())) if apart else []
+        return held + [
+            text for event in events if isinstance(event, Text) for text in self._text(event)
+        ]
 
     def _text(self, event: Text) -> list[Text | ToolCallReady]:
         self._written.append(event.text)

@@ -102,6 +102,13 @@ class Thinking(Prose):
         self._held, self._tail = None, ""
         return super().feed(text[found.end() :])
 
+    def apart(self) -> str:
+        """Told that the thinking comes elsewhere: what was held back for its end is the answer."""
+        if self._held is None:
+            return ""
+        held, self._held, self._opened = "".join(self._held), None, False
+        return super().feed(held)
+
     def close(self, *, whole: bool = True) -> str:
         """What was held back. `whole`: the answer was not cut short, so that one which never
         said the end of its thinking did not think, and is shown."""

@@ -71,6 +71,10 @@ class Profile:
     """Whether it writes tool calls as text, `<tool_call>{…}</tool_call>`, which then are run."""
     opens_thinking: bool = False
     """Whether an answer begins inside its thinking, which a lone `</think>` ends."""
+    says_back: bool = True
+    """Whether it takes back what it wrote itself beside text and calls: reasoning, signatures."""
+    blank_content: bool = False
+    """Whether a message of its own that has calls alone is sent with an empty `content`."""
     dimensions: bool = False
     """Whether an embedding model takes `dimensions`."""
     embedding_base64: bool = True
@@ -84,6 +88,9 @@ _WORDS: Final = {
     "system_role": "it refuses the prompt's role",
     "api": "it is asked by the other API",
     "thinking": "it must not think here",
+    "opens_thinking": "its answers begin inside its thinking, and are held back until that ends",
+    "says_back": "it refuses its own reasoning, which it is not told again",
+    "blank_content": "it wants content in every message",
     "type_arrays": "it refuses several types in a schema",
     "schema_keywords": "it refuses a keyword of schemas",
 }

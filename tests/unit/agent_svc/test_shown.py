@@ -38,7 +38,8 @@ def read(body: bytes, asked: Asked, size: int | None = None) -> tuple[str, list[
     answer, shown = ChatAnswer(), Shown(asked)
     said: list[Text | ToolCallReady] = []
     for at in range(0, len(body), size or len(body)):
-        said += shown.feed(answer.feed(body[at : at + (size or len(body))]))
+        events = answer.feed(body[at : at + (size or len(body))])
+        said += shown.feed(events, apart=answer.thinks_apart)
     *rest, ending = answer.close()
     said += shown.close(rest, whole=isinstance(ending, Finish))
     text = "".join(event.text for event in said if isinstance(event, Text))
@@ -88,6 +89,16 @@ def test_thinking_in_a_field_of_its_own_is_none_of_the_text(name: str, dressed: 
     thought = {name: [{"type": "x", "text": "secret"}] if dressed else "secret"}
     body = stream([thought, {"content": "whole", **thought}])
     assert read(body, Asked()) == ("whole", [])
+
+
+def test_a_model_whose_thinking_comes_apart_is_not_held_back() -> None:
+    answer, shown = ChatAnswer(), Shown(Asked(Profile(opens_thinking=True)))
+    for delta in ({"provider": "x"}, {"content": "who"}):
+        assert shown.feed(answer.feed(stream([delta], "")), apart=answer.thinks_apart) == []
+    answer = ChatAnswer()
+    body = stream([{"reasoning_content": "secret"}, {"content": "who"}], "")
+    assert shown.feed(answer.feed(body), apart=answer.thinks_apart) == [Text("who"), Text("who")]
+    assert shown.feed(answer.feed(stream([{"content": "le"}])), apart=True) == [Text("le")]
 
 
 WRITTEN = 'Well.\n<tool_call>{"name": "f", "arguments": {}}</tool_call>'
