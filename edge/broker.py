@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 Handler = Callable[[bytes], bytes | None]
 """Hears a message; what it returns is the answer, None: no answer."""
 
+NOBODY: Final = b""
+"""The answer of who does not have what is asked for."""
+
 RECONNECT_S: Final = 0.5
 """Between two tries at one server, in seconds."""
 
@@ -235,7 +238,8 @@ class Broker:
     def _answering(self, on: str) -> Callable[[Msg], "asyncio.Future[None]"]:
         async def hear(message: Msg) -> None:
             handler = self._wanted.get(on)
-            answer = handler(message.data) if handler else None
+            # Until the broker knows that nobody listens here any more, somebody may wait for it.
+            answer = handler(message.data) if handler else NOBODY
             if answer is not None and message.reply:
                 await self._nats.publish(message.reply, answer)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import grpc
 from google.protobuf.message import DecodeError
 
-from edge.broker import Broker, Silent, subject
+from edge.broker import NOBODY, Broker, Silent, subject
 from edge.others import Others
 from edge.relay import Relay
 from edge.signing_out import sign_out
@@ -54,6 +54,9 @@ MORE_S: Final = 0.05
 
 REACH_S: Final = 3.0
 """How long an edge may take to attach a reader, or to take a result in, in seconds."""
+
+ASKS: Final = 4
+"""So often it is asked who has a request, while who answers does not."""
 
 RESUMES: Final = 64
 """So many requests of a hello are looked for elsewhere."""
@@ -147,23 +150,40 @@ class Peers(Others):
     async def claim(self, user_id: str, request_id: str) -> bool:
         """Answers for this request before it begins, and asks whether another edge does.
 
-        The broker takes both in their order: of two edges that claim at once, one at least
-        hears of the other, and where both do, the lesser address has it.
+        The broker takes both in their order, so of two edges that claim at once one at least
+        hears of the other. Who has had its answer has the request. While neither has, the lesser
+        address has it, and the other one gives way whatever its own answer will be.
         """
         on, ours = _request(user_id, request_id), self._reply.SerializeToString()
+        decided = yielded = False
 
         def rival(note: bytes) -> bytes:
+            nonlocal yielded
             asks = EdgeReply.FromString(note).address
-            return ours if self._reply.address < asks else b""
+            if decided or self._reply.address < asks:
+                return ours
+            yielded = yielded or bool(asks)
+            return NOBODY
 
         await self._broker.listen_now(on, rival)
-        try:
-            taken = bool(await self._owner(user_id, request_id, ours))
-        except Silent:
-            taken = True  # it is there, if not well: running it twice would be worse
+        taken = await self._is_taken(on, ours) or yielded
+        decided = not taken
         if taken:
             self._broker.ignore(on)
         return not taken
+
+    async def _is_taken(self, on: str, ours: bytes) -> bool:
+        try:
+            for _ in range(ASKS):
+                answer = await self._broker.ask(on, ours, ANSWER_S)
+                if answer != NOBODY:
+                    return answer is not None
+                # An edge that gives way, or gave it up just now, may have been faster than one
+                # that has it. It will not listen much longer.
+                await asyncio.sleep(MORE_S)
+        except Silent:
+            return True  # it is there, if not well: running it twice would be worse
+        return False
 
     async def resume(
         self, user_id: str, hello: DeviceHello, hello_ns: int, known: Collection[str]
@@ -197,8 +217,8 @@ class Peers(Others):
         relay = Relay(self._channels.stub(owner), request_id, start)
         return relay if await relay.open(REACH_S) else None
 
-    async def _owner(self, user_id: str, request_id: str, note: bytes = b"") -> str | None:
-        answer = await self._broker.ask(_request(user_id, request_id), note, ANSWER_S)
+    async def _owner(self, user_id: str, request_id: str) -> str | None:
+        answer = await self._broker.ask(_request(user_id, request_id), b"", ANSWER_S)
         return EdgeReply.FromString(answer).address or None if answer else None
 
     async def deliver(
@@ -211,7 +231,7 @@ class Peers(Others):
             answer = await self._broker.ask(_user(user_id), sought.SerializeToString(), ANSWER_S)
         except Silent:  # none of them made it
             return None
-        if answer is None:
+        if not answer:
             return None
         late = DeliverRequest(user_id=user_id, device_id=device_id, frame=frame)
         edge = self._channels.stub(EdgeReply.FromString(answer).address)

@@ -241,6 +241,68 @@ async def test_a_request_that_runs_elsewhere_is_a_duplicate(two: Pair) -> None:
     assert len(two.a.behind.router.turns) == 2
 
 
+async def test_of_two_edges_that_are_asked_at_once_one_runs_it(two: Pair) -> None:
+    laptop, phone = await two.a.device(), await two.b.device("phone")
+    for times in range(1, 21):
+        request_id = str(uuid4())
+        await asyncio.gather(asked(laptop, request_id), asked(phone, request_id))
+        first, second = await asyncio.gather(laptop.next(), phone.next())
+        assert sorted([first["type"], second["type"]]) == ["error", "stream_start"]
+        ran, refused = (laptop, second) if first["type"] == "stream_start" else (phone, first)
+        assert (refused["code"], refused["request_id"]) == ("duplicate_request", request_id)
+        assert (await ran.until("stream_end"))[-1]["status"] == "completed"
+        assert len(two.a.behind.router.turns) == times
+
+
+async def test_a_request_that_was_refused_may_be_asked_at_the_other_edge(two: Pair) -> None:
+    laptop, phone = await two.a.device(), await two.b.device("phone")
+    request_id = str(uuid4())
+    bad = [{"role": "user", "content": "x"}] * 201
+    await laptop.send("home_request", message="x", request_id=request_id, conversation_history=bad)
+    await laptop.expect("error", code="history_too_long", request_id=request_id)
+    await asked(phone, request_id)
+    assert whole(await phone.until("stream_end")) == "Hello world"
+
+
+async def test_a_call_that_waits_is_said_again_at_the_other_edge_whatever_was_seen(
+    two: Pair,
+) -> None:
+    async def script(turn: Turn) -> None:
+        result = turn.call("delete_task", requires_approval=True)
+        await turn.text("meanwhile ")
+        await turn.text((await result).WhichOneof("outcome"))
+        await turn.end()
+
+    two.run(script)
+    device = await two.a.device()
+    request_id = await asked(device)
+    seen = await device.until("stream_text")
+    for edge in (two.b, two.a, two.b):
+        device.cut()
+        device = await edge.device(**resume(request_id, seen))
+        call = await device.expect("tool_call", call_id=seen[1]["call_id"], seq=seen[1]["seq"])
+        assert call["deadline_ms"] > 200_000
+    await device.send("tool_result", call_id=call["call_id"], rejected={})
+    assert whole(seen + await device.until("stream_end")) == "meanwhile rejected"
+
+
+async def test_of_a_bad_result_at_the_other_edge_the_agent_hears_at_once(two: Pair) -> None:
+    async def script(turn: Turn) -> None:
+        await turn.text((await turn.call()).error.code)
+        await turn.end()
+
+    two.run(script)
+    device = await two.a.device()
+    request_id = await asked(device)
+    seen = await device.until("tool_call")
+    device.cut()
+    again = await two.b.device(**resume(request_id, seen))
+    await again.expect("tool_call")
+    await again.send("tool_result", call_id=seen[-1]["call_id"])
+    await again.expect("error", code="invalid_frame")
+    assert whole(seen + await again.until("stream_end")) == "invalid_result"
+
+
 async def test_mutations_reach_devices_of_other_edges_once(two: Pair) -> None:
     async def script(turn: Turn) -> None:
         await turn.call("create_task", effect=MutationOp.MUTATION_OP_CREATE)
