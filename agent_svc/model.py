@@ -203,7 +203,8 @@ class _Call:
         if self._answer.characters:
             self._before.add(self._cost())
         self._api = APIS[self._request.profile.api]
-        self._answer, self._reported, self._under_way = self._api.answer(), None, True
+        self._answer, self._reported = self._api.answer(), None
+        self._under_way, self._ended = True, False
         body = self._request.body(self._api)
         try:
             with calling("chat", self._model, messages=len(self._request.messages)):
