@@ -17,6 +17,8 @@ FEW_SLICES: Final = 60
 LEAST_CORNERS: Final = 3
 # Of a whole with more than a few slices, this is drawn at least.
 SEEN_SHARE: Final = 0.001
+# In pixels: what a bar has whatever its value.
+LEAST_BAR: Final = 2.5
 # Of stacked bars, what is so much beside the greatest number has some height.
 SEEN_PART: Final = 0.001
 # Beyond the digits of a double beside the greatest slice there is no angle left to widen.
@@ -54,6 +56,8 @@ def _missing(block: Block, drawn: Drawn) -> list[str]:
         "radar": _missing_corners,
     }[kind]
     values = [{key: row.get(key) for key in block["config"]} for row in rows]
+    if kind == "bar" and not block.get("stacked"):
+        words += _wrong_sizes(values, drawn, lies=bool(block.get("horizontal")))
     return words + [
         f"series {key}: {fault}"
         for series, key in enumerate(block["config"])
@@ -83,11 +87,33 @@ def _missing_bars(rows: Sequence[Row], key: str, series: int, drawn: Drawn) -> l
     return [] if seen == wanted else [f"{seen} bars of {wanted}"]
 
 
+def _wrong_sizes(rows: Sequence[Row], drawn: Drawn, *, lies: bool) -> list[str]:
+    """Bars are as long as their values say, but for those that are drawn to be seen at all."""
+    sizes = {
+        series: [bar.width if lies else bar.height for bar in drawn.seen("bar", series=series)]
+        for series in range(len(rows[0]))
+    }
+    pairs = [
+        (abs(value), size)
+        for series, key in enumerate(rows[0])
+        for value, size in zip(_values(rows, key), sizes[series], strict=False)
+    ]
+    greatest, longest = max(pairs, default=(0, 0))
+    return [
+        f"a bar of {size:.1f} px for {value}, beside {longest:.1f} px for {greatest}"
+        for value, size in pairs
+        if greatest and abs(size - value / greatest * longest) > LEAST_BAR
+    ]
+
+
+def _values(rows: Sequence[Row], key: str) -> list[float]:
+    return [row[key] for row in rows if _has_value(row, key)]
+
+
 def _missing_parts(rows: Sequence[Row], key: str, series: int, drawn: Drawn) -> list[str]:
     """Of stacked bars: what is small beside the greatest number has no height of its own."""
-    numbers = [cell for row in rows for each, cell in row.items() if _has_value(row, each)]
-    greatest = max(map(abs, numbers))
-    sizes = [abs(row[key]) for row in rows if _has_value(row, key)]
+    greatest = max(abs(value) for each in rows[0] for value in _values(rows, each))
+    sizes = [abs(value) for value in _values(rows, key)]
     wanted = sum(greatest == 0 or size > SEEN_PART * greatest for size in sizes)
     seen = sum(bar.width > 0 and bar.height > 0 for bar in drawn.seen("bar", series=series))
     return [] if wanted <= seen <= len(sizes) else [f"{seen} parts of {wanted}"]

@@ -65,6 +65,8 @@ function axes(block: ChartBlock, lies: boolean): ReactElement[] {
   const unit = tickUnit(block.unit);
   const numbers = {
     type: "number",
+    // Bars begin at zero, which Recharts leaves out where all is below it.
+    domain: domainOf(block),
     tickFormatter: (value: number) => withUnit(short(value), unit),
     axisLine: false,
     tick: TICK,
@@ -141,6 +143,12 @@ function drawn(block: ChartBlock, key: string, index: number): ReactElement {
         />
       );
   }
+}
+
+function domainOf({ data, config }: ChartBlock): [0, "auto"] | ["auto", 0] {
+  const keys = Object.keys(config);
+  const isBelow = data.every((row) => keys.every((key) => (numberAt(row, key) ?? -1) < 0));
+  return isBelow ? ["auto", 0] : [0, "auto"];
 }
 
 function hasHeight({ data, config }: ChartBlock): boolean {

@@ -16,7 +16,7 @@ import { cellText, tickUnit } from "./words.ts";
 
 const HEIGHT = 240;
 const ROUND_HEIGHT = 272;
-const ROUND: ReadonlySet<ChartType> = new Set(["pie", "radial", "radar"]);
+const SLICED: ReadonlySet<ChartType> = new Set(["pie", "radial"]);
 /** One or two corners span no area: they are bars. */
 const LEAST_CORNERS = 3;
 /** A lying bar's name needs a line; past the greatest height names are left out. */
@@ -72,7 +72,7 @@ function drawing(block: ChartBlock): ReactElement {
 }
 
 function heightOf({ chartType, horizontal, data }: ChartBlock): number {
-  if (ROUND.has(chartType)) return ROUND_HEIGHT;
+  if (SLICED.has(chartType) || chartType === "radar") return ROUND_HEIGHT;
   if (chartType !== "bar" || horizontal !== true) return HEIGHT;
   return Math.min(GREATEST_HEIGHT, Math.max(120, data.length * LYING_ROW + 40));
 }
@@ -80,15 +80,13 @@ function heightOf({ chartType, horizontal, data }: ChartBlock): number {
 /** One sentence for a screen reader; the numbers are in the table. */
 function summary(block: ChartBlock): string {
   const { chartType, title, config, data } = block;
-  const isSlices = chartType === "pie" || chartType === "radial";
-  const names = isSlices ? "" : Object.values(config).map(({ label }) => label);
-  const by = isSlices ? "" : ` by ${xKey(block)}`;
-  const what = isSlices ? "" : `: ${String(names)}${by}`;
-  return `${title || "Chart"} (${chartType}${what}, ${data.length})`;
+  const names = Object.values(config).map(({ label }) => label);
+  const drawn = SLICED.has(chartType) ? "" : `: ${names.join(", ")} by ${xKey(block)}`;
+  return `${title || "Chart"} (${chartType}${drawn}, ${data.length})`;
 }
 
 function legendOf(block: ChartBlock): LegendItem[] {
-  if (block.chartType === "pie" || block.chartType === "radial") {
+  if (SLICED.has(block.chartType)) {
     return slices(block).map(({ category, label, color, value }) => ({
       key: category,
       label,
