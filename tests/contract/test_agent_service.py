@@ -475,6 +475,53 @@ async def test_an_end_that_cannot_be_made_is_one_of_our_own_faults(
         assert end.error.code == ErrorCode.ERROR_CODE_INTERNAL
 
 
+async def test_a_model_without_tools_is_offered_none_and_told_so() -> None:
+    async with agents([says("Hi.")], profile={"tools": False}) as there, there.run() as run:
+        assert (await run.end()).status == EndStatus.END_STATUS_COMPLETED
+        [request] = there.model.chats
+        assert not request.tools
+        assert "You have no tools" in request.messages[0]["content"]
+
+
+async def test_a_call_written_as_text_runs_where_the_profile_says_so() -> None:
+    written = says('<tool_call>{"name": "update_task", "arguments": {"id": "t1", "title": "T"}}')
+    profile = {"text_tool_calls": True}
+    async with agents([written, says("Done.")], profile=profile) as there, there.run() as run:
+        call = await run.tool_call()
+        assert (call.call.name, call.call.requires_approval) == ("update_task", True)
+        await run.answer(call, rejected="no")
+        assert (await run.end()).status == EndStatus.END_STATUS_COMPLETED
+        said, told = there.model.chats[1].messages[-2:]
+        assert "content" not in said
+        assert said["tool_calls"][0]["function"]["name"] == "update_task"
+        assert "rejected" in told["content"]
+
+
+async def test_what_the_provider_alone_understands_goes_back_in_the_next_round() -> None:
+    delta = {
+        "content": None,
+        "reasoning_content": "hm",
+        "tool_calls": [
+            {
+                "index": 0,
+                "id": "c1",
+                "function": {"name": "list_tasks", "arguments": "{}"},
+                "extra_content": {"google": {"thought_signature": "ab"}},
+            }
+        ],
+    }
+    thought: Step = {"choices": [{"index": 0, "delta": delta}]}
+    first = Reply([thought], finish="tool_calls")
+    async with agents([first, says("Done.")]) as there, there.run() as run:
+        await run.answer(await run.tool_call(), result=NOTHING)
+        await run.end()
+        said = there.model.chats[1].messages[-2]
+        assert said["reasoning_content"] == "hm"
+        assert "content" not in said
+        [call] = said["tool_calls"]
+        assert call["extra_content"] == {"google": {"thought_signature": "ab"}}
+
+
 # Nothing could be shown
 
 BAD = ("chart", "chart_values")
