@@ -80,6 +80,7 @@ def make(settings: EdgeSettings) -> web.Application:
         proxies=Proxies(settings.trusted_proxies, settings.forwarded_header),
         hellos=Buckets(Rate.per_minute(settings.hellos_per_minute)),
         sign_ins=Buckets(Rate.per_minute(settings.sign_ins_per_minute)),
+        refreshes=Buckets(Rate.per_minute(settings.refreshes_per_minute)),
         router=router,
         accounts=AccountServiceStub(memory_channel),
         memory=MemoryServiceStub(memory_channel),

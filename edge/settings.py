@@ -93,8 +93,14 @@ class EdgeSettings(ServiceSettings):
     sign_ins_per_minute: float = Field(
         120,
         ge=0,
-        description="How often an address may register, log in or refresh in a minute; as many"
-        " at once. 0: no limit.",
+        description="How often an address may register, log in or name a password in a minute;"
+        " as many at once. 0: no limit.",
+    )
+    refreshes_per_minute: float = Field(
+        3600,
+        ge=0,
+        description="How often an address may refresh or log out in a minute; as many at once: all"
+        " devices of one network may come back together. 0: no limit.",
     )
     frames_per_second: float = Field(
         100,

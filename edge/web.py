@@ -64,6 +64,7 @@ class Edge:
     proxies: Proxies
     hellos: Buckets
     sign_ins: Buckets
+    refreshes: Buckets
     router: RouterServiceAsyncStub
     accounts: AccountServiceAsyncStub
     memory: MemoryServiceAsyncStub

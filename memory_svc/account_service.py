@@ -2,9 +2,13 @@
 
 # ruff: noqa: N802, D102 - the methods are named, and told about, by the contract
 
+from datetime import datetime
 from uuid import UUID
 
-from memory_svc.accounts import Accounts, Session
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from memory_svc.accounts import Accounts
+from memory_svc.sign_ins import Session, SignIn, SignIns
 from runtime.errors import SwitchboardError
 from runtime.server import Context
 from switchboard.v3 import accounts_pb2 as pb
@@ -23,28 +27,58 @@ def user_id(text: str) -> UUID:
 class AccountServicer(AccountServiceServicer):
     """Serves accounts."""
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, sign_ins: SignIns) -> None:
         self._accounts = accounts
+        self._sign_ins = sign_ins
 
     async def Register(self, request: pb.RegisterRequest, context: Context) -> pb.RegisterResponse:
-        session = await self._accounts.register(request.email, request.password)
+        session = await self._accounts.register(
+            request.email, request.password, request.device_name
+        )
         return pb.RegisterResponse(session=_session(session))
 
     async def Authenticate(
         self, request: pb.AuthenticateRequest, context: Context
     ) -> pb.AuthenticateResponse:
-        session = await self._accounts.authenticate(request.email, request.password)
+        session = await self._accounts.authenticate(
+            request.email, request.password, request.device_name
+        )
         return pb.AuthenticateResponse(session=_session(session))
 
     async def Refresh(self, request: pb.RefreshRequest, context: Context) -> pb.RefreshResponse:
-        session = await self._accounts.refresh(request.refresh_token)
+        session = await self._sign_ins.refresh(request.refresh_token)
         return pb.RefreshResponse(session=_session(session))
 
     async def Revoke(self, request: pb.RevokeRequest, context: Context) -> pb.RevokeResponse:
-        ended = await self._accounts.revoke(request.refresh_token)
+        ended = await self._sign_ins.revoke(request.refresh_token)
         if ended is None:
             return pb.RevokeResponse()
         return pb.RevokeResponse(user_id=str(ended.user_id), family_id=str(ended.family_id))
+
+    async def ChangePassword(
+        self, request: pb.ChangePasswordRequest, context: Context
+    ) -> pb.ChangePasswordResponse:
+        ended = await self._accounts.change_password(
+            user_id(request.user_id),
+            _family(request.family_id),
+            request.password,
+            request.new_password,
+        )
+        return pb.ChangePasswordResponse(family_ids=map(str, ended))
+
+    async def ListSignIns(
+        self, request: pb.ListSignInsRequest, context: Context
+    ) -> pb.ListSignInsResponse:
+        found = await self._sign_ins.listed(user_id(request.user_id))
+        return pb.ListSignInsResponse(sign_ins=map(sign_in, found))
+
+    async def EndSignIns(
+        self, request: pb.EndSignInsRequest, context: Context
+    ) -> pb.EndSignInsResponse:
+        ended = await self._sign_ins.end(
+            user_id(request.user_id), _family(request.family_id), _family(request.keep_family_id)
+        )
+        return pb.EndSignInsResponse(family_ids=map(str, ended))
 
     async def Delete(
         self, request: pb.AccountServiceDeleteRequest, context: Context
@@ -53,6 +87,33 @@ class AccountServicer(AccountServiceServicer):
             user_id(request.user_id), request.password, check_only=request.check_only
         )
         return pb.AccountServiceDeleteResponse()
+
+
+def sign_in(found: SignIn) -> pb.SignIn:
+    """A sign-in as it is told."""
+    return pb.SignIn(
+        family_id=str(found.id),
+        device_name=found.name,
+        created_at=moment(found.created_at),
+        used_at=moment(found.used_at),
+        expires_at=moment(found.expires_at),
+    )
+
+
+def moment(at: datetime) -> Timestamp:
+    """A time as it is told."""
+    told = Timestamp()
+    told.FromDatetime(at)
+    return told
+
+
+def _family(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise SwitchboardError(
+            ErrorCode.ERROR_CODE_NOT_FOUND, "There is no such sign-in."
+        ) from None
 
 
 def _session(session: Session) -> pb.Session:

@@ -1,166 +1,139 @@
-"""Accounts: passwords, sessions, and the key that each user's memory is under."""
+"""Accounts: passwords, and the key that each user's memory is under."""
 
-import hashlib
 import re
-import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import timedelta
-from enum import Enum, auto
-from typing import Final, assert_never
+from dataclasses import replace
+from typing import Final
 from uuid import UUID, uuid4
 
 from cryptography.fernet import Fernet
 
-from memory_svc.crypto import MasterKeys
+from memory_svc.attempts import Attempts
+from memory_svc.crypto import Keys, MasterKeys, UserKeys
+from memory_svc.keys import KeyCache
 from memory_svc.passwords import Passwords
+from memory_svc.sign_ins import Session, SignIns
 from memory_svc.store import sessions, users
-from memory_svc.store.database import Connection, Database
+from memory_svc.store.database import Database
+from memory_svc.store.users import Login
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 
-GRACE: Final = timedelta(seconds=30)
-"""How long a used refresh token is still taken: the answer to its first use may be lost on
-the way. Later it can only be a copy. PROTOCOL §7."""
-
 _ADDRESS: Final = re.compile(r"[^\s@\x00-\x20]{1,64}@[^\s@\x00-\x20]{1,189}")
 _WRONG: Final = "The e-mail address or the password is wrong."
-_NO_SESSION: Final = "This sign-in is over. Please sign in again."
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A signed-in user. `family_id` names the sign-in, `refresh_token` renews it once."""
-
-    user_id: UUID
-    family_id: UUID
-    refresh_token: str
-
-
-class Step(Enum):
-    """What becomes of a refresh token that is shown."""
-
-    RENEW = auto()
-    REVOKE = auto()
-    REFUSE = auto()
-
-
-def judge(token: sessions.Token) -> Step:
-    """What becomes of this token. Pure."""
-    if token.revoked_at is not None or token.expires_at <= token.now:
-        return Step.REFUSE
-    if token.used_at is not None and token.now - token.used_at > GRACE:
-        return Step.REVOKE
-    return Step.RENEW
 
 
 class Accounts:
-    """Registers, signs in and out, and deletes. `erase` takes all that is a user's away."""
+    """Registers, signs in, changes passwords and deletes. `erase` takes all that is a user's
+    away; `guesses` bounds how often a password may be tried."""
 
     def __init__(
         self,
         db: Database,
+        *,
         masters: MasterKeys,
+        keys: KeyCache,
         passwords: Passwords,
+        sign_ins: SignIns,
+        guesses: Attempts,
         erase: Callable[[UUID], Awaitable[None]],
-        days: int = 30,
     ) -> None:
         self._db = db
         self._masters = masters
+        self._keys = keys
         self._passwords = passwords
+        self._sign_ins = sign_ins
+        self._guesses = guesses
         self._erase = erase
-        self._days = days
 
-    async def register(self, email: str, password: str) -> Session:
+    async def register(self, email: str, password: str, device_name: str = "") -> Session:
         """Makes an account and the user's key. Raises CONFLICT where the address is taken."""
         address = _address(email)
         _check_password(password)
         hashed = await self._passwords.hash(password)
-        user_id = uuid4()
-        wrapped = self._masters.wrap(user_id, Fernet.generate_key())
+        user_id, key = uuid4(), Fernet.generate_key()
         async with self._db.transaction() as db:
             new = await users.insert(
                 db,
                 user_id,
                 email=address,
                 password_hash=hashed,
-                wrapped=wrapped,
+                wrapped=self._masters.wrap(user_id, key),
                 master_id=self._masters.current_id,
             )
             if not new:
                 raise SwitchboardError(
                     ErrorCode.ERROR_CODE_CONFLICT, "There is an account with this address already."
                 )
-            return await self._open(db, user_id)
+            return await self._sign_ins.open(db, user_id, UserKeys(user_id, key), device_name)
 
-    async def authenticate(self, email: str, password: str) -> Session:
+    async def authenticate(self, email: str, password: str, device_name: str = "") -> Session:
         """Signs in. Raises UNAUTHENTICATED, after the same time for unknown addresses."""
-        async with self._db.connection() as db:
-            # No address holds a space; a NUL is no text to Postgres.
-            login = await users.by_email(db, email.strip().lower().replace("\0", " "))
-        right = await self._passwords.check(login.password_hash if login else None, password)
-        if login is None or not right:
-            raise _unauthenticated(_WRONG)
-        renewed = ""
+        # No address holds a space; a NUL is no text to Postgres.
+        address = email.strip().lower().replace("\0", " ")
+        login = await self._prove(address, password, _WRONG)
         if self._passwords.outdated(login.password_hash):
-            renewed = await self._passwords.hash(password)
+            login = await self._rehashed(login, password)
+        keys = await self._keys_of(login.user_id)
         async with self._db.transaction() as db:
-            if not await users.hold(db, login.user_id):
+            # A password that is changed right now must not leave a sign-in behind.
+            if not await users.hold_login(db, login):
                 raise _unauthenticated(_WRONG)
-            session = await self._open(db, login.user_id)
-        if renewed:
-            async with self._db.connection() as db:
-                await users.set_password_hash(db, login.user_id, renewed)
-        return session
+            return await self._sign_ins.open(db, login.user_id, keys, device_name)
 
-    async def refresh(self, refresh_token: str) -> Session:
-        """Changes a refresh token for the next. Raises UNAUTHENTICATED."""
-        used = _hash(refresh_token)
-        async with self._db.transaction() as db:
-            token = await sessions.lock(db, used)
-            step = judge(token) if token else Step.REFUSE
-            if token:
-                match step:
-                    case Step.RENEW:
-                        fresh = secrets.token_urlsafe(32)
-                        await sessions.renew(db, token.family_id, used, _hash(fresh), self._days)
-                        return Session(token.user_id, token.family_id, fresh)
-                    case Step.REVOKE:
-                        await sessions.revoke(db, token.family_id)
-                    case Step.REFUSE:
-                        pass
-                    case never:
-                        assert_never(never)
-        raise _unauthenticated(_NO_SESSION)
+    async def change_password(
+        self, user_id: UUID, family_id: UUID | None, password: str, new: str
+    ) -> list[UUID]:
+        """Changes the password, and ends every sign-in but the one that asks; returns those.
 
-    async def revoke(self, refresh_token: str) -> Session | None:
-        """Ends the sign-in that the token belongs to; None where there is none."""
+        Raises UNAUTHENTICATED where the password is wrong.
+        """
+        _check_password(new)
+        login = await self._prove_user(user_id, password)
+        hashed = await self._passwords.hash(new)
         async with self._db.transaction() as db:
-            token = await sessions.lock(db, _hash(refresh_token))
-            if token is None:
-                return None
-            await sessions.revoke(db, token.family_id)
-        return Session(token.user_id, token.family_id, "")
+            if not await users.set_password_hash(db, login, hashed):
+                raise _unauthenticated("The password is wrong.")
+            return await sessions.end(db, user_id, keep=family_id)
 
     async def delete(self, user_id: UUID, password: str, *, check_only: bool = False) -> None:
         """Erases the account. Raises UNAUTHENTICATED where the password is wrong."""
-        async with self._db.connection() as db:
-            login = await users.by_id(db, user_id)
-        right = await self._passwords.check(login.password_hash if login else None, password)
-        if not right:
-            raise _unauthenticated("The password is wrong.")
+        await self._prove_user(user_id, password)
         if not check_only:
             await self._erase(user_id)
 
-    async def _open(self, db: Connection, user_id: UUID) -> Session:
-        session = Session(user_id, uuid4(), secrets.token_urlsafe(32))
-        token = _hash(session.refresh_token)
-        await sessions.open_family(db, user_id, session.family_id, token, self._days)
-        return session
+    async def _prove_user(self, user_id: UUID, password: str) -> Login:
+        async with self._db.connection() as db:
+            login = await users.by_id(db, user_id)
+        return await self._prove(login.email if login else "", password, "The password is wrong.")
 
+    async def _prove(self, address: str, password: str, wrong: str) -> Login:
+        """The account, once the password has been checked. Counted before, so that many at
+        once are no more than the limit; what was right is taken off again."""
+        await self._guesses.spend(address)
+        async with self._db.connection() as db:
+            login = await users.by_email(db, address)
+        right = await self._passwords.check(login.password_hash if login else None, password)
+        if login is None or not right:
+            raise _unauthenticated(wrong)
+        await self._guesses.give_back(address)
+        return login
 
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    async def _rehashed(self, login: Login, password: str) -> Login:
+        """The login with a hash of today's cost."""
+        hashed = await self._passwords.hash(password)
+        async with self._db.connection() as db:
+            done = await users.set_password_hash(db, login, hashed)
+        if done:
+            return replace(login, password_hash=hashed)
+        return await self._prove(login.email, password, _WRONG)  # changed meanwhile: as it is now
+
+    async def _keys_of(self, user_id: UUID) -> Keys | None:
+        """The user's keys; None where they do not open: signing in must work without."""
+        try:
+            return await self._keys.get(user_id)
+        except SwitchboardError:
+            return None
 
 
 def _address(email: str) -> str:

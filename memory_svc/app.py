@@ -11,6 +11,7 @@ import asyncpg
 from memory_svc import metrics
 from memory_svc.account_service import AccountServicer
 from memory_svc.accounts import Accounts
+from memory_svc.attempts import Attempts
 from memory_svc.browse import Browse
 from memory_svc.context import Context, Limits
 from memory_svc.crypto import MasterKeys
@@ -26,7 +27,8 @@ from memory_svc.remember import Remember
 from memory_svc.service import MemoryServicer
 from memory_svc.settings import MemorySettings
 from memory_svc.settle import Reembed, Settle
-from memory_svc.store import facts, jobs
+from memory_svc.sign_ins import SignIns
+from memory_svc.store import attempts, facts, jobs
 from memory_svc.store.database import Database
 from memory_svc.worker import Handler, Worker
 from runtime.errors import SwitchboardError
@@ -41,6 +43,7 @@ log = logging.getLogger(__name__)
 SERVICES: Final = ("switchboard.v3.MemoryService", "switchboard.v3.AccountService")
 _LOOK_S: Final = 1.0
 _SWEEP_S: Final = 30.0
+_HOUR_S: Final = 3600.0
 _MEASURE_S: Final = 5.0
 
 
@@ -54,12 +57,15 @@ class App:
         self.keys = KeyCache(Loader(self.db, self.masters))
         self.erasure = Erasure(self.db, Ledger(settings.erasure_ledger), self.keys.forget)
         self.passwords = Passwords(settings.password_workers)
+        self.sign_ins = SignIns(self.db, self.keys, settings.refresh_token_days)
         self.accounts = Accounts(
             self.db,
-            self.masters,
-            self.passwords,
-            self.erasure.erase,
-            settings.refresh_token_days,
+            masters=self.masters,
+            keys=self.keys,
+            passwords=self.passwords,
+            sign_ins=self.sign_ins,
+            guesses=Attempts(self.db, "password", settings.guesses_per_hour),
+            erase=self.erasure.erase,
         )
         self.client = model.client(settings, settings.common)
         self.embeddings = model.client(settings)
@@ -73,7 +79,9 @@ class App:
         self.preferences = Preferences(self.db, self.keys)
         self.browse = Browse(self.db, self.keys, self.context, self.embedder.model)
         self.server = Server(settings, "memory_svc", SERVICES)
-        add_AccountServiceServicer_to_server(AccountServicer(self.accounts), self.server.grpc)
+        add_AccountServiceServicer_to_server(
+            AccountServicer(self.accounts, self.sign_ins), self.server.grpc
+        )
         memory = MemoryServicer(self.context, self.remember, self.preferences, self.browse)
         add_MemoryServiceServicer_to_server(memory, self.server.grpc)
         self._tasks: list[asyncio.Task[None]] = []
@@ -101,6 +109,7 @@ class App:
         for work in (
             self._watch(),
             self._sweep(),
+            self._sweep_accounts(),
             listen(self.db.url, self.keys.forget),
             self._reembed(),
             self._measure(),
@@ -210,3 +219,12 @@ class App:
                 await self.erasure.finish_begun()
             except (SwitchboardError, asyncpg.PostgresError, OSError) as error:
                 log.warning("erasures wait (%s)", type(error).__name__)
+
+    async def _sweep_accounts(self) -> None:
+        """Drops sign-ins that are over, and counts that hold nobody back."""
+        while True:
+            with contextlib.suppress(SwitchboardError, asyncpg.PostgresError):
+                await self.sign_ins.sweep()
+                async with self.db.connection() as db:
+                    await attempts.sweep(db)
+            await asyncio.sleep(_HOUR_S)

@@ -124,8 +124,8 @@ class UserKeys:
     def __init__(self, user_id: UUID, key: bytes) -> None:
         self.user_id = user_id
         self._fernet = Fernet(key)
-        self._words = _derive(key, b"words")
-        self._rotation = Rotation(_derive(key, b"rotation"))
+        self._words = derive(key, b"words")
+        self._rotation = Rotation(derive(key, b"rotation"))
 
     def seal(self, text: str, place: Place) -> str:
         """Encrypts, the header first."""
@@ -160,5 +160,6 @@ class UserKeys:
         ).encode()
 
 
-def _derive(key: bytes, purpose: bytes) -> bytes:
+def derive(key: bytes, purpose: bytes) -> bytes:
+    """A key of 32 bytes for one purpose, made of a random key."""
     return HKDF(SHA256(), 32, salt=None, info=b"switchboard " + purpose).derive(key)

@@ -97,6 +97,12 @@ class MemorySettings(DatabaseSettings, ServiceSettings, ModelSettings):
     refresh_token_days: int = Field(
         30, ge=1, le=400, description="How long a sign-in lasts without being used anew, in days."
     )
+    guesses_per_hour: float = Field(
+        100,
+        ge=0,
+        description="How many wrong passwords an account is tried with in an hour, wherever they"
+        " come from; as many at once. 0: no limit.",
+    )
     password_workers: int = Field(
         2, ge=1, le=64, description="How many passwords are hashed at once (19 MiB each)."
     )

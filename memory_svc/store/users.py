@@ -16,6 +16,7 @@ class Login:
     """What a sign-in is checked against."""
 
     user_id: UUID
+    email: str
     password_hash: str
 
 
@@ -37,7 +38,9 @@ async def insert(
 async def by_email(db: Connection, email: str) -> Login | None:
     """The user of an address."""
     row = await db.fetchrow(
-        "SELECT id, password_hash FROM users WHERE email = $1 AND encryption_key IS NOT NULL", email
+        """SELECT id, email, password_hash FROM users
+        WHERE email = $1 AND encryption_key IS NOT NULL""",
+        email,
     )
     return Login(*row) if row else None
 
@@ -45,14 +48,30 @@ async def by_email(db: Connection, email: str) -> Login | None:
 async def by_id(db: Connection, user_id: UUID) -> Login | None:
     """The user of an id."""
     row = await db.fetchrow(
-        "SELECT id, password_hash FROM users WHERE id = $1 AND encryption_key IS NOT NULL", user_id
+        """SELECT id, email, password_hash FROM users
+        WHERE id = $1 AND encryption_key IS NOT NULL""",
+        user_id,
     )
     return Login(*row) if row else None
 
 
-async def set_password_hash(db: Connection, user_id: UUID, password_hash: str) -> None:
-    """Replaces the hash, as its cost grows over the years."""
-    await db.execute("UPDATE users SET password_hash = $2 WHERE id = $1", user_id, password_hash)
+async def set_password_hash(db: Connection, login: Login, password_hash: str) -> bool:
+    """Replaces the hash; False where it is no longer the one that was read."""
+    done = await db.fetchval(
+        "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2 RETURNING true",
+        *(login.user_id, login.password_hash, password_hash),
+    )
+    return bool(done)
+
+
+async def hold_login(db: Connection, login: Login) -> bool:
+    """As `hold`, and False too where the password has been changed since it was read."""
+    found = await db.fetchval(
+        """SELECT true FROM users
+        WHERE id = $1 AND password_hash = $2 AND encryption_key IS NOT NULL FOR SHARE""",
+        *(login.user_id, login.password_hash),
+    )
+    return bool(found)
 
 
 async def wrapped_key(db: Connection, user_id: UUID) -> str | None:

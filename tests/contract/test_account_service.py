@@ -1,5 +1,6 @@
 """AccountService as its callers see it: a real server, a real database."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -114,13 +115,24 @@ async def test_a_refresh_token_gives_the_next_of_its_family(service: Running) ->
     assert len({first.refresh_token, second.refresh_token, third.refresh_token}) == 3
 
 
-async def test_a_token_shown_again_at_once_gives_a_new_one(service: Running) -> None:
+async def test_a_token_shown_again_at_once_gives_the_same_successor(service: Running) -> None:
     first = await register(service)
     lost = await renew(service, first.refresh_token)
-    again = await renew(service, first.refresh_token)
-    assert again.refresh_token != lost.refresh_token
-    await renew(service, again.refresh_token)
-    await renew(service, lost.refresh_token)
+    assert await renew(service, first.refresh_token) == lost
+    third = await renew(service, lost.refresh_token)
+    assert await renew(service, lost.refresh_token) == third
+    assert await renew(service, first.refresh_token) == lost
+    assert await service.fetch("SELECT count(*) FROM refresh_tokens") == [(3,)]
+
+
+async def test_a_successor_is_kept_no_longer_than_it_may_be_asked_for(service: Running) -> None:
+    second = await renew(service, (await register(service)).refresh_token)
+    await age(service, 31)
+    await renew(service, second.refresh_token)
+    kept = await service.fetch(
+        "SELECT count(*) FROM refresh_tokens WHERE used_at IS NOT NULL AND next_sealed IS NOT NULL"
+    )
+    assert kept == [(1,)]  # of the one that was just used
 
 
 async def test_a_token_shown_again_later_revokes_its_family(service: Running) -> None:
@@ -152,6 +164,15 @@ async def test_revoking_an_unknown_token_does_nothing(service: Running) -> None:
         await service.accounts.Revoke(pb.RevokeRequest(refresh_token="no such token"))
         == pb.RevokeResponse()
     )
+
+
+async def test_the_family_of_a_copied_token_can_still_be_named(service: Running) -> None:
+    first = await register(service)
+    await renew(service, first.refresh_token)
+    await age(service, 31)
+    await refused(service.accounts.Refresh(pb.RefreshRequest(refresh_token=first.refresh_token)))
+    ended = await service.accounts.Revoke(pb.RevokeRequest(refresh_token=first.refresh_token))
+    assert (ended.user_id, ended.family_id) == (first.user_id, first.family_id)
 
 
 async def test_an_expired_family_is_over(service: Running) -> None:
@@ -213,12 +234,10 @@ async def test_a_deleted_account_is_gone_and_its_address_free(service: Running) 
 
 
 async def test_refreshing_at_the_same_moment_keeps_one_family(service: Running) -> None:
-    import asyncio
-
     first = await register(service)
     sessions = await asyncio.gather(*(renew(service, first.refresh_token) for _ in range(8)))
     assert {session.family_id for session in sessions} == {first.family_id}
-    assert len({session.refresh_token for session in sessions}) == 8
+    assert len({session.refresh_token for session in sessions}) == 1
 
 
 async def test_an_account_survives_a_restart_of_the_service(

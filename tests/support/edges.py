@@ -39,7 +39,7 @@ async def pair(**settings: Any) -> AsyncIterator[Pair]:
     """Two edges in this process, which have met."""
     async with nats() as broker, edge_stack(nats_url=broker.url, **settings) as a:
         behind = {"router_addr": a.behind.address, "memory_addr": a.behind.address}
-        async with edge_stack(nats_url=broker.url, **behind, **settings) as b:
+        async with edge_stack(nats_url=broker.url, **(behind | settings)) as b:
             await eventually(lambda: met(a) and met(b))
             yield Pair(a, b, broker)
 

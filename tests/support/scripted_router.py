@@ -261,6 +261,7 @@ class ScriptedAccounts(accounts_pb2_grpc.AccountServiceServicer):
     def __init__(self) -> None:
         self.users: dict[str, tuple[str, str]] = {}
         self.families: dict[str, str] = {}
+        self.reused: set[str] = set()  # tokens that were shown before, long ago
         self.asked: list[accounts.AccountServiceDeleteRequest] = []
 
     async def Register(self, request: Any, context: Any) -> accounts.RegisterResponse:
@@ -277,7 +278,7 @@ class ScriptedAccounts(accounts_pb2_grpc.AccountServiceServicer):
 
     async def Refresh(self, request: Any, context: Any) -> accounts.RefreshResponse:
         user_id = self.families.get(request.refresh_token)
-        if user_id is None:
+        if user_id is None or request.refresh_token in self.reused:
             raise SwitchboardError(ErrorCode.ERROR_CODE_UNAUTHENTICATED, "Wrong.")
         return accounts.RefreshResponse(session=self._session(user_id, request.refresh_token))
 
@@ -285,6 +286,41 @@ class ScriptedAccounts(accounts_pb2_grpc.AccountServiceServicer):
         user_id = self.families.pop(request.refresh_token, "")
         family = request.refresh_token if user_id else ""
         return accounts.RevokeResponse(user_id=user_id, family_id=family)
+
+    async def ChangePassword(self, request: Any, context: Any) -> accounts.ChangePasswordResponse:
+        for email, (user_id, password) in list(self.users.items()):
+            if user_id == request.user_id:
+                if password != request.password:
+                    raise SwitchboardError(ErrorCode.ERROR_CODE_UNAUTHENTICATED, "Wrong.")
+                self.users[email] = (user_id, request.new_password)
+        return accounts.ChangePasswordResponse(
+            family_ids=self._ended(request.user_id, keep=request.family_id)
+        )
+
+    async def ListSignIns(self, request: Any, context: Any) -> accounts.ListSignInsResponse:
+        return accounts.ListSignInsResponse(
+            sign_ins=[
+                accounts.SignIn(family_id=family)
+                for family, user_id in self.families.items()
+                if user_id == request.user_id
+            ]
+        )
+
+    async def EndSignIns(self, request: Any, context: Any) -> accounts.EndSignInsResponse:
+        ended = self._ended(request.user_id, request.family_id, request.keep_family_id)
+        if request.family_id and not ended:
+            raise SwitchboardError(ErrorCode.ERROR_CODE_NOT_FOUND, "There is no such sign-in.")
+        return accounts.EndSignInsResponse(family_ids=ended)
+
+    def _ended(self, user_id: str, only: str = "", keep: str = "") -> list[str]:
+        ended = [
+            family
+            for family, of in self.families.items()
+            if of == user_id and family != keep and only in ("", family)
+        ]
+        for family in ended:
+            del self.families[family]
+        return ended
 
     async def Delete(self, request: Any, context: Any) -> accounts.AccountServiceDeleteResponse:
         for email, (user_id, password) in list(self.users.items()):

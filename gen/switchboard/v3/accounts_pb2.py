@@ -22,37 +22,52 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dswitchboard/v3/accounts.proto\x12\x0eswitchboard.v3\"D\n\x07Session\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\"2\n\x0fRegisterRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"<\n\x10RegisterResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"6\n\x13\x41uthenticateRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"@\n\x14\x41uthenticateResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"\'\n\x0eRefreshRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\";\n\x0fRefreshResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"&\n\rRevokeRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"4\n\x0eRevokeResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\"T\n\x1b\x41\x63\x63ountServiceDeleteRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x12\n\ncheck_only\x18\x03 \x01(\x08\"\x1e\n\x1c\x41\x63\x63ountServiceDeleteResponse2\xb4\x03\n\x0e\x41\x63\x63ountService\x12M\n\x08Register\x12\x1f.switchboard.v3.RegisterRequest\x1a .switchboard.v3.RegisterResponse\x12Y\n\x0c\x41uthenticate\x12#.switchboard.v3.AuthenticateRequest\x1a$.switchboard.v3.AuthenticateResponse\x12J\n\x07Refresh\x12\x1e.switchboard.v3.RefreshRequest\x1a\x1f.switchboard.v3.RefreshResponse\x12G\n\x06Revoke\x12\x1d.switchboard.v3.RevokeRequest\x1a\x1e.switchboard.v3.RevokeResponse\x12\x63\n\x06\x44\x65lete\x12+.switchboard.v3.AccountServiceDeleteRequest\x1a,.switchboard.v3.AccountServiceDeleteResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dswitchboard/v3/accounts.proto\x12\x0eswitchboard.v3\x1a\x1fgoogle/protobuf/timestamp.proto\"D\n\x07Session\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\"G\n\x0fRegisterRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65vice_name\x18\x03 \x01(\t\"<\n\x10RegisterResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"K\n\x13\x41uthenticateRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65vice_name\x18\x03 \x01(\t\"@\n\x14\x41uthenticateResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"\'\n\x0eRefreshRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\";\n\x0fRefreshResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"&\n\rRevokeRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"4\n\x0eRevokeResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\"c\n\x15\x43hangePasswordRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\x12\x10\n\x08password\x18\x03 \x01(\t\x12\x14\n\x0cnew_password\x18\x04 \x01(\t\",\n\x16\x43hangePasswordResponse\x12\x12\n\nfamily_ids\x18\x01 \x03(\t\"%\n\x12ListSignInsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"?\n\x13ListSignInsResponse\x12(\n\x08sign_ins\x18\x01 \x03(\x0b\x32\x16.switchboard.v3.SignIn\"\xbd\x01\n\x06SignIn\x12\x11\n\tfamily_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65vice_name\x18\x02 \x01(\t\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07used_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x11\x45ndSignInsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\x12\x16\n\x0ekeep_family_id\x18\x03 \x01(\t\"(\n\x12\x45ndSignInsResponse\x12\x12\n\nfamily_ids\x18\x01 \x03(\t\"T\n\x1b\x41\x63\x63ountServiceDeleteRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x12\n\ncheck_only\x18\x03 \x01(\x08\"\x1e\n\x1c\x41\x63\x63ountServiceDeleteResponse2\xc2\x05\n\x0e\x41\x63\x63ountService\x12M\n\x08Register\x12\x1f.switchboard.v3.RegisterRequest\x1a .switchboard.v3.RegisterResponse\x12Y\n\x0c\x41uthenticate\x12#.switchboard.v3.AuthenticateRequest\x1a$.switchboard.v3.AuthenticateResponse\x12J\n\x07Refresh\x12\x1e.switchboard.v3.RefreshRequest\x1a\x1f.switchboard.v3.RefreshResponse\x12G\n\x06Revoke\x12\x1d.switchboard.v3.RevokeRequest\x1a\x1e.switchboard.v3.RevokeResponse\x12_\n\x0e\x43hangePassword\x12%.switchboard.v3.ChangePasswordRequest\x1a&.switchboard.v3.ChangePasswordResponse\x12V\n\x0bListSignIns\x12\".switchboard.v3.ListSignInsRequest\x1a#.switchboard.v3.ListSignInsResponse\x12S\n\nEndSignIns\x12!.switchboard.v3.EndSignInsRequest\x1a\".switchboard.v3.EndSignInsResponse\x12\x63\n\x06\x44\x65lete\x12+.switchboard.v3.AccountServiceDeleteRequest\x1a,.switchboard.v3.AccountServiceDeleteResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'switchboard.v3.accounts_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SESSION']._serialized_start=49
-  _globals['_SESSION']._serialized_end=117
-  _globals['_REGISTERREQUEST']._serialized_start=119
-  _globals['_REGISTERREQUEST']._serialized_end=169
-  _globals['_REGISTERRESPONSE']._serialized_start=171
-  _globals['_REGISTERRESPONSE']._serialized_end=231
-  _globals['_AUTHENTICATEREQUEST']._serialized_start=233
-  _globals['_AUTHENTICATEREQUEST']._serialized_end=287
-  _globals['_AUTHENTICATERESPONSE']._serialized_start=289
-  _globals['_AUTHENTICATERESPONSE']._serialized_end=353
-  _globals['_REFRESHREQUEST']._serialized_start=355
-  _globals['_REFRESHREQUEST']._serialized_end=394
-  _globals['_REFRESHRESPONSE']._serialized_start=396
-  _globals['_REFRESHRESPONSE']._serialized_end=455
-  _globals['_REVOKEREQUEST']._serialized_start=457
-  _globals['_REVOKEREQUEST']._serialized_end=495
-  _globals['_REVOKERESPONSE']._serialized_start=497
-  _globals['_REVOKERESPONSE']._serialized_end=549
-  _globals['_ACCOUNTSERVICEDELETEREQUEST']._serialized_start=551
-  _globals['_ACCOUNTSERVICEDELETEREQUEST']._serialized_end=635
-  _globals['_ACCOUNTSERVICEDELETERESPONSE']._serialized_start=637
-  _globals['_ACCOUNTSERVICEDELETERESPONSE']._serialized_end=667
-  _globals['_ACCOUNTSERVICE']._serialized_start=670
-  _globals['_ACCOUNTSERVICE']._serialized_end=1106
+  _globals['_SESSION']._serialized_start=82
+  _globals['_SESSION']._serialized_end=150
+  _globals['_REGISTERREQUEST']._serialized_start=152
+  _globals['_REGISTERREQUEST']._serialized_end=223
+  _globals['_REGISTERRESPONSE']._serialized_start=225
+  _globals['_REGISTERRESPONSE']._serialized_end=285
+  _globals['_AUTHENTICATEREQUEST']._serialized_start=287
+  _globals['_AUTHENTICATEREQUEST']._serialized_end=362
+  _globals['_AUTHENTICATERESPONSE']._serialized_start=364
+  _globals['_AUTHENTICATERESPONSE']._serialized_end=428
+  _globals['_REFRESHREQUEST']._serialized_start=430
+  _globals['_REFRESHREQUEST']._serialized_end=469
+  _globals['_REFRESHRESPONSE']._serialized_start=471
+  _globals['_REFRESHRESPONSE']._serialized_end=530
+  _globals['_REVOKEREQUEST']._serialized_start=532
+  _globals['_REVOKEREQUEST']._serialized_end=570
+  _globals['_REVOKERESPONSE']._serialized_start=572
+  _globals['_REVOKERESPONSE']._serialized_end=624
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=626
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=725
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=727
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=771
+  _globals['_LISTSIGNINSREQUEST']._serialized_start=773
+  _globals['_LISTSIGNINSREQUEST']._serialized_end=810
+  _globals['_LISTSIGNINSRESPONSE']._serialized_start=812
+  _globals['_LISTSIGNINSRESPONSE']._serialized_end=875
+  _globals['_SIGNIN']._serialized_start=878
+  _globals['_SIGNIN']._serialized_end=1067
+  _globals['_ENDSIGNINSREQUEST']._serialized_start=1069
+  _globals['_ENDSIGNINSREQUEST']._serialized_end=1148
+  _globals['_ENDSIGNINSRESPONSE']._serialized_start=1150
+  _globals['_ENDSIGNINSRESPONSE']._serialized_end=1190
+  _globals['_ACCOUNTSERVICEDELETEREQUEST']._serialized_start=1192
+  _globals['_ACCOUNTSERVICEDELETEREQUEST']._serialized_end=1276
+  _globals['_ACCOUNTSERVICEDELETERESPONSE']._serialized_start=1278
+  _globals['_ACCOUNTSERVICEDELETERESPONSE']._serialized_end=1308
+  _globals['_ACCOUNTSERVICE']._serialized_start=1311
+  _globals['_ACCOUNTSERVICE']._serialized_end=2017
 # @@protoc_insertion_point(module_scope)

@@ -56,6 +56,21 @@ class AccountServiceStub:
                 request_serializer=switchboard_dot_v3_dot_accounts__pb2.RevokeRequest.SerializeToString,
                 response_deserializer=switchboard_dot_v3_dot_accounts__pb2.RevokeResponse.FromString,
                 _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/switchboard.v3.AccountService/ChangePassword',
+                request_serializer=switchboard_dot_v3_dot_accounts__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=switchboard_dot_v3_dot_accounts__pb2.ChangePasswordResponse.FromString,
+                _registered_method=True)
+        self.ListSignIns = channel.unary_unary(
+                '/switchboard.v3.AccountService/ListSignIns',
+                request_serializer=switchboard_dot_v3_dot_accounts__pb2.ListSignInsRequest.SerializeToString,
+                response_deserializer=switchboard_dot_v3_dot_accounts__pb2.ListSignInsResponse.FromString,
+                _registered_method=True)
+        self.EndSignIns = channel.unary_unary(
+                '/switchboard.v3.AccountService/EndSignIns',
+                request_serializer=switchboard_dot_v3_dot_accounts__pb2.EndSignInsRequest.SerializeToString,
+                response_deserializer=switchboard_dot_v3_dot_accounts__pb2.EndSignInsResponse.FromString,
+                _registered_method=True)
         self.Delete = channel.unary_unary(
                 '/switchboard.v3.AccountService/Delete',
                 request_serializer=switchboard_dot_v3_dot_accounts__pb2.AccountServiceDeleteRequest.SerializeToString,
@@ -76,15 +91,16 @@ class AccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Authenticate(self, request, context):
-        """Checks a password and opens a family of refresh tokens. UNAUTHENTICATED where it is wrong.
+        """Checks a password and opens a family of refresh tokens. UNAUTHENTICATED where it is wrong,
+        RATE_LIMITED where it was tried too often for this account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Refresh(self, request, context):
-        """Changes a refresh token for the next of its family. A token used again more than 30 s
-        later revokes the family.
+        """Changes a refresh token for the next of its family; within 30 s again for the same one.
+        A token used again later revokes the family. Whoever is refused asks Revoke what is over.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -92,6 +108,27 @@ class AccountServiceServicer:
 
     def Revoke(self, request, context):
         """Revokes the family of a refresh token. Does nothing for an unknown one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePassword(self, request, context):
+        """Changes the password, and ends all sign-ins but the one that asks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSignIns(self, request, context):
+        """Lists a user's sign-ins, the last used first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSignIns(self, request, context):
+        """Ends one sign-in, or all. NOT_FOUND where the one is none that holds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,6 +163,21 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.Revoke,
                     request_deserializer=switchboard_dot_v3_dot_accounts__pb2.RevokeRequest.FromString,
                     response_serializer=switchboard_dot_v3_dot_accounts__pb2.RevokeResponse.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=switchboard_dot_v3_dot_accounts__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=switchboard_dot_v3_dot_accounts__pb2.ChangePasswordResponse.SerializeToString,
+            ),
+            'ListSignIns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSignIns,
+                    request_deserializer=switchboard_dot_v3_dot_accounts__pb2.ListSignInsRequest.FromString,
+                    response_serializer=switchboard_dot_v3_dot_accounts__pb2.ListSignInsResponse.SerializeToString,
+            ),
+            'EndSignIns': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSignIns,
+                    request_deserializer=switchboard_dot_v3_dot_accounts__pb2.EndSignInsRequest.FromString,
+                    response_serializer=switchboard_dot_v3_dot_accounts__pb2.EndSignInsResponse.SerializeToString,
             ),
             'Delete': grpc.unary_unary_rpc_method_handler(
                     servicer.Delete,
@@ -243,6 +295,87 @@ class AccountService:
             '/switchboard.v3.AccountService/Revoke',
             switchboard_dot_v3_dot_accounts__pb2.RevokeRequest.SerializeToString,
             switchboard_dot_v3_dot_accounts__pb2.RevokeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/switchboard.v3.AccountService/ChangePassword',
+            switchboard_dot_v3_dot_accounts__pb2.ChangePasswordRequest.SerializeToString,
+            switchboard_dot_v3_dot_accounts__pb2.ChangePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSignIns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/switchboard.v3.AccountService/ListSignIns',
+            switchboard_dot_v3_dot_accounts__pb2.ListSignInsRequest.SerializeToString,
+            switchboard_dot_v3_dot_accounts__pb2.ListSignInsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSignIns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/switchboard.v3.AccountService/EndSignIns',
+            switchboard_dot_v3_dot_accounts__pb2.EndSignInsRequest.SerializeToString,
+            switchboard_dot_v3_dot_accounts__pb2.EndSignInsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,13 +38,21 @@ class AccountServiceStub:
     Register: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.RegisterRequest, _accounts_pb2.RegisterResponse]
     """Makes an account and the user's encryption key. CONFLICT where the address is taken."""
     Authenticate: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.AuthenticateRequest, _accounts_pb2.AuthenticateResponse]
-    """Checks a password and opens a family of refresh tokens. UNAUTHENTICATED where it is wrong."""
+    """Checks a password and opens a family of refresh tokens. UNAUTHENTICATED where it is wrong,
+    RATE_LIMITED where it was tried too often for this account.
+    """
     Refresh: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.RefreshRequest, _accounts_pb2.RefreshResponse]
-    """Changes a refresh token for the next of its family. A token used again more than 30 s
-    later revokes the family.
+    """Changes a refresh token for the next of its family; within 30 s again for the same one.
+    A token used again later revokes the family. Whoever is refused asks Revoke what is over.
     """
     Revoke: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.RevokeRequest, _accounts_pb2.RevokeResponse]
     """Revokes the family of a refresh token. Does nothing for an unknown one."""
+    ChangePassword: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.ChangePasswordRequest, _accounts_pb2.ChangePasswordResponse]
+    """Changes the password, and ends all sign-ins but the one that asks."""
+    ListSignIns: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.ListSignInsRequest, _accounts_pb2.ListSignInsResponse]
+    """Lists a user's sign-ins, the last used first."""
+    EndSignIns: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.EndSignInsRequest, _accounts_pb2.EndSignInsResponse]
+    """Ends one sign-in, or all. NOT_FOUND where the one is none that holds."""
     Delete: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.AccountServiceDeleteRequest, _accounts_pb2.AccountServiceDeleteResponse]
     """Erases an account and all that is kept of its user: key first, then every row."""
 
@@ -58,13 +66,21 @@ class AccountServiceAsyncStub(AccountServiceStub):
     Register: _aio.UnaryUnaryMultiCallable[_accounts_pb2.RegisterRequest, _accounts_pb2.RegisterResponse]  # type: ignore[assignment]
     """Makes an account and the user's encryption key. CONFLICT where the address is taken."""
     Authenticate: _aio.UnaryUnaryMultiCallable[_accounts_pb2.AuthenticateRequest, _accounts_pb2.AuthenticateResponse]  # type: ignore[assignment]
-    """Checks a password and opens a family of refresh tokens. UNAUTHENTICATED where it is wrong."""
+    """Checks a password and opens a family of refresh tokens. UNAUTHENTICATED where it is wrong,
+    RATE_LIMITED where it was tried too often for this account.
+    """
     Refresh: _aio.UnaryUnaryMultiCallable[_accounts_pb2.RefreshRequest, _accounts_pb2.RefreshResponse]  # type: ignore[assignment]
-    """Changes a refresh token for the next of its family. A token used again more than 30 s
-    later revokes the family.
+    """Changes a refresh token for the next of its family; within 30 s again for the same one.
+    A token used again later revokes the family. Whoever is refused asks Revoke what is over.
     """
     Revoke: _aio.UnaryUnaryMultiCallable[_accounts_pb2.RevokeRequest, _accounts_pb2.RevokeResponse]  # type: ignore[assignment]
     """Revokes the family of a refresh token. Does nothing for an unknown one."""
+    ChangePassword: _aio.UnaryUnaryMultiCallable[_accounts_pb2.ChangePasswordRequest, _accounts_pb2.ChangePasswordResponse]  # type: ignore[assignment]
+    """Changes the password, and ends all sign-ins but the one that asks."""
+    ListSignIns: _aio.UnaryUnaryMultiCallable[_accounts_pb2.ListSignInsRequest, _accounts_pb2.ListSignInsResponse]  # type: ignore[assignment]
+    """Lists a user's sign-ins, the last used first."""
+    EndSignIns: _aio.UnaryUnaryMultiCallable[_accounts_pb2.EndSignInsRequest, _accounts_pb2.EndSignInsResponse]  # type: ignore[assignment]
+    """Ends one sign-in, or all. NOT_FOUND where the one is none that holds."""
     Delete: _aio.UnaryUnaryMultiCallable[_accounts_pb2.AccountServiceDeleteRequest, _accounts_pb2.AccountServiceDeleteResponse]  # type: ignore[assignment]
     """Erases an account and all that is kept of its user: key first, then every row."""
 
@@ -87,7 +103,9 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _accounts_pb2.AuthenticateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_accounts_pb2.AuthenticateResponse, _abc.Awaitable[_accounts_pb2.AuthenticateResponse]]:
-        """Checks a password and opens a family of refresh tokens. UNAUTHENTICATED where it is wrong."""
+        """Checks a password and opens a family of refresh tokens. UNAUTHENTICATED where it is wrong,
+        RATE_LIMITED where it was tried too often for this account.
+        """
 
     @_abc_1.abstractmethod
     def Refresh(
@@ -95,8 +113,8 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _accounts_pb2.RefreshRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_accounts_pb2.RefreshResponse, _abc.Awaitable[_accounts_pb2.RefreshResponse]]:
-        """Changes a refresh token for the next of its family. A token used again more than 30 s
-        later revokes the family.
+        """Changes a refresh token for the next of its family; within 30 s again for the same one.
+        A token used again later revokes the family. Whoever is refused asks Revoke what is over.
         """
 
     @_abc_1.abstractmethod
@@ -106,6 +124,30 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_accounts_pb2.RevokeResponse, _abc.Awaitable[_accounts_pb2.RevokeResponse]]:
         """Revokes the family of a refresh token. Does nothing for an unknown one."""
+
+    @_abc_1.abstractmethod
+    def ChangePassword(
+        self,
+        request: _accounts_pb2.ChangePasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_accounts_pb2.ChangePasswordResponse, _abc.Awaitable[_accounts_pb2.ChangePasswordResponse]]:
+        """Changes the password, and ends all sign-ins but the one that asks."""
+
+    @_abc_1.abstractmethod
+    def ListSignIns(
+        self,
+        request: _accounts_pb2.ListSignInsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_accounts_pb2.ListSignInsResponse, _abc.Awaitable[_accounts_pb2.ListSignInsResponse]]:
+        """Lists a user's sign-ins, the last used first."""
+
+    @_abc_1.abstractmethod
+    def EndSignIns(
+        self,
+        request: _accounts_pb2.EndSignInsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_accounts_pb2.EndSignInsResponse, _abc.Awaitable[_accounts_pb2.EndSignInsResponse]]:
+        """Ends one sign-in, or all. NOT_FOUND where the one is none that holds."""
 
     @_abc_1.abstractmethod
     def Delete(

@@ -70,11 +70,10 @@ async def test_an_address_that_opens_too_many_sockets_gets_429() -> None:
 
 async def test_an_address_that_tries_to_sign_in_too_often_gets_429() -> None:
     async with edge_stack(sign_ins_per_minute=3) as stack:
-        for path in ("register", "login", "refresh"):
-            body = {**GUESS, "refresh_token": "made up"}
-            status, _ = await stack.call("POST", f"/api/v1/auth/{path}", json=body, headers={})
+        for path in ("register", "login", "login"):
+            status, _ = await stack.call("POST", f"/api/v1/auth/{path}", json=GUESS, headers={})
             assert status != 429
-        for path in ("register", "login", "refresh"):
+        for path in ("register", "login"):
             async with stack.http.post(f"{stack.url}/api/v1/auth/{path}", json=GUESS) as response:
                 assert response.status == 429
                 error = (await response.json())["error"]
@@ -83,6 +82,22 @@ async def test_an_address_that_tries_to_sign_in_too_often_gets_429() -> None:
                 assert 0 < error["retry_after_ms"] <= 20_000
                 assert 0 < int(response.headers["Retry-After"]) <= 20
         assert (await stack.call("GET", "/api/v1/tools"))[0] == 200
+
+
+async def test_refreshing_and_logging_out_have_an_allowance_of_their_own() -> None:
+    async with edge_stack(sign_ins_per_minute=1, refreshes_per_minute=2) as stack:
+        body = {"refresh_token": "made up"}
+        found = []
+        for path in ("login", "login", "refresh", "logout", "refresh", "logout"):
+            sent = GUESS if path == "login" else body
+            found.append((await stack.call("POST", f"/api/v1/auth/{path}", json=sent))[0])
+        assert found == [401, 429, 401, 204, 429, 429]
+
+
+async def test_all_devices_of_a_network_come_back_at_once() -> None:
+    async with edge_stack() as stack:
+        for _ in range(1_800):
+            stack.edge.refreshes.spend("198.51.100.1", 0.0)
 
 
 async def test_behind_a_trusted_proxy_each_client_has_its_own_allowance() -> None:

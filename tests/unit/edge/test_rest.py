@@ -67,6 +67,56 @@ async def test_logout_closes_the_family_s_sockets_and_tokens(stack: EdgeStack) -
     assert status == 401
 
 
+async def test_a_refused_refresh_ends_what_its_family_has(stack: EdgeStack) -> None:
+    session = await registered(stack)
+    socket = await stack.open(session["access_token"])
+    await socket.send("device_hello", device_id="laptop")
+    await socket.expect("device_ready")
+    stack.behind.accounts.reused.add(session["refresh_token"])
+    sent = {"refresh_token": session["refresh_token"]}
+    status, error = await stack.call("POST", "/api/v1/auth/refresh", json=sent)
+    assert (status, error["error"]["code"]) == (401, "unauthenticated")
+    assert await socket.closed() == 4401
+    status, _ = await stack.call("GET", "/api/v1/tools", headers=bearer(session))
+    assert status == 401
+
+
+async def test_a_changed_password_signs_out_everywhere_else(stack: EdgeStack) -> None:
+    session = await registered(stack)
+    _, other = await stack.call("POST", "/api/v1/auth/login", json=SAM)
+    sent = {"password": SAM["password"], "new_password": "another horse"}
+    wrong = {**sent, "password": "guess"}
+    headers = bearer(session)
+    path = "/api/v1/auth/password"
+    assert (await stack.call("POST", path, json=wrong, headers=headers))[0] == 401
+    assert (await stack.call("POST", path, json={}, headers=headers))[0] == 400
+    assert (await stack.call("POST", path, json=sent, headers={}))[0] == 401
+    assert (await stack.call("GET", "/api/v1/tools", headers=bearer(other)))[0] == 200
+    assert (await stack.call("POST", path, json=sent, headers=headers))[0] == 204
+    assert (await stack.call("GET", "/api/v1/tools", headers=headers))[0] == 200
+    assert (await stack.call("GET", "/api/v1/tools", headers=bearer(other)))[0] == 401
+    assert (await stack.call("POST", "/api/v1/auth/login", json=SAM))[0] == 401
+
+
+async def test_sign_ins_are_listed_and_ended(stack: EdgeStack) -> None:
+    session = await registered(stack)
+    _, other = await stack.call("POST", "/api/v1/auth/login", json=SAM)
+    headers, path = bearer(session), "/api/v1/auth/sign-ins"
+    status, found = await stack.call("GET", path, headers=headers)
+    assert status == 200
+    assert [each["current"] for each in found["items"]] == [True, False]
+    ended = found["items"][1]["id"]
+    assert (await stack.call("DELETE", f"{path}/{ended}", headers=headers))[0] == 204
+    assert (await stack.call("DELETE", f"{path}/{ended}", headers=headers))[0] == 404
+    assert (await stack.call("GET", "/api/v1/tools", headers=bearer(other)))[0] == 401
+    _, third = await stack.call("POST", "/api/v1/auth/login", json=SAM)
+    assert (await stack.call("DELETE", f"{path}?keep=all", headers=headers))[0] == 400
+    assert (await stack.call("DELETE", f"{path}?keep=current", headers=headers))[0] == 204
+    assert (await stack.call("GET", "/api/v1/tools", headers=bearer(third)))[0] == 401
+    assert (await stack.call("DELETE", path, headers=headers))[0] == 204
+    assert (await stack.call("GET", path, headers=headers))[0] == 401
+
+
 async def test_a_deleted_account_s_requests_and_sockets_end(stack: EdgeStack) -> None:
     async def script(turn: Turn) -> None:
         await turn.lost.wait()

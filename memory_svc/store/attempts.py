@@ -1,0 +1,39 @@
+"""account_attempts: how often something was tried for an address, over all processes."""
+
+from typing import Final
+
+from memory_svc.store.database import Connection
+
+HOUR_S: Final = 3600.0
+
+# What is left of a level after the time since it was written: so many go in an hour.
+_LEFT: Final = "greatest(0, a.level - extract(epoch FROM now() - a.at)::float8 * $2 / 3600)"
+
+
+async def spend(db: Connection, key: bytes, per_hour: float) -> float:
+    """Counts an attempt and returns 0, or counts none and returns the seconds until it may."""
+    took = await db.fetchval(
+        f"""INSERT INTO account_attempts AS a (key, level, at) VALUES ($1, 1, now())
+        ON CONFLICT (key) DO UPDATE SET level = {_LEFT} + 1, at = now()
+            WHERE {_LEFT} + 1 <= $2::float8 RETURNING true""",  # noqa: S608 - ours
+        *(key, per_hour),
+    )
+    if took:
+        return 0.0
+    left: float = await db.fetchval(
+        f"SELECT {_LEFT} FROM account_attempts AS a WHERE key = $1",  # noqa: S608 - ours
+        *(key, per_hour),
+    )
+    return max(0.0, left + 1 - per_hour) * HOUR_S / per_hour
+
+
+async def give_back(db: Connection, key: bytes) -> None:
+    """Takes a counted attempt back: it was none."""
+    await db.execute(
+        "UPDATE account_attempts SET level = greatest(0, level - 1) WHERE key = $1", key
+    )
+
+
+async def sweep(db: Connection) -> None:
+    """Drops what holds nobody back any more: an hour empties every level."""
+    await db.execute("DELETE FROM account_attempts WHERE at < now() - interval '1 hour'")

@@ -1,0 +1,119 @@
+"""Accounts over two edges, with the real memory_svc and a real broker: what ends at one ends at
+both, and what is counted is counted together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.support.edge_stack import DeviceSocket, EdgeStack
+from tests.support.edges import Pair, pair
+from tests.support.memory import PASSWORD, Running, memory_service
+
+ADA = {"email": "ada@example.org", "password": PASSWORD}
+TOOLS = "/api/v1/tools"
+
+
+@asynccontextmanager
+async def two_edges(
+    database_url: str, folder: Path, **settings: Any
+) -> AsyncIterator[tuple[Pair, Running]]:
+    async with (
+        memory_service(database_url, folder, **settings) as memory,
+        pair(memory_addr=f"127.0.0.1:{memory.port}") as two,
+    ):
+        yield two, memory
+
+
+def bearer(session: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {session['access_token']}"}
+
+
+async def signed_in(edge: EdgeStack, call: str = "login", **more: str) -> dict[str, Any]:
+    status, session = await edge.call("POST", f"/api/v1/auth/{call}", json=ADA | more, headers={})
+    assert status in {200, 201}, session
+    found: dict[str, Any] = session
+    return found
+
+
+async def connected(edge: EdgeStack, session: dict[str, Any], device_id: str) -> DeviceSocket:
+    device = await edge.open(session["access_token"])
+    await device.send("device_hello", device_id=device_id)
+    await device.expect("device_ready")
+    return device
+
+
+async def refresh(edge: EdgeStack, session: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    sent = {"refresh_token": session["refresh_token"]}
+    return await edge.call("POST", "/api/v1/auth/refresh", json=sent, headers={})
+
+
+async def test_a_stolen_refresh_token_ends_its_sign_in_at_every_edge(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with two_edges(database_url, tmp_path) as (two, memory):
+        stolen = await signed_in(two.a, "register")
+        other = await signed_in(two.b)
+        status, renewed = await refresh(two.a, stolen)
+        assert status == 200
+        status, again = await refresh(two.b, stolen)  # at once: the answer may have been lost
+        assert (status, again["refresh_token"]) == (200, renewed["refresh_token"])
+        laptop = await connected(two.b, renewed, "laptop")
+        phone = await connected(two.b, other, "phone")
+        async with memory.app.db.connection() as db:
+            await db.execute("UPDATE refresh_tokens SET used_at = used_at - interval '31 s'")
+        assert (await refresh(two.a, stolen))[0] == 401
+        assert await laptop.closed() == 4401
+        for edge in (two.a, two.b):
+            assert (await edge.call("GET", TOOLS, headers=bearer(renewed)))[0] == 401
+            assert (await edge.call("GET", TOOLS, headers=bearer(other)))[0] == 200
+        assert (await refresh(two.b, renewed))[0] == 401
+        await phone.send("ping")
+        await phone.expect("pong")
+
+
+async def test_a_changed_password_ends_all_other_sign_ins_at_every_edge(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with two_edges(database_url, tmp_path) as (two, _):
+        mine = await signed_in(two.a, "register", device_name="Ada's laptop")
+        other = await signed_in(two.b)
+        laptop = await connected(two.a, mine, "laptop")
+        phone = await connected(two.b, other, "phone")
+        sent = {"password": PASSWORD, "new_password": "another horse"}
+        status, _ = await two.a.call(
+            "POST", "/api/v1/auth/password", json=sent, headers=bearer(mine)
+        )
+        assert status == 204
+        assert await phone.closed() == 4401
+        assert (await refresh(two.b, other))[0] == 401
+        await laptop.send("ping")
+        await laptop.expect("pong")
+        _, found = await two.b.call("GET", "/api/v1/auth/sign-ins", headers=bearer(mine))
+        (only,) = found["items"]
+        assert (only["device_name"], only["current"]) == ("Ada's laptop", True)
+
+
+async def test_signing_out_everywhere_ends_every_edge_s_sockets(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with two_edges(database_url, tmp_path) as (two, _):
+        mine, other = await signed_in(two.a, "register"), await signed_in(two.b)
+        devices = [await connected(two.a, mine, "laptop"), await connected(two.b, other, "phone")]
+        path = "/api/v1/auth/sign-ins"
+        assert (await two.a.call("DELETE", path, headers=bearer(mine)))[0] == 204
+        assert [await device.closed() for device in devices] == [4401, 4401]
+        assert [(await refresh(two.b, each))[0] for each in (mine, other)] == [401, 401]
+
+
+async def test_guesses_at_two_edges_are_counted_together(database_url: str, tmp_path: Path) -> None:
+    async with two_edges(database_url, tmp_path, guesses_per_hour=4) as (two, _):
+        await signed_in(two.a, "register")
+        found = []
+        for edge in (two.a, two.b) * 3:
+            sent = ADA | {"password": "a guess at it"}
+            status, answer = await edge.call("POST", "/api/v1/auth/login", json=sent, headers={})
+            found.append(status)
+        assert found == [401] * 4 + [429] * 2
+        assert answer["error"]["code"] == "rate_limited"
+        assert 0 < answer["error"]["retry_after_ms"] <= 900_000
