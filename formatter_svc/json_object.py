@@ -110,6 +110,11 @@ class Probe(Reader):
         self._at_end = False
         self._scalar_only = False  # its one member is no text and no container
 
+    @property
+    def paused(self) -> bool:  # type: ignore[override]
+        """It is known what the object is."""
+        return self.verdict is not None
+
     def give_up(self) -> None:
         """Ends it where the answer ends."""
         self._at_end = True
@@ -223,14 +228,13 @@ class Outlet(Protocol):
 class TextReader(Reader):
     """Paints the content of a text as it arrives.
 
-    `waits` is true where an object stands for a part of the content: it is another's to read, and
+    `paused` where an object stands for a part of the content: it is another's to read, and
     `go_on` is called once it is over.
     """
 
     def __init__(self, outlet: Outlet) -> None:
         super().__init__()
         self.outcome: Skipped | None = None
-        self.waits = False
         self.was_cut = False  # within its content, by a block
         self._outlet = outlet
         self._inner: Outlet | None = None  # of a string that holds an answer
@@ -246,7 +250,7 @@ class TextReader(Reader):
 
     def go_on(self) -> None:
         """The object for a part of the content is over."""
-        self.waits = False
+        self.paused = False
         self._shown = True
         self._begin_value()
 
@@ -280,8 +284,8 @@ class TextReader(Reader):
         return self._is_shown() and self._wants_value()
 
     def _element(self) -> bool:
-        self.waits = self._is_shown()
-        return self.waits
+        self.paused = self._is_shown()
+        return self.paused
 
     def _deep(self) -> None:
         pass
@@ -411,7 +415,7 @@ class BlockReader(Reader):
         self.outcome = Block(self._kind, value, self.size, self._type)
 
     def _take(self, source: str) -> None:
-        self.size += size_of(source)
+        self.size += len(source) if source.isascii() else size_of(source)
         if self.size > MAX_BYTES and not self._broken:
             self._break(Reason.TOO_LARGE)
 

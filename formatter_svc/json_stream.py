@@ -97,22 +97,20 @@ class JsonStream(Prose):
         self._reset()
 
     def _go(self, text: str, final: bool) -> None:
-        self._text = self._tail + text
+        self._text = self._tail + text if self._tail else text
         self._probed_at = None
         i = self._settled(0)
         while i < len(self._text):
-            j = self._step(self._text, i, final)
+            if self._readers:
+                j = self._readers[-1].read(self._text, i, final)
+            elif self._inner:
+                j = self._encoded(self._inner, self._text, i, final)
+            else:
+                j = self._outside(self._text, i, final)
             if j == NEED_MORE:
                 break
             i = self._settled(j)
         self._tail = self._text[i:]
-
-    def _step(self, text: str, i: int, final: bool) -> int:
-        if self._readers:
-            return self._readers[-1].step(text, i, final)
-        if self._inner:
-            return self._encoded(self._inner, text, i, final)
-        return self._outside(text, i, final)
 
     # Objects.
 
@@ -121,6 +119,8 @@ class JsonStream(Prose):
         if not self._readers:
             return i
         reader = self._readers[-1]
+        if not reader.ended and not reader.paused:
+            return i
         if isinstance(reader, Probe):
             return self._judged(reader, i)
         if reader.ended:
@@ -128,7 +128,7 @@ class JsonStream(Prose):
                 self._texts.add(reader.outcome)
             self._lost_end = self._lost_end or (isinstance(reader, TextReader) and reader.was_cut)
             self._over()
-        elif isinstance(reader, TextReader) and reader.waits:
+        else:  # an object stands for a part of a text's content
             self._readers.append(self._probe(nested=True))
             self._probed_at = i
         return i

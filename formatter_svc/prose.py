@@ -46,6 +46,7 @@ _FENCE: Final = regex.compile(
 )
 # The language of a fence that does not begin its line.
 _INFO: Final = re.compile(r"[ \t]*[A-Za-z0-9_+.#-]{0,32}[ \t]*")
+_PLAIN_LINE: Final = re.compile(r"[^\n\[\]]*")
 _INLINE: Final = re.compile(r"[^`\n]+")
 _IN_BRACES: Final = re.compile(r"[^}\n]+")
 _IN_CALL: Final = re.compile(r"[^<\n]+")
@@ -414,11 +415,14 @@ class Prose:
         if not whole:
             return
         self._texts.say(self._kind(), whole)
+        self._said = True
+        self._after_object = False
+        self._after_fence = 0
+        if _PLAIN_LINE.fullmatch(whole):
+            self._line_blank = self._line_blank and not whole.strip(_BLANK)
+            return
         line = whole.rpartition("\n")
         self._brackets = (
             (0 if line[1] else self._brackets) + line[2].count("[") - line[2].count("]")
         )
         self._line_blank = not line[2].strip(_BLANK) and (bool(line[1]) or self._line_blank)
-        self._said = True
-        self._after_object = False
-        self._after_fence = 0

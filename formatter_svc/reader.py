@@ -63,7 +63,10 @@ _RUN: Final = re.compile(r"[}\]](?:[ \t\r\n]{0,16}[}\]]){0,63}")
 
 
 class Reader(Strings):
-    """`step(text, start, final)` answers where it came to, or NEED_MORE; until `ended`."""
+    """`read(text, start, final)` answers where it came to, or NEED_MORE; until `ended`."""
+
+    # Whether whoever feeds it has to do something before it can go on.
+    paused = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,15 +81,24 @@ class Reader(Strings):
         self._comment = ""
         self._rows = False  # a line within it started with `{"type"`
 
-    def step(self, text: str, start: int, final: bool) -> int:
-        """Goes on from `start`; `final` says that no more text will come."""
-        if self._opener:
-            return self._string(text, start, final)
-        if self._scalar is not None:
-            return self._bare(text, start, final)
-        if self._comment:
-            return self._in_comment(text, start, final)
-        return self._structure(text, start, final)
+    def read(self, text: str, start: int, final: bool) -> int:
+        """Goes on from `start` while there is text, until it has ended or is paused; `final` says
+        that no more text will come."""
+        i, end = start, len(text)
+        while True:
+            if self._opener:
+                j = self._string(text, i, final)
+            elif self._scalar is not None:
+                j = self._bare(text, i, final)
+            elif self._comment:
+                j = self._in_comment(text, i, final)
+            else:
+                j = self._structure(text, i, final)
+            if j == NEED_MORE:
+                return NEED_MORE if i == start else i
+            i = j
+            if i >= end or self.ended or self.paused:
+                return i
 
     def give_up(self) -> None:
         """Ends the object where the answer ends."""
@@ -491,6 +503,8 @@ class Reader(Strings):
         """Whether what stands at `i` is still of the bare word; None: more text is needed."""
         in_object = self._stack[-1] == "{"
         match text[i]:
+            case "," if in_object and text.startswith(',"', i):
+                return False
             case "," if in_object:
                 more = ahead(NEXT_MEMBER, text, i, final)
                 if more is False and final and not text[i + 1 :].strip():

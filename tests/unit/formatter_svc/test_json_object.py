@@ -238,6 +238,11 @@ PAINTED: list[tuple[str, str, str]] = [
     ("a number", "42", "42"),
     ("an answer in a string", r'"{\"type\":\"text\",\"content\":\"a\"}"', "a"),
     ("an example in a string", r'"Send {\"type\":\"text\"} there"', 'Send {"type":"text"} there'),
+    (
+        "a block within a fence",
+        '"So:\n```json\n{"type":"text","content":"x"}\n```\nand on."',
+        'So:\n```json\n{"type":"text","content":"x"}\n```\nand on.',
+    ),
     ("an escaped brace", r'"a \" { b"', 'a " { b'),
 ]
 
