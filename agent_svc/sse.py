@@ -89,7 +89,7 @@ class SseDecoder(Generic[T]):
             return
         elif line.startswith(b"event:"):
             self._error = line[6:].strip() == b"error"
-        elif line.lstrip()[:1] in {b"{", b"["}:
+        elif line.lstrip()[:1] in {b"{", b"["} and line.strip().upper() != b"[DONE]":
             self._bare(line, events)
         self._first = False
 
