@@ -24,11 +24,13 @@ import re
 from collections.abc import Collection
 from typing import Final
 
-from formatter_svc.json_object import BlockReader, Probe, Skipped, TextReader
+from formatter_svc.json_object import BlockReader, Skipped
 from formatter_svc.lookahead import DATA_TYPES
+from formatter_svc.probe import Probe
 from formatter_svc.prose import MAX_HELD, Prose
 from formatter_svc.reasons import Reason
 from formatter_svc.strings import NEED_MORE, end_of
+from formatter_svc.text_reader import TextReader
 from formatter_svc.texts import Event, Kind, Texts
 
 __all__ = ["MAX_HELD", "JsonStream"]

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from formatter_svc.json_object import MAX_BYTES, MAX_DEPTH, Block, Skipped
+from formatter_svc.json_object import Block, Skipped
+from formatter_svc.reader import MAX_BYTES, MAX_DEPTH
 from formatter_svc.reasons import Reason
 from tests.support.answers import dumps, events, told
 

@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from formatter_svc.json_object import Block, Skipped
-from formatter_svc.json_stream import MAX_HELD, JsonStream
+from formatter_svc.json_stream import JsonStream
+from formatter_svc.prose import MAX_HELD
 from formatter_svc.texts import Text
 from tests.support.answers import answers, characters, cut_answers, dumps, events, told
 
