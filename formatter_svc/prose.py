@@ -337,6 +337,13 @@ class Prose:
             self._say(run)
             return j
         if self._at_line_start():
+            word = JSON_WORD.match(text, j, partial=True)
+            if word and word.partial and not final:
+                return NEED_MORE
+            if word and not word.partial:
+                self._held_backticks = len(run)
+                self._hold(text[i : word.start("next")])
+                return int(word.start("next"))
             opens = ahead(OPENING, text, end_of(_BLANKS, text, j), final)
             if opens is None or (not final and end_of(_BLANKS, text, j) == len(text)):
                 return NEED_MORE
@@ -353,7 +360,7 @@ class Prose:
         j = i + len(run)
         bare = not found or found.partial or not found["info"].strip()
         ends_line = not found or found.partial or found["next"] in "\r\n"
-        closes = bare and ends_line and self._fences and self._fences[-1][0] == run[0]
+        closes = bare and ends_line and self._fences
         if closes and (found or not text[j:].strip(_BLANK)):
             self._close_fence()
             return j

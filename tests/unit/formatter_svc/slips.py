@@ -212,6 +212,8 @@ AROUND = [
     around("the word json in a fence", "```\njson\n@\n```"),
     around("backticks", "`@`"),
     around("two backticks", "``@``"),
+    around("a word in backticks", "`json\n@\n`"),
+    around("a fence that another closes", "~~~json\n@\n```"),
     around("an array", "[@]"),
     around("an array over lines", "[\n  @,\n]"),
     around("an array that never closes", "[@"),
