@@ -111,10 +111,13 @@ class Request:
         if reported is not None:
             taught.calibration.note(self._size + self._tools_size, reported.input_tokens)
 
-    def begins_thinking(self) -> None:
-        """Learns that the model's answers begin inside its thinking."""
+    def begins_thinking(self, found: bool) -> None:
+        """Learns whether the model's answers begin inside its thinking."""
         lesson = Lesson("opens_thinking", {"opens_thinking": True})
-        self._taught.profiles.keep(self._taught.model, lesson)
+        if found:
+            self._taught.profiles.keep(self._taught.model, lesson)
+        else:
+            self._taught.profiles.forget(self._taught.model, lesson)
 
     def _window(self) -> int | None:
         """How many bytes the messages may have; None: as many as they are."""

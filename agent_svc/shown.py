@@ -23,8 +23,8 @@ class Asked(Protocol):
     def offered(self) -> frozenset[str]:
         """The names of the tools that may be called."""
 
-    def begins_thinking(self) -> None:
-        """Told that the model's answers begin inside its thinking."""
+    def begins_thinking(self, found: bool) -> None:
+        """Told whether the model's answers begin inside its thinking."""
 
 
 class Shown:
@@ -62,8 +62,8 @@ class Shown:
         events = list(events)
         said: list[Text | ToolCallReady] = list(self.feed(events))
         rest = self._text_calls.feed(self._thinking.close(whole=whole)) + self._text_calls.close()
-        if self._thinking.lone:
-            self._asked.begins_thinking()
+        if self._thinking.late or self._thinking.endless:
+            self._asked.begins_thinking(self._thinking.late)
         calls = [event for event in events if isinstance(event, ToolCallReady)]
         said += self._texts(rest)
         if whole and not calls and (calls := self._calls_in_text()):

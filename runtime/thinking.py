@@ -6,7 +6,8 @@
 A tag counts where the answer, or a line of it, begins with it, outside of code; a lone
 `</think>` where a line ends with it. A model whose template opens the thinking for it writes
 only that closing tag: what has been given out by then cannot be recalled, so such a model is
-known by `lone`, and from then on `opens=True` holds its answers back until the tag comes.
+known by `late`, and from then on `opens=True` holds its answers back until the tag comes. One
+that was taken for such a model by mistake is known by `endless`.
 """
 
 from __future__ import annotations
@@ -84,12 +85,19 @@ class Thinking(Prose):
         self._litter: tuple[Openings, ...] = ()  # what more is dropped, wherever it stands
         self._opened = opens
         self.lone = False
-        """Whether a closing tag came that no opening had: the model begins inside its thinking."""
+        """Whether a closing tag came that no opening had: the answer began inside its thinking."""
+        self.late = False
+        """Whether some of that was given out before the tag came."""
+        self.endless = False
+        """Whether `opens` was wrong: the answer is whole, and its thinking never ended."""
+        self._gave = False
 
     def feed(self, text: str) -> str:
         """What of the answer so far is for people."""
         if self._held is None:
-            return super().feed(text)
+            given = super().feed(text)
+            self._gave = self._gave or not (given == "" or given.isspace())
+            return given
         seen = len(self._tail)
         text = self._tail + text
         # A whole tail begins with the character before the first place that is left to search.
@@ -118,6 +126,7 @@ class Thinking(Prose):
         if not whole:
             self.hidden += len(held)
             return ""
+        self.endless = not (held == "" or held.isspace())
         return super().feed(held) + super().close()
 
     def _counts(self, span: Span, end: int, last: bool) -> bool:
@@ -164,7 +173,7 @@ class Thinking(Prose):
             if not last:
                 return self._wait()
         if not self._opened:
-            self.lone = True
+            self.lone, self.late = True, self._gave
             self.hidden += sum(map(len, self._out))
             self._out.clear()
         self._opened = True

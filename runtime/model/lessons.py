@@ -265,7 +265,8 @@ def _tools(refusal: Refusal, _: Profile) -> Changes | None:
         told = _REFUSING.search(f"{refusal.code} {refusal.words}".replace("_", " ")) is not None
         told = told and re.search(r"schema|properties|name", refusal.words) is None
     else:
-        told = _NO_TOOLS.search(refusal.words) is not None
+        words = refusal.words.replace("parallel_tool_calls", "")
+        told = _NO_TOOLS.search(words) is not None
     return {"tools": False} if told else None
 
 

@@ -155,6 +155,11 @@ class Profiles:
                 *(model, lesson),
             )
 
+    def forget(self, model: str, lesson: Lesson) -> None:
+        """Takes back a lesson that an answer has shown to be wrong; what names tell stays."""
+        if self._learned.get(model, {}).pop(lesson.name, None):
+            log.info("forgot of the model %s: %s", model, lesson)
+
     def _by_name(self, model: str) -> Profile:
         if model not in self._known:
             if len(self._known) >= MOST_MODELS:

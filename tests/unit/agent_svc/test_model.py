@@ -481,6 +481,14 @@ async def test_a_model_that_begins_in_its_thinking_shows_it_once_at_most() -> No
         assert await said(there.call(ASKED, [])) == ["Hi."]
 
 
+async def test_one_that_wrote_such_a_tag_by_chance_streams_again_after_its_next_answer() -> None:
+    chance = says("So it ends with\n", "</think>\n", "Hi.")
+    plain = says("who", "le")
+    async with model([chance, plain, plain]) as (there, _):
+        shown = [await said(there.call(ASKED, [])) for _ in range(3)]
+        assert shown[1:] == [["whole"], ["who", "le"]]
+
+
 async def test_thinking_that_the_token_limit_cut_is_not_shown() -> None:
     cut = says("a secret plan", finish="length")
     async with model([cut], opens_thinking=True) as (there, _):

@@ -21,10 +21,10 @@ from runtime.model.profiles import Profile
 class Asked:
     profile: Profile = field(default_factory=Profile)
     offered: frozenset[str] = frozenset({"f"})
-    begins: bool = False
+    begins: bool | None = None
 
-    def begins_thinking(self) -> None:
-        self.begins = True
+    def begins_thinking(self, found: bool) -> None:
+        self.begins = found
 
 
 def stream(deltas: Sequence[dict[str, Any]], finish: str = "stop") -> bytes:
@@ -78,9 +78,28 @@ def test_none_of_a_model_that_begins_in_it(cuts: list[int], size: int) -> None:
 def test_a_model_that_begins_in_it_is_known_by_its_first_answer(cuts: list[int]) -> None:
     asked = Asked()
     shown, _ = read(stream(contents("a secret\n</think>\n\nwhole", cuts)), asked)
-    assert asked.begins
+    assert bool(asked.begins) == (shown != "whole")  # only what came too late is worth to know
     assert shown.endswith("whole")
     assert "think>" not in shown
+
+
+@given(CUTS)
+def test_a_model_that_was_taken_for_one_is_cleared_by_its_next_whole_answer(
+    cuts: list[int],
+) -> None:
+    asked = Asked(Profile(opens_thinking=True))
+    assert read(stream(contents("no secret", cuts), "length"), asked) == ("", [])
+    assert asked.begins is None
+    assert read(stream(contents("no secret", cuts)), asked) == ("no secret", [])
+    assert asked.begins is False
+
+
+def test_calls_without_a_word_tell_nothing_of_where_its_thinking_begins() -> None:
+    asked = Asked(Profile(opens_thinking=True))
+    call = {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}]}
+    _, calls = read(stream([{"content": "\n"}, call], "tool_calls"), asked)
+    assert [call.name for call in calls] == ["f"]
+    assert asked.begins is None
 
 
 @pytest.mark.parametrize("dressed", [True, False])

@@ -153,6 +153,18 @@ def test_a_lone_closing_tag_takes_what_has_not_been_sent() -> None:
     assert shown("sent. ", "secret\n</think>\nwhole") == "sent. whole"
 
 
+def test_only_what_was_sent_before_its_end_came_too_late() -> None:
+    for pieces, late in [
+        (["secret\n</think>\nwhole"], False),
+        (["\n\n", "secret\n</think>\nwhole"], False),
+        (["secret", "\n</think>\nwhole"], True),
+    ]:
+        thinking = Thinking()
+        shown = "".join(map(thinking.feed, pieces)) + thinking.close()
+        assert (thinking.lone, thinking.late) == (True, late)
+        assert ("secret" in shown) == late
+
+
 def test_an_answers_own_tag_is_litter_after_thinking_alone() -> None:
     assert shown("<answer>whole</answer>") == "<answer>whole</answer>"
 

@@ -308,6 +308,12 @@ def test_the_form_of_an_answer_goes_down_step_by_step() -> None:
     assert seen == ["json_object", "none"]
 
 
+def test_side_by_side_calls_refused_are_not_tools_refused() -> None:
+    told = "Unsupported parameter: 'parallel_tool_calls' is not supported with this model."
+    for error in (saying(400, told, param="parallel_tool_calls"), saying(400, told)):
+        assert taught(error, Profile()) is None
+
+
 def test_a_model_that_refuses_tools_with_any_effort_is_asked_by_the_other_api() -> None:
     error = saying(400, "Function tools with reasoning_effort are not supported for gpt-5.4")
     drawn = taught(error, Profile(tools_reasoning_effort="none"))

@@ -57,6 +57,16 @@ def test_what_is_learned_of_countless_models_has_a_bound() -> None:
     assert known.count(False) == MOST_MODELS and known[-1] is False
 
 
+def test_a_lesson_that_was_wrong_is_forgotten_and_what_names_tell_stays() -> None:
+    profiles = Profiles([("*", {"temperature": None})], clock=Clock())
+    for _ in range(2):
+        profiles.keep("a", NO_STREAM_OPTIONS)
+        profiles.forget("a", NO_STREAM_OPTIONS)
+        profiles.forget("a", NO_TEMPERATURE)
+        profiles.forget("b", NO_TEMPERATURE)
+        assert profiles.of("a") == profiles.of("b") == Profile(temperature=None)
+
+
 def test_news_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     clock = Clock()
