@@ -33,7 +33,7 @@ from agent_svc.events import (
 )
 from agent_svc.kept import plain
 from agent_svc.reading import DONE, code_of, data_of, text_of, tokens_of, without_surrogates
-from agent_svc.responses_items import Call, Item, Items, Json, Keys, Message, rest
+from agent_svc.responses_items import Call, Item, Items, Json, Keys, Message, rest, surest
 from agent_svc.responses_items import keys as keys_of
 from agent_svc.responses_request import KEPT
 from agent_svc.sse import Sent, SseDecoder
@@ -182,8 +182,7 @@ class ResponsesAnswer:
 
     def _announced(self, items: Items[Item], event: Json, item: Json) -> Item:
         keys = keys_of(event, item)
-        named = [key for key in keys if isinstance(key, str)]
-        return items.name(items.known(named or keys) or items.begin(), keys)
+        return items.name(items.known(surest(keys)) or items.begin(), keys)
 
     def _item_done(self, event: Json) -> None:
         item = _mapping(event.get("item"))
@@ -236,7 +235,7 @@ class ResponsesAnswer:
         """The message of which this is the text, or a part; None where that is no news."""
         message = self._messages.known(keys) or self._messages.newest()
         if message is None:
-            held = self._messages.held(keys)
+            held = self._messages.held(surest(keys))
             if not text or (held is not None and held.ended_with(text)):
                 return None
             message = self._messages.begin()
@@ -268,8 +267,7 @@ class ResponsesAnswer:
 
     def _arguments_done(self, event: Json) -> None:
         keys = keys_of(event)
-        ids = [key for key in keys if isinstance(key, str)]
-        call = self._calls.known(keys) or self._calls.held(ids or keys) or self._untold("")
+        call = self._calls.known(keys) or self._calls.held(surest(keys)) or self._untold("")
         call = self._calls.name(call or self._calls.begin(), keys)
         self.characters += call.learn(event)
 

@@ -148,6 +148,11 @@ def keys(*told: Json) -> Keys:
     ]
 
 
+def surest(keys: Keys) -> Keys:
+    """The ids of these, where there are any: some servers number all items alike."""
+    return [key for key in keys if isinstance(key, str)] or keys
+
+
 def rest(whole: str, said: str) -> str:
     """What is left of a text once this much was said; nothing, where it was said otherwise."""
     return whole[len(said) :] if whole.startswith(said) else ""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent_svc.events import (
@@ -270,6 +270,8 @@ def test_whatever_is_left_out_the_response_makes_up_for(
 
 @settings(deadline=None)
 @given(STEPS.map(numbered), st.sets(st.sampled_from(KINDS[:-1])), st.sampled_from(HABITS))
+@example(["ha", Thought(), "ha"], {"output_item.added", "output_text.delta"}, "every place 0")
+@example(["ha", Call("f"), "ha"], set(), "every place 0")
 def test_a_response_without_its_output_is_made_up_from_its_items(
     steps: list[Any], silent: set[str], habit: str
 ) -> None:
