@@ -40,9 +40,11 @@ _BLANKS: Final = re.compile(r"[ \t\r\n]{1,1024}")
 _PROSE: Final = re.compile(r'(?:[^\[{`~<\n]+|\n(?![ \t\r]*["jJ]))+')
 _PROSE_BEFORE_QUOTE: Final = re.compile(r'(?:[^\[{`~<\n"]+|\n(?![ \t\r]*[jJ]))+')
 _LINE: Final = re.compile(r"[^\n]*\n?")
-_RUN: Final = re.compile(r"`+|~+")
+# A longer run of backticks counts as several.
+MAX_RUN: Final = 64
+_RUN: Final = re.compile(r"`{1,64}|~{1,64}")
 _FENCE: Final = regex.compile(
-    r"(?P<run>`{3,}+|~{3,}+)(?P<info>[^\r\n`~\[{]{0,64}+)(?P<next>[\r\n\[{])"
+    r"(?P<run>`{3,64}+|~{3,64}+)(?P<info>[^\r\n`~\[{]{0,64}+)(?P<next>[\r\n\[{])"
 )
 # The language of a fence that does not begin its line.
 _INFO: Final = re.compile(r"[ \t]*[A-Za-z0-9_+.#-]{0,32}[ \t]*")
@@ -58,7 +60,7 @@ Mode = Literal["prose", "code", "inline", "braces", "call"]
 def _closing(char: str, length: int) -> Any:
     """The line that closes a fence."""
     return regex.compile(
-        rf"[ \t]{{0,64}}+(?P<run>{char}{{{min(length, 64)},}}+)[ \t]{{0,64}}+[\r\n]"
+        rf"[ \t]{{0,64}}+(?P<run>{char}{{{min(length, 64)},64}}+)[ \t]{{0,64}}+[\r\n]"
     )
 
 
@@ -137,7 +139,7 @@ class Prose:
         if char != "`":
             return self._pass(_INLINE, text, i)
         j = end_of(_RUN, text, i)
-        if j == len(text) and not final:
+        if j == len(text) and j - i < MAX_RUN and not final:
             return NEED_MORE
         if j - i == self._run:
             self._mode = "prose"
@@ -315,7 +317,7 @@ class Prose:
 
     def _ticks(self, text: str, i: int, final: bool) -> int:
         j = end_of(_RUN, text, i)
-        if j == len(text) and not final:
+        if j == len(text) and j - i < MAX_RUN and not final:
             return NEED_MORE
         run = text[i:j]
         if self._after_object and run[0] == "`" and len(run) == self._backticks:

@@ -221,6 +221,9 @@ HARD = {
     "lines in a string": '{"type":"text","content":"\n { "t\n',
     "blanks": "{" + " " * 90,
     "fences": "```json\n",
+    "backticks": "`",
+    "tildes": "~",
+    "backticks in code": "\n```\n" + "`" * 1995,
     "charts": '{"type":"chart","data":[{"month":"Jan","sales":12.5},{"month":"Feb"}]},',
 }
 
