@@ -173,16 +173,21 @@ class Peers(Others):
         return not taken
 
     async def _is_taken(self, on: str, ours: bytes) -> bool:
-        try:
-            for _ in range(ASKS):
-                answer = await self._broker.ask(on, ours, ANSWER_S)
-                if answer != NOBODY:
-                    return answer is not None
-                # An edge that gives way, or gave it up just now, may have been faster than one
-                # that has it. It will not listen much longer.
-                await asyncio.sleep(MORE_S)
-        except Silent:
-            return True  # it is there, if not well: running it twice would be worse
+        patience = ANSWER_S
+        for number in range(ASKS):
+            try:
+                answer = await self._broker.ask(on, ours, patience)
+            except Silent:
+                if number == ASKS - 1 or patience < ANSWER_S:
+                    return True  # it is there, if not well: running it twice would be worse
+                # Or it was killed, and the broker had not noticed as it was asked. It has by now.
+                patience = MORE_S
+                continue
+            if answer != NOBODY:
+                return answer is not None
+            # An edge that gives way, or gave it up just now, may have been faster than one
+            # that has it. It will not listen much longer.
+            await asyncio.sleep(MORE_S)
         return False
 
     async def resume(
