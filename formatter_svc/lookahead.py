@@ -38,6 +38,9 @@ _TEXT_WORD: Final = (
 _TEXT_KEY: Final = _TEXT_WORD + r"[\"”']?[ \t]{0,16}:"
 _COMMENT: Final = r"/[/*]"
 _FENCE: Final = r"[ \t]{0,64}+\r?\n[ \t\r\n]{0,64}+(?:`{3}|~{3})[`~]{0,16}+[ \t]{0,16}+[\r\n]"
+_BARE_ELEMENT: Final = (
+    r"(?:[-+]?\d[\d.,%]{0,32}+|true|false|null|none|nan|undefined)[ \t\r\n]{0,64}+[,\]]"
+)
 _TYPES: Final = r"(?:text|markdown|paragraph|chart|table|timeline|entity[-_ ]?ref)"
 _BLOCK: Final = (
     rf"\{{[ \t]{{0,16}}{_ANY_QUOTE}?type{_ANY_QUOTE}?[ \t]{{0,16}}:"
@@ -62,7 +65,7 @@ AFTER_MEMBER: Final = _compiled(
     rf"|{_BLOCK}|[ \t\r\n])|{_COMMENT}|{_KEY}|{_BLOCK}|[ \t\r\n])|.{_FENCE}"
 )
 AFTER_CONTENT: Final = _compiled(
-    rf".{_SPACE}(?:\}}|\]{{1,3}}+{_SPACE}(?:\}}|{_BLOCK})|,{_SPACE}(?:(?:,{_SPACE})?{_KEY}|{_LONG_KEY}|{_TEXT_KEY}|(?:(?:\.\.\.|…){_SPACE})?\}}"
+    rf".{_SPACE}(?:\}}|\]{{1,3}}+{_SPACE}(?:\}}|{_BLOCK})|(?:,{_SPACE})?\]{{1,3}}+{_FENCE}|,{_SPACE}(?:(?:,{_SPACE})?{_KEY}|{_LONG_KEY}|{_TEXT_KEY}|(?:(?:\.\.\.|…){_SPACE})?\}}"
     rf"|{_BLOCK}|{_COMMENT}[^\n]{{0,128}}\n|[ \t\r\n])"
     rf"|{_COMMENT}[^\n]{{0,128}}\n{_SPACE}[{QUOTES},}}]|/\*[^*\n]{{0,128}}\*/"
     rf"|{_KEY}|{_BLOCK}|[ \t\r\n])|.{_FENCE}"
@@ -79,7 +82,7 @@ AFTER_OPEN_CONTENT: Final = _compiled(
 AFTER_ELEMENT: Final = _compiled(
     rf".{_SPACE}(?:[\]}}]|[,;]{_SPACE}(?:{_ANY_QUOTE}|[-+,.\d\[{{\]}}…$€£¥~]|{_COMMENT}"
     rf"|(?:true|false|null|none|nan|undefined)\W|[ \t\r\n])|{_COMMENT}|:|{_BLOCK}|[ \t\r\n])"
-    rf"|.[ \t\r\n]{{1,256}}+[{QUOTES}\[{{]|.{_FENCE}"
+    rf"|.[ \t\r\n]{{1,256}}+(?:[{QUOTES}\[{{]|{_BARE_ELEMENT})|.{_FENCE}"
 )
 # At a comma after a bare value of a member: whether another member follows.
 NEXT_MEMBER: Final = _compiled(

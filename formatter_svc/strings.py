@@ -176,10 +176,11 @@ class Strings:
 
     def _maybe_new_block(self, text: str, i: int, final: bool) -> int:
         """A line within a string starts with `{`: a block of its own if it is of a known type, and
-        is not shown within a fence."""
+        no text shows it within a fence."""
         if self._ticks:
             self._count_ticks("\n")
-        new = not self._fenced and ahead(KNOWN_BLOCK, text, i, final)
+        shown = self._fenced and self._role == "content"
+        new = not shown and ahead(KNOWN_BLOCK, text, i, final)
         if new is None:
             return NEED_MORE
         if new:

@@ -119,6 +119,7 @@ WITHIN = [
     sub("a comma first in a list", r"\[", "[,", 1),
     sub("a comma left out between members", r',(?="\w+":["\[])', " ", 1),
     sub("commas left out at line ends", r',(?="[a-zA-Z]+":)', "\n"),
+    sub("commas left out behind words of a list", r'(?<="),(?=true|null)', " "),
     sub("a semicolon between members", r',(?="\w+":["\[])', ";", 1),
     sub("a colon left out", r'(?<="type"):', " "),
     sub("equals for colons", r'(?<=["\w]"):', " = "),
@@ -194,6 +195,7 @@ WITHIN = [
 ]
 
 AROUND = [
+    Slip("in a fence, a bracket for the last brace", lambda text: f"```json\n{text[:-1]}]\n```\n"),
     around("a fence", "```json\n@\n```"),
     around("a bare fence", "```\n@\n```"),
     around("a fence of tildes", "~~~json\n@\n~~~"),

@@ -89,6 +89,16 @@ def test_a_slip_within_a_text_is_shown_as_it_was_written_or_meant(note: str) -> 
         ]
 
 
+@pytest.mark.parametrize("fence", ["```", "~~~", "````"])
+def test_a_cell_that_is_never_closed_takes_no_text_behind_its_fence_with_it(fence: str) -> None:
+    answer = f'{fence}json\n{{"type":"table","headers":["A"],"rows":[["Tax]]}}\n{fence}{AFTER}'
+    for size in (1, 5, 10**9):
+        assert shown(BEFORE + answer, size) == [
+            "What was before.\n\nWhat came after.",
+            ("table", "unclosed"),
+        ]
+
+
 slips_within = st.sampled_from(WITHIN)
 slips_around = st.sampled_from(AROUND)
 
