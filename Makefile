@@ -119,6 +119,9 @@ rotate-keys: $(VENV)/.devstack ## put every user's key under the first of MASTER
 erase-replay: $(VENV)/.devstack ## erase again whom the ledger names, after a backup was restored
 	@$(BIN)/python -m devstack.memory_command erase-replay
 
+invite: $(VENV)/.devstack ## print an invitation for one account, where REGISTRATION=invitation
+	@$(BIN)/python -m devstack.memory_command invite
+
 bench-memory: $(VENV)/.dev ## what memory costs, finds, keeps and forgets: QUICK=1, SET=file
 	@$(BIN)/python -W ignore -m bench.memory
 
@@ -130,4 +133,4 @@ lock: $(VENV)/.dev ## renew the locks from pyproject.toml
 clean: ## remove what the targets made, but no data
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build client/node_modules
 
-.PHONY: help run chat env test test-repeat charts-sheet test-containers sbom audit check format proto proto-check proto-breaking docs docs-check test-corpus try-local-model conformance soak rotate-keys erase-replay bench-memory lock clean
+.PHONY: help run chat env test test-repeat charts-sheet test-containers sbom audit check format proto proto-check proto-breaking docs docs-check test-corpus try-local-model conformance soak rotate-keys erase-replay invite bench-memory lock clean

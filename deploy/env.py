@@ -52,6 +52,14 @@ PUBLIC_SUBNET=10.213.77.0/24
 # Web origins that may connect, separated by commas (default: the desktop app and loopback).
 ALLOWED_ORIGINS=
 
+# Who may make an account: open (anybody), invitation (whoever has a code of
+# `docker compose run --rm memory_svc python -m memory_svc invite`) or closed.
+REGISTRATION=
+# Resets of passwords and verification of addresses need mail: how it is sent stands in
+# secrets/mailer_url, such as smtps://user:password@mail.example.com (docs/operate.md); empty: they
+# are not offered. Whom it comes from:
+MAIL_FROM=
+
 # The models: any server with the OpenAI API. Its key stands in secrets/openai_api_key.
 OPENAI_BASE_URL={base_url}
 AGENT_MODEL=
@@ -102,6 +110,7 @@ def make(root: Path, environ: Mapping[str, str]) -> list[str]:
     wanted = {
         folder / "openai_api_key": api_key,
         **{folder / each.lower(): environ.get(each, "") for each in _OWN_KEYS},
+        folder / "mailer_url": environ.get("MAILER_URL", ""),
         folder / "models.toml": "# What models take, by name: docs/models.md.",
         folder / "master_keys": fernet_key(),
         folder / "auth_signing_keys": signing_key(),

@@ -11,7 +11,7 @@ from devstack.state import Refused, State
 _MODEL: Final = frozenset({"OPENAI_API_KEY"})
 # Which secrets each process may see; no other gets them.
 _SECRETS: Final[Mapping[str, frozenset[str]]] = {
-    "memory": _MODEL | {"EMBEDDING_API_KEY", "DATABASE_URL", "MASTER_KEYS"},
+    "memory": _MODEL | {"EMBEDDING_API_KEY", "DATABASE_URL", "MASTER_KEYS", "MAILER_URL"},
     "agent": _MODEL | {"AGENT_API_KEY"},
     "formatter": frozenset(),
     "router": _MODEL | {"ROUTER_API_KEY"},

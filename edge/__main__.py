@@ -39,14 +39,24 @@ async def serve(settings: EdgeSettings) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     port = runner.addresses[0][1]
     log.info("edge listens on %s port %d", settings.edge_host, port)
-    if context is None and not _is_loopback(settings.edge_host):
-        log.warning("edge speaks in the clear beyond this machine: a proxy must add TLS")
+    if not _is_loopback(settings.edge_host):
+        _warn(settings, clear=context is None)
     await stopping.wait()
     log.info("edge is draining")
     await site.stop()
     await app.drain(application)
     await runner.cleanup()
     return 0
+
+
+def _warn(settings: EdgeSettings, *, clear: bool) -> None:
+    """What whoever listens beyond this machine may have overlooked."""
+    if clear:
+        log.warning("edge speaks in the clear beyond this machine: a proxy must add TLS")
+    if not settings.trusted_proxies:
+        log.warning(
+            "TRUSTED_PROXIES is not set: behind a proxy or an ingress, all clients count as one"
+        )
 
 
 def _why(error: OSError) -> str:

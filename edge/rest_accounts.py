@@ -14,19 +14,25 @@ from aiohttp import web
 from edge.mapping import InvalidFrame
 from edge.signing_out import sign_out
 from edge.web import CALL_S, EDGE, Edge, address, body, identity, reply, text_of
-from runtime import tracing
+from runtime import enums, tracing
 from runtime.errors import from_rpc
 from switchboard.v3.accounts_pb2 import (
     AccountServiceDeleteRequest,
+    AskResetRequest,
+    AskVerificationRequest,
     AuthenticateRequest,
     ChangePasswordRequest,
     EndSignInsRequest,
+    GetPolicyRequest,
     ListSignInsRequest,
     RefreshRequest,
     RegisterRequest,
+    Registration,
+    ResetPasswordRequest,
     RevokeRequest,
     Session,
     SignIn,
+    VerifyEmailRequest,
 )
 from switchboard.v3.errors_pb2 import ErrorCode
 
@@ -34,6 +40,21 @@ routes: Final = web.RouteTableDef()
 
 _NAME: Final = 1_000
 """Characters of a device's name that go on; memory_svc keeps the first that can be read."""
+
+
+@routes.get("/api/v1/auth")
+async def policy(request: web.Request) -> web.Response:
+    """What this server offers: who may register, and whether it sends mail."""
+    found = await _renewing(request).accounts.GetPolicy(
+        GetPolicyRequest(), timeout=CALL_S, metadata=tracing.carried()
+    )
+    return reply(
+        {
+            "registration": enums.word(Registration.DESCRIPTOR, found.registration),
+            "password_reset": found.mail,
+            "email_verification": found.mail,
+        }
+    )
 
 
 @routes.post("/api/v1/auth/register")
@@ -44,6 +65,7 @@ async def register(request: web.Request) -> web.Response:
         email=text_of(sent, "email"),
         password=text_of(sent, "password"),
         device_name=_device_name(request, sent),
+        invitation=text_of(sent, "invitation") if sent.get("invitation") is not None else "",
     )
     response = await edge.accounts.Register(asked, timeout=CALL_S, metadata=tracing.carried())
     return reply(_signed_in(edge, response.session), 201)
@@ -98,6 +120,45 @@ async def change_password(request: web.Request) -> web.Response:
     )
     ended = await edge.accounts.ChangePassword(asked, timeout=CALL_S, metadata=tracing.carried())
     _end(edge, who.user_id, ended.family_ids)
+    return web.Response(status=204)
+
+
+@routes.post("/api/v1/auth/reset")
+async def ask_reset(request: web.Request) -> web.Response:
+    """Has a code for a new password sent, where there is such an account: 202 either way."""
+    edge, sent = _counted(request), await body(request)
+    asked = AskResetRequest(email=text_of(sent, "email"))
+    await edge.accounts.AskReset(asked, timeout=CALL_S, metadata=tracing.carried())
+    return web.Response(status=202)
+
+
+@routes.post("/api/v1/auth/reset/confirm")
+async def reset_password(request: web.Request) -> web.Response:
+    """Sets a new password by that code, and signs out everywhere."""
+    edge, sent = _counted(request), await body(request)
+    asked = ResetPasswordRequest(
+        code=text_of(sent, "code"), new_password=text_of(sent, "new_password")
+    )
+    done = await edge.accounts.ResetPassword(asked, timeout=CALL_S, metadata=tracing.carried())
+    _end(edge, done.user_id, done.family_ids)
+    return web.Response(status=204)
+
+
+@routes.post("/api/v1/auth/verify")
+async def ask_verification(request: web.Request) -> web.Response:
+    """Has a code sent that proves the user's address: 202."""
+    asked = AskVerificationRequest(user_id=identity(request).user_id)
+    edge = _counted(request)
+    await edge.accounts.AskVerification(asked, timeout=CALL_S, metadata=tracing.carried())
+    return web.Response(status=202)
+
+
+@routes.post("/api/v1/auth/verify/confirm")
+async def verify_email(request: web.Request) -> web.Response:
+    """Proves an address by that code."""
+    edge, sent = _counted(request), await body(request)
+    asked = VerifyEmailRequest(code=text_of(sent, "code"))
+    await edge.accounts.VerifyEmail(asked, timeout=CALL_S, metadata=tracing.carried())
     return web.Response(status=204)
 
 

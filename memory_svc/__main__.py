@@ -3,6 +3,7 @@
 migrate         brings the database up to this code's revision
 rotate-keys     puts every user's key under the first of MASTER_KEYS
 master-keys     lists the master keys in use, by name, with how many users' keys each wraps
+invite          prints an invitation, for one account (REGISTRATION=invitation)
 erase-replay    erases again whom the ledger names, after a backup was restored
 """
 
@@ -68,6 +69,13 @@ async def _master_keys(settings: MemorySettings) -> None:
             print(name, count)  # noqa: T201 - what this command is for
 
 
+async def _invite(settings: MemorySettings) -> None:
+    from memory_svc.doors import invite
+
+    async with _opened(settings) as app:
+        print(await invite(app.db))  # noqa: T201 - what this command is for
+
+
 async def _erase_replay(settings: MemorySettings) -> None:
     async with _opened(settings) as app:
         log.info("%d accounts were erased again", await app.erasure.replay())
@@ -77,6 +85,7 @@ _COMMANDS = {
     "serve": _serve,
     "rotate-keys": _rotate_keys,
     "master-keys": _master_keys,
+    "invite": _invite,
     "erase-replay": _erase_replay,
 }
 

@@ -3,11 +3,15 @@
 # ruff: noqa: N802, D102 - the methods are named, and told about, by the contract
 
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from memory_svc.accounts import Accounts
+from memory_svc.doors import Doors
+from memory_svc.recovery import Recovery
+from memory_svc.settings import Registration
 from memory_svc.sign_ins import Session, SignIn, SignIns
 from runtime.errors import SwitchboardError
 from runtime.server import Context
@@ -27,13 +31,23 @@ def user_id(text: str) -> UUID:
 class AccountServicer(AccountServiceServicer):
     """Serves accounts."""
 
-    def __init__(self, accounts: Accounts, sign_ins: SignIns) -> None:
+    def __init__(
+        self, accounts: Accounts, sign_ins: SignIns, recovery: Recovery, doors: Doors
+    ) -> None:
         self._accounts = accounts
         self._sign_ins = sign_ins
+        self._recovery = recovery
+        self._doors = doors
+
+    async def GetPolicy(
+        self, request: pb.GetPolicyRequest, context: Context
+    ) -> pb.GetPolicyResponse:
+        registration = _REGISTRATION[self._doors.registration]
+        return pb.GetPolicyResponse(registration=registration, mail=self._recovery.offered)
 
     async def Register(self, request: pb.RegisterRequest, context: Context) -> pb.RegisterResponse:
         session = await self._accounts.register(
-            request.email, request.password, request.device_name
+            request.email, request.password, request.device_name, request.invitation
         )
         return pb.RegisterResponse(session=_session(session))
 
@@ -66,6 +80,28 @@ class AccountServicer(AccountServiceServicer):
         )
         return pb.ChangePasswordResponse(family_ids=map(str, ended))
 
+    async def AskReset(self, request: pb.AskResetRequest, context: Context) -> pb.AskResetResponse:
+        await self._recovery.ask_reset(request.email)
+        return pb.AskResetResponse()
+
+    async def ResetPassword(
+        self, request: pb.ResetPasswordRequest, context: Context
+    ) -> pb.ResetPasswordResponse:
+        user, ended = await self._recovery.reset(request.code, request.new_password)
+        return pb.ResetPasswordResponse(user_id=str(user), family_ids=map(str, ended))
+
+    async def AskVerification(
+        self, request: pb.AskVerificationRequest, context: Context
+    ) -> pb.AskVerificationResponse:
+        await self._recovery.ask_verification(user_id(request.user_id))
+        return pb.AskVerificationResponse()
+
+    async def VerifyEmail(
+        self, request: pb.VerifyEmailRequest, context: Context
+    ) -> pb.VerifyEmailResponse:
+        await self._recovery.verify(request.code)
+        return pb.VerifyEmailResponse()
+
     async def ListSignIns(
         self, request: pb.ListSignInsRequest, context: Context
     ) -> pb.ListSignInsResponse:
@@ -87,6 +123,13 @@ class AccountServicer(AccountServiceServicer):
             user_id(request.user_id), request.password, check_only=request.check_only
         )
         return pb.AccountServiceDeleteResponse()
+
+
+_REGISTRATION: Final[dict[Registration, pb.Registration.ValueType]] = {
+    "open": pb.Registration.REGISTRATION_OPEN,
+    "invitation": pb.Registration.REGISTRATION_INVITATION,
+    "closed": pb.Registration.REGISTRATION_CLOSED,
+}
 
 
 def sign_in(found: SignIn) -> pb.SignIn:

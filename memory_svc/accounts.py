@@ -10,8 +10,10 @@ from cryptography.fernet import Fernet
 
 from memory_svc.attempts import Attempts
 from memory_svc.crypto import Keys, MasterKeys, UserKeys
+from memory_svc.doors import Doors
 from memory_svc.keys import KeyCache
-from memory_svc.passwords import Passwords
+from memory_svc.passwords import Passwords, check_password
+from memory_svc.recovery import Recovery
 from memory_svc.sign_ins import Session, SignIns
 from memory_svc.store import sessions, users
 from memory_svc.store.database import Database
@@ -36,6 +38,8 @@ class Accounts:
         passwords: Passwords,
         sign_ins: SignIns,
         guesses: Attempts,
+        doors: Doors,
+        recovery: Recovery,
         erase: Callable[[UUID], Awaitable[None]],
     ) -> None:
         self._db = db
@@ -44,15 +48,22 @@ class Accounts:
         self._passwords = passwords
         self._sign_ins = sign_ins
         self._guesses = guesses
+        self._doors = doors
+        self._recovery = recovery
         self._erase = erase
 
-    async def register(self, email: str, password: str, device_name: str = "") -> Session:
-        """Makes an account and the user's key. Raises CONFLICT where the address is taken."""
+    async def register(
+        self, email: str, password: str, device_name: str = "", invitation: str = ""
+    ) -> Session:
+        """Makes an account and the user's key. Raises CONFLICT where the address is taken,
+        FORBIDDEN where registration is closed to who asks."""
         address = _address(email)
-        _check_password(password)
+        check_password(password)
+        self._doors.check(invitation)
         hashed = await self._passwords.hash(password)
         user_id, key = uuid4(), Fernet.generate_key()
         async with self._db.transaction() as db:
+            await self._doors.enter(db, invitation)
             new = await users.insert(
                 db,
                 user_id,
@@ -65,13 +76,14 @@ class Accounts:
                 raise SwitchboardError(
                     ErrorCode.ERROR_CODE_CONFLICT, "There is an account with this address already."
                 )
-            return await self._sign_ins.open(db, user_id, UserKeys(user_id, key), device_name)
+            keys = UserKeys(user_id, key)
+            session = await self._sign_ins.open(db, user_id, keys, device_name)
+        await self._recovery.welcome(user_id, address)
+        return session
 
     async def authenticate(self, email: str, password: str, device_name: str = "") -> Session:
         """Signs in. Raises UNAUTHENTICATED, after the same time for unknown addresses."""
-        # No address holds a space; a NUL is no text to Postgres.
-        address = email.strip().lower().replace("\0", " ")
-        login = await self._prove(address, password, _WRONG)
+        login = await self._prove(users.normal(email), password, _WRONG)
         if self._passwords.outdated(login.password_hash):
             login = await self._rehashed(login, password)
         keys = await self._keys_of(login.user_id)
@@ -88,7 +100,7 @@ class Accounts:
 
         Raises UNAUTHENTICATED where the password is wrong.
         """
-        _check_password(new)
+        check_password(new)
         login = await self._prove_user(user_id, password)
         hashed = await self._passwords.hash(new)
         async with self._db.transaction() as db:
@@ -141,13 +153,6 @@ def _address(email: str) -> str:
     if not _ADDRESS.fullmatch(address):
         raise SwitchboardError(ErrorCode.ERROR_CODE_INVALID_FRAME, "This is no e-mail address.")
     return address
-
-
-def _check_password(password: str) -> None:
-    if not 8 <= len(password) <= 256:
-        raise SwitchboardError(
-            ErrorCode.ERROR_CODE_INVALID_FRAME, "A password has 8 to 256 characters."
-        )
 
 
 def _unauthenticated(message: str) -> SwitchboardError:

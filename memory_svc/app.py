@@ -15,20 +15,24 @@ from memory_svc.attempts import Attempts
 from memory_svc.browse import Browse
 from memory_svc.context import Context, Limits
 from memory_svc.crypto import MasterKeys
+from memory_svc.doors import Doors
 from memory_svc.embed import Embedder
 from memory_svc.erasure import Erasure, Ledger
 from memory_svc.keys import KeyCache
 from memory_svc.listener import listen
+from memory_svc.mail import sender
 from memory_svc.masters import Loader, MissingMasterKeys, Rewrapped, missing, rewrap_all
 from memory_svc.mining import SUMMARY_PROFILE, Mine, Summarise
+from memory_svc.outbox import Outbox
 from memory_svc.passwords import Passwords
 from memory_svc.preferences import Preferences
+from memory_svc.recovery import Recovery
 from memory_svc.remember import Remember
 from memory_svc.service import MemoryServicer
 from memory_svc.settings import MemorySettings
 from memory_svc.settle import Reembed, Settle
 from memory_svc.sign_ins import SignIns
-from memory_svc.store import attempts, facts, jobs
+from memory_svc.store import attempts, codes, facts, jobs
 from memory_svc.store.database import Database
 from memory_svc.worker import Handler, Worker
 from runtime.errors import SwitchboardError
@@ -58,13 +62,20 @@ class App:
         self.erasure = Erasure(self.db, Ledger(settings.erasure_ledger), self.keys.forget)
         self.passwords = Passwords(settings.password_workers)
         self.sign_ins = SignIns(self.db, self.keys, settings.refresh_token_days)
+        guesses = Attempts(self.db, "password", settings.guesses_per_hour)
+        self.doors = Doors(settings.registration)
+        mailer = settings.mailer_url.get_secret_value()
+        self.outbox = Outbox(sender(mailer, settings.mail_from)) if mailer else None
+        self.recovery = Recovery(self.db, self.passwords, guesses, self.outbox)
         self.accounts = Accounts(
             self.db,
             masters=self.masters,
             keys=self.keys,
             passwords=self.passwords,
             sign_ins=self.sign_ins,
-            guesses=Attempts(self.db, "password", settings.guesses_per_hour),
+            guesses=guesses,
+            doors=self.doors,
+            recovery=self.recovery,
             erase=self.erasure.erase,
         )
         self.client = model.client(settings, settings.common)
@@ -80,7 +91,8 @@ class App:
         self.browse = Browse(self.db, self.keys, self.context, self.embedder.model)
         self.server = Server(settings, "memory_svc", SERVICES)
         add_AccountServiceServicer_to_server(
-            AccountServicer(self.accounts, self.sign_ins), self.server.grpc
+            AccountServicer(self.accounts, self.sign_ins, self.recovery, self.doors),
+            self.server.grpc,
         )
         memory = MemoryServicer(self.context, self.remember, self.preferences, self.browse)
         add_MemoryServiceServicer_to_server(memory, self.server.grpc)
@@ -144,6 +156,8 @@ class App:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.server.stop(0)
+        if self.outbox:
+            await self.outbox.close()
         await self.client.close()
         await self.embedder.close()
         await self.embeddings.close()
@@ -221,10 +235,11 @@ class App:
                 log.warning("erasures wait (%s)", type(error).__name__)
 
     async def _sweep_accounts(self) -> None:
-        """Drops sign-ins that are over, and counts that hold nobody back."""
+        """Drops sign-ins and codes that are over, and counts that hold nobody back."""
         while True:
             with contextlib.suppress(SwitchboardError, asyncpg.PostgresError):
                 await self.sign_ins.sweep()
                 async with self.db.connection() as db:
                     await attempts.sweep(db)
+                    await codes.sweep(db)
             await asyncio.sleep(_HOUR_S)

@@ -40,5 +40,10 @@ class Attempts:
             async with self._db.connection() as db:
                 await store.give_back(db, self._key(address))
 
+    async def forget(self, address: str) -> None:
+        """All attempts until now count no more."""
+        async with self._db.connection() as db:
+            await store.forget(db, self._key(address))
+
     def _key(self, address: str) -> bytes:
         return hashlib.sha256(f"{self._purpose}\0{address}".encode()).digest()

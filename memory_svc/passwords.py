@@ -59,6 +59,14 @@ class Passwords:
             self._pending -= 1
 
 
+def check_password(password: str) -> None:
+    """Raises INVALID_FRAME for what cannot be a password."""
+    if not 8 <= len(password) <= 256:
+        raise SwitchboardError(
+            ErrorCode.ERROR_CODE_INVALID_FRAME, "A password has 8 to 256 characters."
+        )
+
+
 def _verify(hashed: str, password: str) -> bool:
     try:
         return _HASHER.verify(hashed, password)

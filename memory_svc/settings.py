@@ -1,13 +1,17 @@
 """What memory_svc may be told."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
+from memory_svc.mail import SCHEMES
 from runtime.model.client import Endpoint, ModelSettings
 from runtime.settings import Address, ServiceSettings, Settings
+
+Registration = Literal["open", "invitation", "closed"]
 
 
 def _keys(value: object) -> object:
@@ -30,6 +34,18 @@ def _fernet(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 def _postgres(url: SecretStr) -> SecretStr:
     if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
         raise ValueError("is no postgresql:// URL")
+    return url
+
+
+def _mailer(url: SecretStr) -> SecretStr:
+    text = url.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in SCHEMES and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if text and not usable:
+        raise ValueError(f"is no URL of {', '.join(SCHEMES)}")
     return url
 
 
@@ -97,6 +113,20 @@ class MemorySettings(DatabaseSettings, ServiceSettings, ModelSettings):
     refresh_token_days: int = Field(
         30, ge=1, le=400, description="How long a sign-in lasts without being used anew, in days."
     )
+    registration: Registration = Field(
+        "open",
+        description="Who may make an account: open (anybody), invitation (whoever has a code of"
+        " `python -m memory_svc invite`) or closed (nobody).",
+    )
+    mailer_url: Annotated[SecretStr, AfterValidator(_mailer)] = Field(
+        SecretStr(""),
+        description="How mail is sent: smtps://user:password@host, smtp:// (STARTTLS), smtp+clear://"
+        " (closed networks only) or the https:// address of a hook. Empty: resets of passwords and"
+        " verification of addresses are not offered.",
+    )
+    mail_from: str = Field(
+        "", max_length=320, description="The address that mail comes from; SMTP needs it."
+    )
     guesses_per_hour: float = Field(
         100,
         ge=0,
@@ -106,6 +136,12 @@ class MemorySettings(DatabaseSettings, ServiceSettings, ModelSettings):
     password_workers: int = Field(
         2, ge=1, le=64, description="How many passwords are hashed at once (19 MiB each)."
     )
+
+    @model_validator(mode="after")
+    def _mail_has_a_sender(self) -> Self:
+        if self.mailer_url.get_secret_value().startswith("smtp") and "@" not in self.mail_from:
+            raise ValueError("MAIL_FROM: must be an address where MAILER_URL is SMTP")
+        return self
 
     @property
     def endpoint(self) -> Endpoint:

@@ -1,7 +1,8 @@
 """Signing in, without asking: the first time, an account is made for this machine.
 
 `SWITCHBOARD_EMAIL` and `SWITCHBOARD_PASSWORD` name another account; they are never
-written to disk. Everything of one account at one server stands in one private folder.
+written to disk. `SWITCHBOARD_INVITATION` is shown where registration asks for one.
+Everything of one account at one server stands in one private folder.
 """
 
 import asyncio
@@ -11,10 +12,11 @@ import json
 import os
 import re
 import secrets
+import socket
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +32,14 @@ RENEW_AT = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who signs in, and from which device. `made_here`: the client chose the password."""
+    """Who signs in, and from which device. `made_here`: the client chose the password;
+    `invitation`: for servers that ask for one of who registers."""
 
     email: str
     password: str
     device_id: str
     made_here: bool
+    invitation: str = ""
 
     def __repr__(self) -> str:
         return f"Identity({self.email})"
@@ -61,6 +65,11 @@ def _slug(text: str) -> str:
 
 def load_identity(folder: Path, environ: Mapping[str, str]) -> Identity:
     """Reads who we are here, or makes it up and keeps it."""
+    invitation = environ.get("SWITCHBOARD_INVITATION", "")
+    return replace(_known_identity(folder, environ), invitation=invitation)
+
+
+def _known_identity(folder: Path, environ: Mapping[str, str]) -> Identity:
     file = folder / "account.json"
     try:
         known = json.loads(file.read_bytes())
@@ -110,6 +119,7 @@ class Account:
         self._http = http
         self._url = url
         self._identity = identity
+        self._invitation = identity.invitation
         self._folder = folder
         self._access = self._refresh = ""
         self._renew_at = 0.0
@@ -146,10 +156,10 @@ class Account:
         """
         status, body = await self._post("login", self._credentials())
         if status == 401:
-            status, body = await self._post("register", self._credentials())
+            status, body = await self._register()
         if status == 409 and self._identity.made_here:
             self._identity = new_identity(self._folder, self._identity.device_id)
-            status, body = await self._post("register", self._credentials())
+            status, body = await self._register()
         if status == 409:
             raise Refused("wrong password for this e-mail address")
         if status >= 500:
@@ -158,8 +168,16 @@ class Account:
             raise Refused(f"cannot sign in: {_why(body)} ({status})")
         self._take(body)
 
+    async def _register(self) -> tuple[int, dict[str, Any]]:
+        more = {"invitation": self._invitation} if self._invitation else {}
+        return await self._post("register", self._credentials() | more)
+
     def _credentials(self) -> dict[str, str]:
-        return {"email": self._identity.email, "password": self._identity.password}
+        return {
+            "email": self._identity.email,
+            "password": self._identity.password,
+            "device_name": f"terminal client on {socket.gethostname()}",
+        }
 
     def _take(self, body: dict[str, Any]) -> None:
         self._access, self._refresh = body["access_token"], body["refresh_token"]

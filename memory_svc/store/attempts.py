@@ -34,6 +34,11 @@ async def give_back(db: Connection, key: bytes) -> None:
     )
 
 
+async def forget(db: Connection, key: bytes) -> None:
+    """Counts from the beginning."""
+    await db.execute("DELETE FROM account_attempts WHERE key = $1", key)
+
+
 async def sweep(db: Connection) -> None:
     """Drops what holds nobody back any more: an hour empties every level."""
     await db.execute("DELETE FROM account_attempts WHERE at < now() - interval '1 hour'")

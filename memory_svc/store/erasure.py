@@ -14,6 +14,7 @@ TABLES: Final = (
     "memory_proactive",
     "memory_core",
     "refresh_families",
+    "account_codes",
     "memory_jobs",
 )
 

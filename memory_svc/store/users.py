@@ -1,6 +1,7 @@
 """users: who there is, and the wrapped keys."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -18,6 +19,14 @@ class Login:
     user_id: UUID
     email: str
     password_hash: str
+    verified_at: datetime | None
+    created_at: datetime
+
+
+def normal(email: str) -> str:
+    """An address as it is kept and looked for: without its case, and of text that Postgres
+    takes (no address holds a space)."""
+    return email.strip().lower().replace("\0", " ")
 
 
 async def insert(
@@ -38,7 +47,7 @@ async def insert(
 async def by_email(db: Connection, email: str) -> Login | None:
     """The user of an address."""
     row = await db.fetchrow(
-        """SELECT id, email, password_hash FROM users
+        """SELECT id, email, password_hash, email_verified_at, created_at FROM users
         WHERE email = $1 AND encryption_key IS NOT NULL""",
         email,
     )
@@ -48,7 +57,7 @@ async def by_email(db: Connection, email: str) -> Login | None:
 async def by_id(db: Connection, user_id: UUID) -> Login | None:
     """The user of an id."""
     row = await db.fetchrow(
-        """SELECT id, email, password_hash FROM users
+        """SELECT id, email, password_hash, email_verified_at, created_at FROM users
         WHERE id = $1 AND encryption_key IS NOT NULL""",
         user_id,
     )
@@ -62,6 +71,24 @@ async def set_password_hash(db: Connection, login: Login, password_hash: str) ->
         *(login.user_id, login.password_hash, password_hash),
     )
     return bool(done)
+
+
+async def reset_password(db: Connection, user_id: UUID, password_hash: str) -> None:
+    """Sets a new hash for who proved to read the account's mail."""
+    await db.execute(
+        """UPDATE users SET password_hash = $2,
+            email_verified_at = coalesce(email_verified_at, now()) WHERE id = $1""",
+        *(user_id, password_hash),
+    )
+
+
+async def set_verified(db: Connection, user_id: UUID) -> None:
+    """The address was proved to be the user's."""
+    await db.execute(
+        """UPDATE users SET email_verified_at = coalesce(email_verified_at, now())
+        WHERE id = $1""",
+        user_id,
+    )
 
 
 async def hold_login(db: Connection, login: Login) -> bool:

@@ -149,3 +149,27 @@ async def test_in_the_clear_beyond_this_machine_it_says_so_once(
         said += await process.stderr.read()
         assert await process.wait() == 0
     assert said.count(b"in the clear") == warned
+
+
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [
+        ({"EDGE_HOST": "0.0.0.0"}, True),
+        ({"EDGE_HOST": "0.0.0.0", "TRUSTED_PROXIES": "10.0.0.0/8"}, False),
+        ({}, False),
+    ],
+)
+async def test_an_edge_that_trusts_no_proxy_beyond_this_machine_says_so(
+    given: dict[str, str], warned: bool
+) -> None:
+    async with (
+        edge(EDGE_PORT="0", AUTH_SIGNING_KEYS=KEY, **given) as process,
+        asyncio.timeout(PATIENCE_S),
+    ):
+        assert process.stderr
+        said = ""
+        while "edge listens" not in said:
+            said += (await process.stderr.readline()).decode()
+        process.terminate()
+        said += (await process.stderr.read()).decode()
+    assert ("TRUSTED_PROXIES is not set" in said) == warned

@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from memory_svc.doors import invite
 from tests.support.edge_stack import DeviceSocket, EdgeStack
 from tests.support.edges import Pair, pair
 from tests.support.memory import PASSWORD, Running, memory_service
+from tests.support.smtp import smtp_server
 
 ADA = {"email": "ada@example.org", "password": PASSWORD}
 TOOLS = "/api/v1/tools"
@@ -117,3 +119,42 @@ async def test_guesses_at_two_edges_are_counted_together(database_url: str, tmp_
         assert found == [401] * 4 + [429] * 2
         assert answer["error"]["code"] == "rate_limited"
         assert 0 < answer["error"]["retry_after_ms"] <= 900_000
+
+
+async def test_a_password_that_is_reset_by_mail_ends_every_sign_in_at_every_edge(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with smtp_server() as sink:
+        mailer = {"mailer_url": f"smtp+clear://127.0.0.1:{sink.port}", "mail_from": "a@b.example"}
+        async with two_edges(database_url, tmp_path, **mailer) as (two, _):
+            _, policy = await two.a.call("GET", "/api/v1/auth", headers={})
+            assert policy == {
+                "registration": "open",
+                "password_reset": True,
+                "email_verification": True,
+            }
+            mine = await signed_in(two.a, "register")
+            sent = {"code": (await sink.mail()).code}
+            path = "/api/v1/auth/verify/confirm"
+            assert (await two.b.call("POST", path, json=sent, headers={}))[0] == 204
+            path = "/api/v1/auth/verify"
+            assert (await two.b.call("POST", path, headers=bearer(mine)))[0] == 409
+            phone = await connected(two.b, mine, "phone")
+            path = "/api/v1/auth/reset"
+            assert (await two.a.call("POST", path, json=ADA, headers={}))[0] == 202
+            sent = {"code": (await sink.mail()).code, "new_password": "another horse"}
+            path += "/confirm"
+            assert (await two.a.call("POST", path, json=sent, headers={}))[0] == 204
+            assert await phone.closed() == 4401
+            assert (await two.a.call("POST", path, json=sent, headers={}))[0] == 403
+            await signed_in(two.b, password="another horse")
+
+
+async def test_only_the_invited_register_where_it_is_by_invitation(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with two_edges(database_url, tmp_path, registration="invitation") as (two, memory):
+        path = "/api/v1/auth/register"
+        status, answer = await two.a.call("POST", path, json=ADA, headers={})
+        assert (status, answer["error"]["code"]) == (403, "forbidden")
+        await signed_in(two.a, "register", invitation=await invite(memory.app.db))

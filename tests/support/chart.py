@@ -32,6 +32,14 @@ def render(
     return [each for each in found if each]
 
 
+def notes(given: Mapping[str, Any]) -> str:
+    """What an install says when it is done."""
+    with Chart.load(str(CHART)) as chart:
+        texts = chart.render(values=dict(given), name="chat", namespace="prod")
+    (found,) = (text for path, text in texts.items() if path.endswith("NOTES.txt"))
+    return str(found)
+
+
 def of(objects: Sequence[Object], kind: str) -> dict[str, Object]:
     """Objects of a kind by name."""
     return {each["metadata"]["name"]: each for each in objects if each["kind"] == kind}

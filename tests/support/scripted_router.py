@@ -297,6 +297,21 @@ class ScriptedAccounts(accounts_pb2_grpc.AccountServiceServicer):
             family_ids=self._ended(request.user_id, keep=request.family_id)
         )
 
+    async def GetPolicy(self, request: Any, context: Any) -> accounts.GetPolicyResponse:
+        return accounts.GetPolicyResponse(registration=accounts.Registration.REGISTRATION_OPEN)
+
+    async def AskReset(self, request: Any, context: Any) -> accounts.AskResetResponse:
+        raise _no_mail()
+
+    async def ResetPassword(self, request: Any, context: Any) -> accounts.ResetPasswordResponse:
+        raise _no_mail()
+
+    async def AskVerification(self, request: Any, context: Any) -> accounts.AskVerificationResponse:
+        raise _no_mail()
+
+    async def VerifyEmail(self, request: Any, context: Any) -> accounts.VerifyEmailResponse:
+        raise _no_mail()
+
     async def ListSignIns(self, request: Any, context: Any) -> accounts.ListSignInsResponse:
         return accounts.ListSignInsResponse(
             sign_ins=[
@@ -336,6 +351,10 @@ class ScriptedAccounts(accounts_pb2_grpc.AccountServiceServicer):
         family = family or str(uuid4())
         self.families[family] = user_id
         return accounts.Session(user_id=user_id, family_id=family, refresh_token=family)
+
+
+def _no_mail() -> SwitchboardError:
+    return SwitchboardError(ErrorCode.ERROR_CODE_NOT_FOUND, "This server sends no mail.")
 
 
 class ScriptedMemory(memory_pb2_grpc.MemoryServiceServicer):

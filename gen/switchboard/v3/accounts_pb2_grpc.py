@@ -36,6 +36,11 @@ class AccountServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.GetPolicy = channel.unary_unary(
+                '/switchboard.v3.AccountService/GetPolicy',
+                request_serializer=switchboard_dot_v3_dot_accounts__pb2.GetPolicyRequest.SerializeToString,
+                response_deserializer=switchboard_dot_v3_dot_accounts__pb2.GetPolicyResponse.FromString,
+                _registered_method=True)
         self.Register = channel.unary_unary(
                 '/switchboard.v3.AccountService/Register',
                 request_serializer=switchboard_dot_v3_dot_accounts__pb2.RegisterRequest.SerializeToString,
@@ -61,6 +66,26 @@ class AccountServiceStub:
                 request_serializer=switchboard_dot_v3_dot_accounts__pb2.ChangePasswordRequest.SerializeToString,
                 response_deserializer=switchboard_dot_v3_dot_accounts__pb2.ChangePasswordResponse.FromString,
                 _registered_method=True)
+        self.AskReset = channel.unary_unary(
+                '/switchboard.v3.AccountService/AskReset',
+                request_serializer=switchboard_dot_v3_dot_accounts__pb2.AskResetRequest.SerializeToString,
+                response_deserializer=switchboard_dot_v3_dot_accounts__pb2.AskResetResponse.FromString,
+                _registered_method=True)
+        self.ResetPassword = channel.unary_unary(
+                '/switchboard.v3.AccountService/ResetPassword',
+                request_serializer=switchboard_dot_v3_dot_accounts__pb2.ResetPasswordRequest.SerializeToString,
+                response_deserializer=switchboard_dot_v3_dot_accounts__pb2.ResetPasswordResponse.FromString,
+                _registered_method=True)
+        self.AskVerification = channel.unary_unary(
+                '/switchboard.v3.AccountService/AskVerification',
+                request_serializer=switchboard_dot_v3_dot_accounts__pb2.AskVerificationRequest.SerializeToString,
+                response_deserializer=switchboard_dot_v3_dot_accounts__pb2.AskVerificationResponse.FromString,
+                _registered_method=True)
+        self.VerifyEmail = channel.unary_unary(
+                '/switchboard.v3.AccountService/VerifyEmail',
+                request_serializer=switchboard_dot_v3_dot_accounts__pb2.VerifyEmailRequest.SerializeToString,
+                response_deserializer=switchboard_dot_v3_dot_accounts__pb2.VerifyEmailResponse.FromString,
+                _registered_method=True)
         self.ListSignIns = channel.unary_unary(
                 '/switchboard.v3.AccountService/ListSignIns',
                 request_serializer=switchboard_dot_v3_dot_accounts__pb2.ListSignInsRequest.SerializeToString,
@@ -83,8 +108,16 @@ class AccountServiceServicer:
     signs the access tokens itself.
     """
 
+    def GetPolicy(self, request, context):
+        """Tells what this server offers: who may register, and whether it sends mail.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Register(self, request, context):
-        """Makes an account and the user's encryption key. CONFLICT where the address is taken.
+        """Makes an account and the user's encryption key. CONFLICT where the address is taken,
+        FORBIDDEN where registration is closed to who asks.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,6 +153,35 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AskReset(self, request, context):
+        """Sends a code for a new password, where there is such an account; the answer does not tell.
+        NOT_FOUND where this server sends no mail.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetPassword(self, request, context):
+        """Sets a new password by that code, and ends all sign-ins. FORBIDDEN where it does not hold.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AskVerification(self, request, context):
+        """Sends a code that proves the user's address. CONFLICT where it is proved already.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyEmail(self, request, context):
+        """Marks an address as verified by that code. FORBIDDEN where it does not hold.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListSignIns(self, request, context):
         """Lists a user's sign-ins, the last used first.
         """
@@ -144,6 +206,11 @@ class AccountServiceServicer:
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'GetPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPolicy,
+                    request_deserializer=switchboard_dot_v3_dot_accounts__pb2.GetPolicyRequest.FromString,
+                    response_serializer=switchboard_dot_v3_dot_accounts__pb2.GetPolicyResponse.SerializeToString,
+            ),
             'Register': grpc.unary_unary_rpc_method_handler(
                     servicer.Register,
                     request_deserializer=switchboard_dot_v3_dot_accounts__pb2.RegisterRequest.FromString,
@@ -168,6 +235,26 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.ChangePassword,
                     request_deserializer=switchboard_dot_v3_dot_accounts__pb2.ChangePasswordRequest.FromString,
                     response_serializer=switchboard_dot_v3_dot_accounts__pb2.ChangePasswordResponse.SerializeToString,
+            ),
+            'AskReset': grpc.unary_unary_rpc_method_handler(
+                    servicer.AskReset,
+                    request_deserializer=switchboard_dot_v3_dot_accounts__pb2.AskResetRequest.FromString,
+                    response_serializer=switchboard_dot_v3_dot_accounts__pb2.AskResetResponse.SerializeToString,
+            ),
+            'ResetPassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetPassword,
+                    request_deserializer=switchboard_dot_v3_dot_accounts__pb2.ResetPasswordRequest.FromString,
+                    response_serializer=switchboard_dot_v3_dot_accounts__pb2.ResetPasswordResponse.SerializeToString,
+            ),
+            'AskVerification': grpc.unary_unary_rpc_method_handler(
+                    servicer.AskVerification,
+                    request_deserializer=switchboard_dot_v3_dot_accounts__pb2.AskVerificationRequest.FromString,
+                    response_serializer=switchboard_dot_v3_dot_accounts__pb2.AskVerificationResponse.SerializeToString,
+            ),
+            'VerifyEmail': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyEmail,
+                    request_deserializer=switchboard_dot_v3_dot_accounts__pb2.VerifyEmailRequest.FromString,
+                    response_serializer=switchboard_dot_v3_dot_accounts__pb2.VerifyEmailResponse.SerializeToString,
             ),
             'ListSignIns': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSignIns,
@@ -196,6 +283,33 @@ class AccountService:
     """Accounts and the families of their refresh tokens. Called by the edge, which
     signs the access tokens itself.
     """
+
+    @staticmethod
+    def GetPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/switchboard.v3.AccountService/GetPolicy',
+            switchboard_dot_v3_dot_accounts__pb2.GetPolicyRequest.SerializeToString,
+            switchboard_dot_v3_dot_accounts__pb2.GetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def Register(request,
@@ -322,6 +436,114 @@ class AccountService:
             '/switchboard.v3.AccountService/ChangePassword',
             switchboard_dot_v3_dot_accounts__pb2.ChangePasswordRequest.SerializeToString,
             switchboard_dot_v3_dot_accounts__pb2.ChangePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AskReset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/switchboard.v3.AccountService/AskReset',
+            switchboard_dot_v3_dot_accounts__pb2.AskResetRequest.SerializeToString,
+            switchboard_dot_v3_dot_accounts__pb2.AskResetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetPassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/switchboard.v3.AccountService/ResetPassword',
+            switchboard_dot_v3_dot_accounts__pb2.ResetPasswordRequest.SerializeToString,
+            switchboard_dot_v3_dot_accounts__pb2.ResetPasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AskVerification(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/switchboard.v3.AccountService/AskVerification',
+            switchboard_dot_v3_dot_accounts__pb2.AskVerificationRequest.SerializeToString,
+            switchboard_dot_v3_dot_accounts__pb2.AskVerificationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyEmail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/switchboard.v3.AccountService/VerifyEmail',
+            switchboard_dot_v3_dot_accounts__pb2.VerifyEmailRequest.SerializeToString,
+            switchboard_dot_v3_dot_accounts__pb2.VerifyEmailResponse.FromString,
             options,
             channel_credentials,
             insecure,

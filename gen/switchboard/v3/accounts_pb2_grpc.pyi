@@ -35,8 +35,12 @@ class AccountServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AccountServiceAsyncStub: ...
+    GetPolicy: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.GetPolicyRequest, _accounts_pb2.GetPolicyResponse]
+    """Tells what this server offers: who may register, and whether it sends mail."""
     Register: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.RegisterRequest, _accounts_pb2.RegisterResponse]
-    """Makes an account and the user's encryption key. CONFLICT where the address is taken."""
+    """Makes an account and the user's encryption key. CONFLICT where the address is taken,
+    FORBIDDEN where registration is closed to who asks.
+    """
     Authenticate: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.AuthenticateRequest, _accounts_pb2.AuthenticateResponse]
     """Checks a password and opens a family of refresh tokens. UNAUTHENTICATED where it is wrong,
     RATE_LIMITED where it was tried too often for this account.
@@ -49,6 +53,16 @@ class AccountServiceStub:
     """Revokes the family of a refresh token. Does nothing for an unknown one."""
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.ChangePasswordRequest, _accounts_pb2.ChangePasswordResponse]
     """Changes the password, and ends all sign-ins but the one that asks."""
+    AskReset: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.AskResetRequest, _accounts_pb2.AskResetResponse]
+    """Sends a code for a new password, where there is such an account; the answer does not tell.
+    NOT_FOUND where this server sends no mail.
+    """
+    ResetPassword: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.ResetPasswordRequest, _accounts_pb2.ResetPasswordResponse]
+    """Sets a new password by that code, and ends all sign-ins. FORBIDDEN where it does not hold."""
+    AskVerification: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.AskVerificationRequest, _accounts_pb2.AskVerificationResponse]
+    """Sends a code that proves the user's address. CONFLICT where it is proved already."""
+    VerifyEmail: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.VerifyEmailRequest, _accounts_pb2.VerifyEmailResponse]
+    """Marks an address as verified by that code. FORBIDDEN where it does not hold."""
     ListSignIns: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.ListSignInsRequest, _accounts_pb2.ListSignInsResponse]
     """Lists a user's sign-ins, the last used first."""
     EndSignIns: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.EndSignInsRequest, _accounts_pb2.EndSignInsResponse]
@@ -63,8 +77,12 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    GetPolicy: _aio.UnaryUnaryMultiCallable[_accounts_pb2.GetPolicyRequest, _accounts_pb2.GetPolicyResponse]  # type: ignore[assignment]
+    """Tells what this server offers: who may register, and whether it sends mail."""
     Register: _aio.UnaryUnaryMultiCallable[_accounts_pb2.RegisterRequest, _accounts_pb2.RegisterResponse]  # type: ignore[assignment]
-    """Makes an account and the user's encryption key. CONFLICT where the address is taken."""
+    """Makes an account and the user's encryption key. CONFLICT where the address is taken,
+    FORBIDDEN where registration is closed to who asks.
+    """
     Authenticate: _aio.UnaryUnaryMultiCallable[_accounts_pb2.AuthenticateRequest, _accounts_pb2.AuthenticateResponse]  # type: ignore[assignment]
     """Checks a password and opens a family of refresh tokens. UNAUTHENTICATED where it is wrong,
     RATE_LIMITED where it was tried too often for this account.
@@ -77,6 +95,16 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """Revokes the family of a refresh token. Does nothing for an unknown one."""
     ChangePassword: _aio.UnaryUnaryMultiCallable[_accounts_pb2.ChangePasswordRequest, _accounts_pb2.ChangePasswordResponse]  # type: ignore[assignment]
     """Changes the password, and ends all sign-ins but the one that asks."""
+    AskReset: _aio.UnaryUnaryMultiCallable[_accounts_pb2.AskResetRequest, _accounts_pb2.AskResetResponse]  # type: ignore[assignment]
+    """Sends a code for a new password, where there is such an account; the answer does not tell.
+    NOT_FOUND where this server sends no mail.
+    """
+    ResetPassword: _aio.UnaryUnaryMultiCallable[_accounts_pb2.ResetPasswordRequest, _accounts_pb2.ResetPasswordResponse]  # type: ignore[assignment]
+    """Sets a new password by that code, and ends all sign-ins. FORBIDDEN where it does not hold."""
+    AskVerification: _aio.UnaryUnaryMultiCallable[_accounts_pb2.AskVerificationRequest, _accounts_pb2.AskVerificationResponse]  # type: ignore[assignment]
+    """Sends a code that proves the user's address. CONFLICT where it is proved already."""
+    VerifyEmail: _aio.UnaryUnaryMultiCallable[_accounts_pb2.VerifyEmailRequest, _accounts_pb2.VerifyEmailResponse]  # type: ignore[assignment]
+    """Marks an address as verified by that code. FORBIDDEN where it does not hold."""
     ListSignIns: _aio.UnaryUnaryMultiCallable[_accounts_pb2.ListSignInsRequest, _accounts_pb2.ListSignInsResponse]  # type: ignore[assignment]
     """Lists a user's sign-ins, the last used first."""
     EndSignIns: _aio.UnaryUnaryMultiCallable[_accounts_pb2.EndSignInsRequest, _accounts_pb2.EndSignInsResponse]  # type: ignore[assignment]
@@ -90,12 +118,22 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
     """
 
     @_abc_1.abstractmethod
+    def GetPolicy(
+        self,
+        request: _accounts_pb2.GetPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_accounts_pb2.GetPolicyResponse, _abc.Awaitable[_accounts_pb2.GetPolicyResponse]]:
+        """Tells what this server offers: who may register, and whether it sends mail."""
+
+    @_abc_1.abstractmethod
     def Register(
         self,
         request: _accounts_pb2.RegisterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_accounts_pb2.RegisterResponse, _abc.Awaitable[_accounts_pb2.RegisterResponse]]:
-        """Makes an account and the user's encryption key. CONFLICT where the address is taken."""
+        """Makes an account and the user's encryption key. CONFLICT where the address is taken,
+        FORBIDDEN where registration is closed to who asks.
+        """
 
     @_abc_1.abstractmethod
     def Authenticate(
@@ -132,6 +170,40 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_accounts_pb2.ChangePasswordResponse, _abc.Awaitable[_accounts_pb2.ChangePasswordResponse]]:
         """Changes the password, and ends all sign-ins but the one that asks."""
+
+    @_abc_1.abstractmethod
+    def AskReset(
+        self,
+        request: _accounts_pb2.AskResetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_accounts_pb2.AskResetResponse, _abc.Awaitable[_accounts_pb2.AskResetResponse]]:
+        """Sends a code for a new password, where there is such an account; the answer does not tell.
+        NOT_FOUND where this server sends no mail.
+        """
+
+    @_abc_1.abstractmethod
+    def ResetPassword(
+        self,
+        request: _accounts_pb2.ResetPasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_accounts_pb2.ResetPasswordResponse, _abc.Awaitable[_accounts_pb2.ResetPasswordResponse]]:
+        """Sets a new password by that code, and ends all sign-ins. FORBIDDEN where it does not hold."""
+
+    @_abc_1.abstractmethod
+    def AskVerification(
+        self,
+        request: _accounts_pb2.AskVerificationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_accounts_pb2.AskVerificationResponse, _abc.Awaitable[_accounts_pb2.AskVerificationResponse]]:
+        """Sends a code that proves the user's address. CONFLICT where it is proved already."""
+
+    @_abc_1.abstractmethod
+    def VerifyEmail(
+        self,
+        request: _accounts_pb2.VerifyEmailRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_accounts_pb2.VerifyEmailResponse, _abc.Awaitable[_accounts_pb2.VerifyEmailResponse]]:
+        """Marks an address as verified by that code. FORBIDDEN where it does not hold."""
 
     @_abc_1.abstractmethod
     def ListSignIns(

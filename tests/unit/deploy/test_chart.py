@@ -17,7 +17,7 @@ from formatter_svc.settings import FormatterSettings
 from memory_svc.settings import DatabaseSettings, MemorySettings
 from router_svc.settings import RouterSettings
 from runtime.settings import Settings
-from tests.support.chart import CHART, Object, container, of, render, settings, values
+from tests.support.chart import CHART, Object, container, notes, of, render, settings, values
 
 KEYS: Final = {
     "databaseUrl": "postgresql://u:p@db:5432/switchboard",
@@ -338,9 +338,36 @@ def test_a_websocket_may_be_quiet_behind_the_ingress() -> None:
 
 
 @pytest.mark.parametrize(
+    ("ingress", "proxies", "warned"),
+    [(True, [], True), (True, ["10.0.0.0/8"], False), (False, [], False)],
+)
+def test_the_notes_warn_of_an_ingress_that_is_not_trusted(
+    ingress: bool, proxies: list[str], warned: bool
+) -> None:
+    given = {"ingress": {"enabled": ingress, "host": "x.example"}, "trustedProxies": proxies}
+    assert ("trustedProxies is empty" in notes(given)) == warned
+
+
+def test_accounts_are_the_operator_s_to_give() -> None:
+    accounts = {"registration": "invitation", "mail": True, "mailFrom": "no-reply@example.com"}
+    mail = {"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}], "port": 587}
+    made = render({"accounts": accounts, "networkPolicy": {"mail": mail}})
+    given = settings(workloads(made)["memory"])
+    assert given["REGISTRATION"] == "invitation"
+    assert given["MAIL_FROM"] == "no-reply@example.com"
+    assert given["MAILER_URL_FILE"] == "/run/secrets/switchboard/mailer-url"
+    out = {"ports": [{"port": 587, "protocol": "TCP"}], "to": mail["to"]}
+    found = policies(made)
+    assert [name for name, each in found.items() if out in (each.get("egress") or [])] == ["memory"]
+    assert "MAILER_URL_FILE" not in settings(workloads(render({}))["memory"])
+
+
+@pytest.mark.parametrize(
     ("given", "why"),
     [
         ({"replicaz": 3}, "replicaz"),
+        ({"accounts": {"registration": "friends"}}, "registration"),
+        ({"accounts": {"mail": True}, "secrets": {"create": True, **KEYS}}, "secrets.mailerUrl"),
         ({"edge": {"replicas": "two"}}, "replicas"),
         ({"tls": {"source": "none"}}, "source"),
         ({"env": {"lower": "x"}}, "lower"),

@@ -17,7 +17,7 @@ from router_svc.settings import RouterSettings
 from runtime.settings import load
 
 SECRETS = (
-    *("auth_signing_keys", "database_url", "master_keys", "nats.conf", "models.toml"),
+    *("auth_signing_keys", "database_url", "master_keys", "nats.conf", "models.toml", "mailer_url"),
     *("openai_api_key", "agent_api_key", "router_api_key", "embedding_api_key"),
 )
 

@@ -117,6 +117,19 @@ async def test_sign_ins_are_listed_and_ended(stack: EdgeStack) -> None:
     assert (await stack.call("GET", path, headers=headers))[0] == 401
 
 
+async def test_what_is_not_offered_is_told(stack: EdgeStack) -> None:
+    status, policy = await stack.call("GET", "/api/v1/auth", headers={})
+    assert (status, policy["registration"]) == (200, "open")
+    assert (policy["password_reset"], policy["email_verification"]) == (False, False)
+    session = await registered(stack)
+    sent = {**SAM, "code": "c", "new_password": "another horse"}
+    for path in ("reset", "reset/confirm", "verify", "verify/confirm"):
+        status, error = await stack.call(
+            "POST", f"/api/v1/auth/{path}", json=sent, headers=bearer(session)
+        )
+        assert (status, error["error"]["code"]) == (404, "not_found")
+
+
 async def test_a_deleted_account_s_requests_and_sockets_end(stack: EdgeStack) -> None:
     async def script(turn: Turn) -> None:
         await turn.lost.wait()
