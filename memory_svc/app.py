@@ -25,14 +25,14 @@ from memory_svc.masters import Loader, MissingMasterKeys, Rewrapped, missing, re
 from memory_svc.mining import SUMMARY_PROFILE, Mine, Summarise
 from memory_svc.outbox import Outbox
 from memory_svc.passwords import Passwords
-from memory_svc.preferences import Preferences
+from memory_svc.preferences import Preferences, SealKeys
 from memory_svc.recovery import Recovery
 from memory_svc.remember import Remember
 from memory_svc.service import MemoryServicer
 from memory_svc.settings import MemorySettings
 from memory_svc.settle import Reembed, Settle
 from memory_svc.sign_ins import SignIns
-from memory_svc.store import attempts, codes, facts, jobs
+from memory_svc.store import attempts, codes, core, facts, jobs
 from memory_svc.store.database import Database
 from memory_svc.worker import Handler, Worker
 from runtime.errors import SwitchboardError
@@ -180,6 +180,7 @@ class App:
             "reembed": Reembed(self.keys, self.embedder).run,
             "mine": Mine(self.keys).run,
             "summarise": summary.run,
+            "seal_keys": SealKeys(self.keys).run,
         }
 
     def _jobs(self) -> dict[str, float]:
@@ -219,7 +220,7 @@ class App:
             with contextlib.suppress(SwitchboardError):
                 async with self.db.connection() as db:
                     due, lag = await jobs.due(db)
-                for kind in ("settle", "reembed", "mine", "summarise"):
+                for kind in ("settle", "reembed", "mine", "summarise", "seal_keys"):
                     metrics.JOBS_DUE.labels(kind).set(due.get(kind, 0))
                 metrics.JOBS_LAG.set(lag)
             await asyncio.sleep(_MEASURE_S)
@@ -235,11 +236,14 @@ class App:
                 log.warning("erasures wait (%s)", type(error).__name__)
 
     async def _sweep_accounts(self) -> None:
-        """Drops sign-ins and codes that are over, and counts that hold nobody back."""
+        """Drops sign-ins and codes that are over, and counts that hold nobody back; has keys
+        sealed that an older replica wrote."""
         while True:
             with contextlib.suppress(SwitchboardError, asyncpg.PostgresError):
                 await self.sign_ins.sweep()
                 async with self.db.connection() as db:
                     await attempts.sweep(db)
                     await codes.sweep(db)
+                    await core.add_seal_jobs(db)
+                self.worker.wake()
             await asyncio.sleep(_HOUR_S)

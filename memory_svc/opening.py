@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from memory_svc import detail
+from memory_svc import detail, preference_keys
 from memory_svc.crypto import Keys, opened
 from memory_svc.detail import Detail
 from memory_svc.store import episodes, facts
@@ -14,7 +14,8 @@ from memory_svc.tiers import Item, Tier
 def item(keys: Keys, row: Row, *, score: float = 1.0, why: str = "") -> Item | None:
     """A row of any tier as an item; None where it does not open."""
     text = opened(keys, row.text, row.place)
-    if text is None:
+    key = row.key and preference_keys.read(keys, row.id, row.key, row.sealed_key)
+    if text is None or (row.key and key is None):
         return None
     return Item(
         id=str(row.id),
@@ -23,7 +24,7 @@ def item(keys: Keys, row: Row, *, score: float = 1.0, why: str = "") -> Item | N
         updated_at=row.at,
         score=score,
         why=why or row.status or ("preference" if row.tier is Tier.CORE else ""),
-        key=row.key,
+        key=key,
         entity_type=row.entity_type,
         entity_id=row.entity_id,
         session_id=row.session_id,

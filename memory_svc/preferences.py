@@ -1,15 +1,17 @@
 """The core tier: what the user wants to be known and done, by key, with one step of undo."""
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID, uuid4
 
+from memory_svc import preference_keys
 from memory_svc.crypto import Keys, opened
 from memory_svc.keys import KeyCache
+from memory_svc.preference_keys import Name
 from memory_svc.store import core, users
 from memory_svc.store.database import Connection, Database
+from memory_svc.store.jobs import Claim
 from memory_svc.tiers import Item, Tier
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
@@ -22,14 +24,13 @@ MAX_TOTAL: Final = 8_000
 
 MAX_KEYS: Final = 100
 
-_KEY: Final = re.compile(r"[a-z][a-z0-9_.]{0,63}")
-
 
 @dataclass(frozen=True, slots=True)
 class _Open:
     """A preference with its texts open."""
 
     row: core.Row
+    key: str
     value: str
     previous: str | None
 
@@ -38,7 +39,7 @@ class _Open:
             id=str(self.row.id),
             tier=Tier.CORE,
             text=self.value,
-            key=self.row.key,
+            key=self.key,
             why="preference",
             updated_at=self.row.updated_at,
         )
@@ -57,25 +58,28 @@ class Preferences:
             _check_key(key)
         keys = await self._keys.get(user_id)
         async with self._db.connection() as db:
-            return [each.item() for each in _open(keys, await core.rows(db, user_id, key))]
+            found = _open(keys, await core.rows(db, user_id))
+        return [each.item() for each in found if key in (None, each.key)]
 
     async def set(self, user_id: UUID, key: str, value: str) -> Item:
         """Sets a preference. Raises MESSAGE_TOO_LONG past the size budget."""
         _check_key(key)
         _check_value(value)
         keys = await self._keys.get(user_id)
+        name = Name.of(keys, key)
         async with self._db.transaction() as db:
             await _alone(db, user_id)
             rows = await core.rows(db, user_id)
             there = _open(keys, rows)
-            old = next((each for each in there if each.row.key == key), None)
+            old = next((each for each in there if each.key == key), None)
             if old and old.value == value:
                 return old.item()
             others = [each for each in there if each is not old]
             _check_budget(others, value)
             # One that does not open is replaced all the same; what it was is lost.
-            row = next((row for row in rows if row.key == key), None)
-            return await _write(db, keys, row or key, old.value if old else None, value)
+            row = next((row for row in rows if name.fits(row.key, row.sealed)), None)
+            before = old.value if old else None
+            return await _write(db, keys, key, row, before=before, value=value)
 
     async def undo(self, user_id: UUID, key: str) -> Item:
         """Takes the last change of a preference back; a second time, brings it again."""
@@ -83,52 +87,75 @@ class Preferences:
         keys = await self._keys.get(user_id)
         async with self._db.transaction() as db:
             await _alone(db, user_id)
-            old = next(iter(_open(keys, await core.rows(db, user_id, key))), None)
+            there = _open(keys, await core.rows(db, user_id))
+            old = next((each for each in there if each.key == key), None)
             if old is None or old.previous is None:
                 raise _not_found("There is no earlier value.")
-            return await _write(db, keys, old.row, old.value, old.previous)
+            return await _write(db, keys, key, old.row, before=old.value, value=old.previous)
 
     async def delete(self, user_id: UUID, key: str) -> None:
         """Removes a preference and what it was before. Raises NOT_FOUND."""
         _check_key(key)
-        await self._keys.get(user_id)
+        keys = await self._keys.get(user_id)
         async with self._db.connection() as db:
-            if not await core.delete(db, user_id, key):
+            if not await core.delete(db, user_id, Name.of(keys, key)):
                 raise _not_found("There is no such preference.")
 
 
+class SealKeys:
+    """The job that makes the readable keys of one user unreadable."""
+
+    def __init__(self, keys: KeyCache) -> None:
+        self._keys = keys
+
+    async def run(self, db: Connection, claim: Claim) -> None:
+        """Does all of them: there are few."""
+        keys = await self._keys.get(claim.user_id)
+        if not await users.alone(db, claim.user_id):
+            return
+        for row in await core.rows(db, claim.user_id):
+            if row.sealed is None and preference_keys.FORM.fullmatch(row.key):
+                name = Name.of(keys, row.key)
+                # The last changed comes first, and is the one that stays.
+                await core.delete(db, claim.user_id, name, keep=row.id)
+                await core.seal_key(
+                    db, row.id, name.hashed, preference_keys.seal(keys, row.id, row.key)
+                )
+
+
 def _open(keys: Keys, rows: list[core.Row]) -> list[_Open]:
-    found = []
+    """Those that open, in order of key; of two of one key the last changed."""
+    found: dict[str, _Open] = {}
     for row in rows:
+        key = preference_keys.read(keys, row.id, row.key, row.sealed)
         value = opened(keys, row.value, row.place())
-        if value is None:
+        if key is None or value is None or key in found:
             continue
         before = row.previous and opened(keys, row.previous, row.place("previous_encrypted"))
-        found.append(_Open(row, value, before or None))
-    return found
+        found[key] = _Open(row, key, value, before or None)
+    return [found[key] for key in sorted(found)]
 
 
 async def _write(
-    db: Connection, keys: Keys, old: core.Row | str, before: str | None, value: str
+    db: Connection, keys: Keys, key: str, old: core.Row | None, *, before: str | None, value: str
 ) -> Item:
-    """Writes a value; `old`: the row in whose place it comes, or the key of a new one."""
-    if isinstance(old, str):
-        row_id, key, revision = uuid4(), old, 1
-    else:
-        row_id, key, revision = old.id, old.key, old.revision + 1
-    now = datetime.now(UTC)
+    """Writes a value in the place of `old`, or as a new row."""
+    row_id, revision = (old.id, old.revision + 1) if old else (uuid4(), 1)
+    name = Name.of(keys, key)
     row = core.Row(
         row_id,
-        key,
+        name.hashed,
+        preference_keys.seal(keys, row_id, key),
         keys.seal(value, core.place(row_id, revision)),
         None
         if before is None
         else keys.seal(before, core.place(row_id, revision, "previous_encrypted")),
         revision,
-        now,
+        datetime.now(UTC),
     )
+    await core.delete(db, keys.user_id, name, keep=row_id)
     await core.put(db, keys.user_id, row)
-    return _Open(row, value, None).item()
+    return _Open(row, key, value, None).item()
 
 
 async def _alone(db: Connection, user_id: UUID) -> None:
@@ -137,7 +164,7 @@ async def _alone(db: Connection, user_id: UUID) -> None:
 
 
 def _check_key(key: str) -> None:
-    if not _KEY.fullmatch(key):
+    if not preference_keys.FORM.fullmatch(key):
         raise SwitchboardError(
             ErrorCode.ERROR_CODE_INVALID_FRAME,
             "A preference's key is up to 64 of a-z, 0-9, _ and ., a letter first.",

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 Connection: TypeAlias = Any
 """An asyncpg connection; the package has no types of its own."""
 
-REVISION: Final = "0005"
+REVISION: Final = "0006"
 """The migration that this code needs. A constant, so that serving does not load Alembic."""
 
 _TRY_AGAIN_S: Final = 0.5

@@ -35,6 +35,7 @@ class Row:
     confidence: float | None
     evidence_ids: list[UUID] | None
     status: str | None
+    sealed_key: str | None
 
     @property
     def place(self) -> Place:
@@ -43,19 +44,19 @@ class Row:
 
 
 # One row shape for the four tables: tier, id, ciphertext, revision, time, key, session,
-# entity's kind and id, superseded, confidence, evidence, status.
+# entity's kind and id, superseded, confidence, evidence, status, the key's words.
 _CORE: Final = """SELECT 1 AS tier, id, value_encrypted, revision, updated_at AS at, key,
-    NULL::text, NULL::text, NULL::text, NULL::timestamptz, NULL::float8, NULL::uuid[], NULL::text
-    FROM memory_core"""
+    NULL::text, NULL::text, NULL::text, NULL::timestamptz, NULL::float8, NULL::uuid[], NULL::text,
+    key_encrypted FROM memory_core"""
 _ASSOCIATIVE: Final = """SELECT 2 AS tier, id, content_encrypted, revision, updated_at AS at,
     NULL::text, NULL::text, entity_type, entity_id, superseded_at, NULL::float8, NULL::uuid[],
-    NULL::text FROM memory_associative"""
+    NULL::text, NULL::text FROM memory_associative"""
 _EPISODIC: Final = """SELECT 3 AS tier, id, summary_encrypted, revision, created_at AS at,
     NULL::text, session_id, NULL::text, NULL::text, NULL::timestamptz, NULL::float8, NULL::uuid[],
-    NULL::text FROM memory_episodic"""
+    NULL::text, NULL::text FROM memory_episodic"""
 _PROACTIVE: Final = """SELECT 4 AS tier, id, pattern_encrypted, revision, updated_at AS at,
     NULL::text, NULL::text, NULL::text, NULL::text, NULL::timestamptz, confidence, evidence_ids,
-    status FROM (SELECT * FROM memory_proactive WHERE status <> 'removed') AS shown"""
+    status, NULL::text FROM (SELECT * FROM memory_proactive WHERE status <> 'removed') AS shown"""
 
 _TABLES: Final = tuple(
     f"SELECT * FROM ({part} WHERE user_id = $1) AS t{number}"  # noqa: S608 - constants of this file

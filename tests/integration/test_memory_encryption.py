@@ -82,7 +82,8 @@ async def test_a_ciphertext_in_another_row_is_left_out_and_said_so(
     await run(
         memory,
         """UPDATE memory_core SET value_encrypted =
-            (SELECT value_encrypted FROM memory_core WHERE key = 'a') WHERE key = 'b'""",
+            (SELECT value_encrypted FROM memory_core ORDER BY updated_at LIMIT 1)
+        WHERE id = (SELECT id FROM memory_core ORDER BY updated_at LIMIT 1 OFFSET 1)""",
     )
     with caplog.at_level(logging.ERROR):
         assert await preferences(memory, user) == {"a": "value of a", "c": "value of c"}

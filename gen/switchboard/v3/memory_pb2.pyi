@@ -402,7 +402,7 @@ class UpdateCoreRequest(_message.Message):
     user_id: _builtins.str
     """The user."""
     key: _builtins.str
-    """`[a-z][a-z0-9_.]{0,63}`; stands readable in the database."""
+    """`[a-z][a-z0-9_.]{0,63}`; kept like its value: encrypted, and found by a keyed hash."""
     value: _builtins.str
     """The new value; left out: the value before the last change comes back."""
     def __init__(
