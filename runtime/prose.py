@@ -100,6 +100,8 @@ class Prose:
         """What of the text so far can be given out now."""
         plain = self._span is None and not self._line_start and self._at == len(self._text)
         if plain and not self._special.search(text):
+            self._text = text[-1:] or self._text
+            self._at = len(self._text)
             return text
         return self._run(text, last=False)
 

@@ -59,6 +59,18 @@ DRESSED = [
     ("<think>plan without an end", ""),
     ("<|channel|>analysis<|message|>plan without an end", ""),
     ("</think>\n\nwhole", "whole"),
+    ("</think>whole", "whole"),
+    ('<think time="3s">plan</think>whole', "whole"),
+    ("<think time='3s' n=2 >plan</think>\nwhole", "whole"),
+    ('<thinking type="x">\nplan\n</thinking>\n\nwhole', "whole"),
+    ("Sure. <think>plan</think>Answer", "Sure. Answer"),
+    ("Sure.<think>\nplan `x` <b>\n</think>\n\nAnswer", "Sure.\n\nAnswer"),
+    ('Sure. <think time="3s">plan</think>Answer', "Sure. Answer"),
+    ("Sure. [THINK]plan[/THINK]Answer", "Sure. Answer"),
+    ("One. <think>a</think>Two. <think>b</think>Three.", "One. Two. Three."),
+    ("analysisThe user wants it.assistantfinalHello", "Hello"),
+    ("\nanalysis用户想要assistantfinal你好", "你好"),
+    ("analysisWe call.assistantcommentary to=f json{}assistantfinalHello", "Hello"),
 ]
 
 PROSE = [
@@ -84,6 +96,24 @@ PROSE = [
     '{"type":"text","content":"about <think>, </think>"}',
     "\r\nWindows\r\nlines\r\n",
     "tabs\t\n\t<thinker>",
+    "the <think> tag opens, </think> closes",
+    "It ends with </think>. Then the answer.",
+    'Between <think>…</think> and </think>; also (</think>), "</think>" and </think>: all.',
+    "Sure. <think>the tag never closes, and so this is text",
+    "Sure. <think>the tag\n```\nnever\n``` <thought>closes",
+    "<think about it",
+    "<think tank=big, of course",
+    '<thinker time="3s">',
+    "A table | </think> | closes |",
+    "**</think>** closes, _</think>_ too.",
+    '{"type":"text","content":"ends with </think>"}',
+    '{"type":"text","content":"a </think>tag, a <think>tag</think>, \\n</think> {x}"}',
+    "analysis",
+    "analysisThe user wants no end of it",
+    "analysis of the data, by assistantfinalists",
+    "analysisparalysis assistantfinal",
+    "Analysis: the assistantfinal",
+    "An analysisThe assistantfinalHello",
 ]
 
 
@@ -113,7 +143,30 @@ def test_whatever_the_plan_the_prose_after_it_is_what_is_shown(
     assert shown(*cut(text, cuts)) == prose.lstrip()
 
 
-@given(st.text(alphabet="<>/thinko `~\n[]|a{}", max_size=60), CUTS)
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            *("<think>", "</think>", "<thought>", "</thought>", '<think t="1">', "<think ", "="),
+            *(
+                "analysis",
+                "assistantfinal",
+                "plan",
+                "Plan",
+                " ",
+                ". ",
+                "\n",
+                "`",
+                "```",
+                "{",
+                "<b>",
+            ),
+        ]
+    ),
+    max_size=14,
+).map("".join)
+
+
+@given(st.one_of(st.text(alphabet="<>/thinko `~\n[]|a{}", max_size=60), PIECES), CUTS)
 def test_any_text_gives_the_same_for_every_cut(text: str, cuts: list[int]) -> None:
     """But for a lone closing tag: what was given out before it cannot be recalled."""
     whole, pieces = Thinking(), Thinking()
@@ -139,6 +192,34 @@ def test_a_model_that_opens_its_thinking_shows_what_follows_its_end(
 def test_one_that_never_says_the_end_of_it_did_not_think(text: str, cuts: list[int]) -> None:
     assert shown(*cut(text, cuts), opens=True) == shown(text)
     assert shown(*cut("secret plan", cuts), opens=True, whole=False) == ""
+
+
+@given(PIECES, CUTS)
+def test_an_opening_that_nothing_closes_takes_nothing(text: str, cuts: list[int]) -> None:
+    for tag in ("think", "thought"):
+        text = text.replace(f"</{tag}>", "")
+    text = "Sure: " + text.replace("\n", " ").replace("`", "")
+    assert shown(*cut(text, cuts)) == text
+
+
+def test_many_openings_that_nothing_closes_are_read_a_few_times_over() -> None:
+    thinking = Thinking()
+    text = "Sure: " + "<think>a <thought>b [THINK]c " * 3_000
+    assert "".join(thinking.feed(text[at : at + 7]) for at in range(0, len(text), 7)) == "Sure: "
+    assert thinking.close() == text.removeprefix("Sure: ")
+
+
+def test_an_answer_that_was_cut_within_its_line_shows_no_thinking() -> None:
+    assert shown("Sure. <think>secret", whole=False) == "Sure. "
+
+
+def test_a_lone_closing_tag_within_a_line_takes_what_has_not_been_sent() -> None:
+    for text in ("whole", "**whole**", "1. whole", "# whole", "你好", "<b>whole</b>"):
+        assert shown(f"secret plan</think>{text}") == text
+    assert shown("secret plan</think><answer>whole</answer>") == "whole"
+    thinking = Thinking()
+    assert "".join(map(thinking.feed, ["secret plan", "</thi", "nk>", "whole"])) + thinking.close()
+    assert (thinking.lone, thinking.late) == (True, True)
 
 
 def test_a_lone_closing_tag_takes_what_has_not_been_sent() -> None:
