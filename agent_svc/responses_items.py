@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from agent_svc.reading import text_of, text_of_arguments
+from agent_svc.tool_calls import joined
 
 Json: TypeAlias = Mapping[str, Any]
 Keys: TypeAlias = list[str | int]
@@ -67,7 +68,7 @@ class Call:
     @property
     def arguments(self) -> str:
         """The arguments by what is known of them."""
-        return self.whole or "".join(self.pieces) or self.first
+        return self.whole or joined(self.pieces) or self.first
 
     def may_be(self, call_id: str) -> bool:
         """Whether nothing says that the call of this id is another one."""

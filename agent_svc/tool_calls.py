@@ -7,7 +7,9 @@ none, some an id of its own to each delta, some the name in pieces, or again eac
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
 import orjson
@@ -80,7 +82,7 @@ class _OpenCall:
             index,
             without_surrogates(self.provider_id),
             name_of(without_surrogates(self.name)),
-            clean(without_surrogates("".join(self.arguments))),
+            clean(without_surrogates(joined(self.arguments))),
             kept,
         )
 
@@ -157,6 +159,14 @@ def name_of(written: str) -> str:
     their own behind it."""
     name = _TOKEN_OR_PLACE.sub("", written.strip().strip("\"'`")).strip()
     return re.split(r"[.:]", name)[-1] or name
+
+
+def joined(pieces: Sequence[str]) -> str:
+    """Arguments from their deltas. Some servers repeat in each all that was written so far: that
+    is so where each begins with the one before, and the last is whole but all together is not."""
+    whole, told = "".join(pieces), [piece for piece in pieces if piece]
+    repeats = len(told) > 1 and all(b.startswith(a) for a, b in pairwise(told))
+    return told[-1] if repeats and _is_json(told[-1]) and not _is_json(whole) else whole
 
 
 def _is_json(text: str) -> bool:

@@ -315,6 +315,22 @@ QUIRKS = [
         [one_call("f", '{"a":1}', "c1"), Finish("tool_calls")],
     ),
     Quirk(
+        "arguments that each delta repeats in whole",
+        call(index=0, id="c1", name="f", arguments='{"a"')
+        + call(index=0, id="c1", name="f", arguments='{"a":1')
+        + call(index=0, id="c1", name="f", arguments='{"a":1}') * 2
+        + TOOLS,
+        [one_call("f", '{"a":1}', "c1"), Finish("tool_calls")],
+    ),
+    Quirk(
+        "arguments whose pieces only look as if they were repeated",
+        call(index=0, id="c1", name="f", arguments="1")
+        + call(index=0, arguments="12")
+        + call(index=0, arguments="")
+        + TOOLS,
+        [one_call("f", "112", "c1"), Finish("tool_calls")],
+    ),
+    Quirk(
         "a call as it was written while there was but one",
         chunk({"content": None, "function_call": {"name": "f", "arguments": ""}})
         + chunk({"function_call": {"arguments": "{}"}})
@@ -633,6 +649,25 @@ def test_odd_chunks_fail_no_answer_that_holds_a_whole_text(
     ends = [at + 2 for at in range(len(quirk.body)) if quirk.body.startswith(b"\n\n", at)]
     at = data.draw(st.sampled_from([0, *ends]))
     assert read([quirk.body[:at], odd, quirk.body[at:]]) == quirk.events
+
+
+@given(
+    st.dictionaries(st.text(max_size=4), st.integers() | st.text(max_size=6), max_size=3),
+    st.lists(st.integers(0, 60), max_size=6),
+    st.booleans(),
+)
+def test_arguments_are_the_same_in_pieces_and_told_again_in_each(
+    meant: dict[str, Any], cuts: list[int], named: bool
+) -> None:
+    whole = json.dumps(meant)
+    ends = sorted({min(cut, len(whole)) for cut in cuts} - {0} | {len(whole)})
+    every: dict[str, Any] = {"id": "c1", "name": "f"} if named else {}
+    for begins in ([0, *ends[:-1]], [0] * len(ends)):
+        told = zip(begins, ends, strict=True)
+        deltas = b"".join(call(index=0, arguments=whole[a:b], **every) for a, b in told)
+        *_, ready, _ = read([call(index=0, id="c1", name="f", arguments=""), deltas, TOOLS])
+        assert isinstance(ready, ToolCallReady)
+        assert json.loads(ready.arguments) == meant
 
 
 def test_what_is_the_providers_is_kept_of_the_message_and_of_its_calls() -> None:
