@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field, SecretStr
 
 from agent_svc.agents import Budgets
-from runtime.model.client import Endpoint, ModelSettings
-from runtime.model.profiles import Changes, Profiles
+from runtime.model.client import Endpoint, TextModelSettings
 from runtime.settings import Address, ServiceSettings
 
 
-class AgentSettings(ServiceSettings, ModelSettings):
+class AgentSettings(ServiceSettings, TextModelSettings):
     """Settings of the agent service."""
 
     listen_addr: Address = Field(
@@ -27,9 +24,6 @@ class AgentSettings(ServiceSettings, ModelSettings):
     )
     agent_api_key: SecretStr = Field(
         SecretStr(""), description="Its key, where it is not OPENAI_API_KEY."
-    )
-    openai_api: Literal["chat", "responses"] = Field(
-        "chat", description="Which API the agents' model is asked by: chat or responses."
     )
     agent_rounds: int | None = Field(
         None, ge=0, description="Rounds of tool calls one request may take; not set: 8."
@@ -51,10 +45,6 @@ class AgentSettings(ServiceSettings, ModelSettings):
     def endpoint(self) -> Endpoint:
         """The agents' provider."""
         return self.own("AGENT", self.agent_base_url, self.agent_api_key)
-
-    def profiles(self, *defaults: tuple[str, Changes]) -> Profiles:
-        """What is known of models: by OPENAI_API unless a profile says otherwise."""
-        return super().profiles(("*", {"api": self.openai_api}), *defaults)
 
     def budgets(self, own: Budgets) -> Budgets:
         """An agent's own budgets, but for what is set here."""

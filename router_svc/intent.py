@@ -5,17 +5,15 @@ import logging
 
 import openai
 from openai import AsyncOpenAI
-from openai.types.chat import ChatCompletion
 
+from router_svc.asking import Said, ask
 from router_svc.reading import parse
 from router_svc.routing import Question, Verdict, answer_format, estimate, fallback, prompt
 from runtime.model.asking import learning
 from runtime.model.breaker import Breaker
 from runtime.model.client import calling, known_profiles, spent
-from runtime.model.completions import content, tokens
 from runtime.model.failures import failure, log_failure
-from runtime.model.profiles import Profile, Profiles
-from runtime.model.requests import chat_body
+from runtime.model.profiles import Profiles
 from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.frames_pb2 import Usage
 
@@ -70,10 +68,10 @@ class Classifier:
         try:
             with calling("classify", self._model):
                 async with asyncio.timeout(self._timeout_s):
-                    completion = await self._ask(question)
-            said, usage = content(completion), _usage(completion, question)
+                    said = await self._ask(question)
+            usage = _usage(said, question)
             spent("classify", usage.input_tokens, usage.output_tokens)
-            answer = parse(said, question.offered)
+            answer = parse(said.text, question.offered)
         except (TimeoutError, openai.APIError) as error:
             return self._failed(question, error)
         except Exception as error:  # a provider may answer anything: routing goes on
@@ -103,19 +101,17 @@ class Classifier:
             case _:
                 return fallback(question, "model answer unreadable", estimate(question))
 
-    async def _ask(self, question: Question) -> ChatCompletion:
+    async def _ask(self, question: Question) -> Said:
         messages, wanted = prompt(question), answer_format(question.offered)
-
-        async def ask(profile: Profile) -> ChatCompletion:
-            body = chat_body(profile, self._model, messages, response_format=wanted, quick=True)
-            completion: ChatCompletion = await self._client.chat.completions.create(**body)
-            return completion
-
-        return await learning(self._profiles, self._model, ask)
+        return await learning(
+            self._profiles,
+            self._model,
+            lambda profile: ask(self._client, profile, self._model, messages, wanted),
+        )
 
 
-def _usage(completion: ChatCompletion, question: Question) -> Usage:
-    told = tokens(completion)
-    if told is None:
-        return estimate(question, content(completion))
-    return Usage(input_tokens=told[0], output_tokens=told[1], model_calls=1)
+def _usage(said: Said, question: Question) -> Usage:
+    if said.tokens is None:
+        return estimate(question, said.text)
+    asked, answered = said.tokens
+    return Usage(input_tokens=asked, output_tokens=answered, model_calls=1)

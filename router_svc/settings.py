@@ -2,11 +2,11 @@
 
 from pydantic import Field, SecretStr
 
-from runtime.model.client import Endpoint, ModelSettings
+from runtime.model.client import Endpoint, TextModelSettings
 from runtime.settings import Address, ServiceSettings
 
 
-class RouterSettings(ServiceSettings, ModelSettings):
+class RouterSettings(ServiceSettings, TextModelSettings):
     """Where the other services are, and how long each step of a turn may take."""
 
     listen_addr: Address = Field(

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import openai
 from openai import AsyncOpenAI, DefaultAioHttpClient
@@ -77,6 +77,18 @@ class ModelSettings(Settings):
     def profiles(self, *defaults: tuple[str, Changes]) -> Profiles:
         """What is known of models: `defaults`, the families, and the operator's file."""
         return known_profiles(defaults, self.model_profiles)
+
+
+class TextModelSettings(ModelSettings):
+    """Where models of text are, and how they are asked."""
+
+    openai_api: Literal["chat", "responses"] = Field(
+        "chat", description="Which API models are asked by: chat or responses."
+    )
+
+    def profiles(self, *defaults: tuple[str, Changes]) -> Profiles:
+        """What is known of models: by OPENAI_API unless a profile says otherwise."""
+        return super().profiles(("*", {"api": self.openai_api}), *defaults)
 
 
 def known_profiles(defaults: Rules = (), told: Rules = ()) -> Profiles:

@@ -1,4 +1,5 @@
-"""PURE: what a whole completion says and costs, for calls whose answer is read in one piece."""
+"""PURE: what a whole answer says and costs, for calls that are read in one piece: a completion,
+or a response of the Responses API."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import re
 from typing import Any, Final
 
 from openai.types.chat import ChatCompletion
+from openai.types.responses import Response
 
 # Providers have words of their own for an answer that was cut short or stopped.
 _CUT_SHORT: Final = re.compile("length|max|filter|safety|sensitive|guardrail|recitation|error")
@@ -21,8 +23,17 @@ def content(completion: ChatCompletion) -> str:
     said = message.content if message else None
     if isinstance(said, list):  # parts, of which thinking is one kind
         said = "".join(_text(part) for part in said)
-    # The opening tag may be missing.
-    return _THOUGHT.split(said)[-1] if isinstance(said, str) else ""
+    return _without_thought(said) if isinstance(said, str) else ""
+
+
+def content_of_response(response: Response) -> str:
+    """What the model said; nothing where it stopped early, failed or refused."""
+    whole = response.status in {None, "completed"}
+    return _without_thought(response.output_text) if whole else ""
+
+
+def _without_thought(said: str) -> str:
+    return _THOUGHT.split(said)[-1]  # the opening tag may be missing
 
 
 def _text(part: object) -> str:
@@ -36,3 +47,9 @@ def tokens(completion: ChatCompletion) -> tuple[int, int] | None:
     if usage is None:
         return None
     return max(0, usage.prompt_tokens or 0), max(0, usage.completion_tokens or 0)
+
+
+def tokens_of_response(response: Response) -> tuple[int, int] | None:
+    """What was asked and said, in tokens; None where the provider does not tell."""
+    usage = response.usage
+    return (max(0, usage.input_tokens or 0), max(0, usage.output_tokens or 0)) if usage else None

@@ -205,7 +205,8 @@ _SPARE: Final = (
 
 def _keywords(refusal: Refusal, profile: Profile) -> Changes | None:
     words = refusal.message + " " + refusal.param
-    if not re.search(r"\btools?\b|function|parameters|schema", words.lower()):
+    about_tools = re.search(r"\btools?\b|function|parameters|schema", words.lower())
+    if not about_tools or refusal.param.startswith("text."):  # the answer's form, of Responses
         return None
     named = [
         each

@@ -152,6 +152,7 @@ class Request:
 
 
 Script = Sequence[Reply] | Callable[[Request], Reply]
+Whole = Callable[[Reply], Awaitable[web.Response]]
 Write = Callable[[web.Request, web.StreamResponse, Request, Reply], Awaitable[None]]
 
 
@@ -221,8 +222,11 @@ class ModelServer:
     async def _chat(self, http: web.Request) -> web.StreamResponse:
         return await self.answer(http, _write)
 
-    async def answer(self, http: web.Request, write: Write) -> web.StreamResponse:
-        """Answers a request by the script; `write` knows the API's form of a stream."""
+    async def answer(
+        self, http: web.Request, write: Write, whole: Whole | None = None
+    ) -> web.StreamResponse:
+        """Answers a request by the script; `write` knows the API's form of a stream, `whole`
+        that of an answer in one piece."""
         headers = {name.lower(): value for name, value in http.headers.items()}
         peer = http.transport.get_extra_info("peername") if http.transport else ("", 0)
         request = Request(await http.json(), headers, port=peer[1])
@@ -235,7 +239,7 @@ class ModelServer:
                 return _failure(reply)
             if request.body.get("stream"):
                 return await _stream(http, request, reply, write)
-            return await _whole(reply)
+            return await (whole or _whole)(reply)
         except asyncio.CancelledError:
             if not self._stopping:
                 request.closed.set()

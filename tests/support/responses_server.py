@@ -225,7 +225,12 @@ class ResponsesServer(ModelServer):
         return [web.post("/v1/responses", self._respond), *super().routes()]
 
     async def _respond(self, http: web.Request) -> web.StreamResponse:
-        return await self.answer(http, _write)
+        return await self.answer(http, _write, _whole)
+
+
+async def _whole(reply: Reply) -> web.Response:
+    *_, end = told(*reply.steps, finish=reply.finish, usage=reply.usage)
+    return web.json_response(end["response"])
 
 
 async def _write(
