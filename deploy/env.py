@@ -71,6 +71,13 @@ EMBEDDING_MODEL=
 # /run/models.toml, which is secrets/models.toml, tells what unusual models take (docs/models.md).
 MODEL_PROFILES=
 
+# A Postgres of yours: its address into secrets/database_url (docs/operate.md). The authority that
+# signed its certificate into secrets/database_ca, and then here /run/secrets/database_ca:
+DATABASE_CA_FILE=
+# A pooler in transaction mode before it: `transaction`, and Postgres' own address into
+# secrets/database_direct_url.
+DATABASE_POOLING=
+
 # `offline` starts the small rule-based model too; empty it once you have a provider.
 COMPOSE_PROFILES={profiles}
 
@@ -111,6 +118,8 @@ def make(root: Path, environ: Mapping[str, str]) -> list[str]:
         folder / "openai_api_key": api_key,
         **{folder / each.lower(): environ.get(each, "") for each in _OWN_KEYS},
         folder / "mailer_url": environ.get("MAILER_URL", ""),
+        folder / "database_direct_url": "",
+        folder / "database_ca": "",
         folder / "models.toml": "# What models take, by name: docs/models.md.",
         folder / "master_keys": fernet_key(),
         folder / "auth_signing_keys": signing_key(),

@@ -95,20 +95,17 @@ def _migrate() -> None:
     from sqlalchemy.exc import DBAPIError
 
     from memory_svc import migrate
+    from memory_svc.store.address import why
 
     settings = load(DatabaseSettings, _PROGRAM)
     logs.configure(settings, _PROGRAM)
+    url = settings.for_sessions
     try:
-        migrate.upgrade(settings.database_url.get_secret_value())
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise SystemExit(f"{_PROGRAM}: the database cannot be used: {_line(error)}") from None
+        migrate.upgrade(url)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        raise SystemExit(f"{_PROGRAM}: the database cannot be used: {why(error, url)}") from None
     except DBAPIError as error:  # what the database itself said of a statement
-        raise SystemExit(f"{_PROGRAM}: cannot migrate: {_line(error.orig or error)}") from None
-
-
-def _line(error: BaseException) -> str:
-    """An error in one line: its own words, else its name."""
-    return " ".join(str(error).split()) or type(error).__name__
+        raise SystemExit(f"{_PROGRAM}: cannot migrate: {why(migrate.cause(error), url)}") from None
 
 
 def main(command: str) -> None:

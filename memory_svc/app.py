@@ -56,7 +56,11 @@ class App:
 
     def __init__(self, settings: MemorySettings) -> None:
         self.settings = settings
-        self.db = Database(settings.database_url.get_secret_value(), settings.database_pool)
+        self.db = Database(
+            settings.for_statements,
+            settings.database_pool,
+            sessions=settings.database_pooling == "session",
+        )
         self.masters = MasterKeys([key.get_secret_value() for key in settings.master_keys])
         self.keys = KeyCache(Loader(self.db, self.masters))
         self.erasure = Erasure(self.db, Ledger(settings.erasure_ledger), self.keys.forget)
@@ -122,7 +126,7 @@ class App:
             self._watch(),
             self._sweep(),
             self._sweep_accounts(),
-            listen(self.db.url, self.keys.forget),
+            listen(self.settings.for_sessions, self.keys.forget),
             self._reembed(),
             self._measure(),
             *(self.worker.run() for _ in range(self.settings.memory_workers)),

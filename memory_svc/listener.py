@@ -4,10 +4,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from uuid import UUID
 
 import asyncpg
 
+from memory_svc.store import address
 from memory_svc.store.users import ERASED
 
 log = logging.getLogger(__name__)
@@ -18,13 +20,20 @@ _SILENCE_S = 5.0
 
 async def listen(url: str, forget: Callable[[UUID | None], None]) -> None:
     """Calls `forget` for each erased user, for ever; with None when word may have been missed."""
+    pauses, say_at = address.pauses(), 0.0
     while True:
-        with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        try:
             connection = await asyncpg.connect(url, timeout=_SILENCE_S)
             try:
+                pauses, say_at = address.pauses(), 0.0
                 await _hear(connection, forget)
             finally:
                 connection.terminate()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            # Tried more often than told: until it hears again, no key is kept for long.
+            if monotonic() >= say_at:
+                log.warning("nothing is heard from the database: %s", address.why(error, url))
+                say_at = monotonic() + next(pauses)
         forget(None)
         await asyncio.sleep(_TRY_AGAIN_S)
 

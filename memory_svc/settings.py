@@ -5,9 +5,10 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath, SecretStr, model_validator
 
 from memory_svc.mail import SCHEMES
+from memory_svc.store import address
 from runtime.model.client import Endpoint, ModelSettings
 from runtime.settings import Address, ServiceSettings, Settings
 
@@ -32,8 +33,9 @@ def _fernet(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 
 
 def _postgres(url: SecretStr) -> SecretStr:
-    if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
-        raise ValueError("is no postgresql:// URL")
+    text = url.get_secret_value()
+    if text and (wrong := address.problem(text)):
+        raise ValueError(wrong)
     return url
 
 
@@ -53,8 +55,43 @@ class DatabaseSettings(Settings):
     """All that a migration is told: it sees no key."""
 
     database_url: Annotated[SecretStr, AfterValidator(_postgres)] = Field(
-        description="The Postgres with pgvector that holds accounts and memory."
+        min_length=1, description="The Postgres with pgvector that holds accounts and memory."
     )
+    database_pooling: Literal["session", "transaction"] = Field(
+        "session",
+        description="How long a connection is the same: `session` for Postgres itself and poolers"
+        " in session mode, `transaction` for poolers in transaction mode.",
+    )
+    database_direct_url: Annotated[SecretStr, AfterValidator(_postgres)] = Field(
+        SecretStr(""),
+        description="The way past a pooler, for what needs a session: listening, background jobs"
+        " and migrations; not set: DATABASE_URL.",
+    )
+    database_ca_file: FilePath | None = Field(
+        None,
+        description="The authority (PEM) that signed the database's certificate; with it, TLS is"
+        " asked for, and the certificate and its name are checked (`sslmode=verify-full`).",
+    )
+
+    @model_validator(mode="after")
+    def _sessions(self) -> Self:
+        if self.database_pooling == "transaction" and not self.database_direct_url:
+            raise ValueError(
+                "DATABASE_DIRECT_URL: is needed with DATABASE_POOLING=transaction: over such a"
+                " pooler nothing can be listened to"
+            )
+        return self
+
+    @property
+    def for_statements(self) -> str:
+        """The address for all that is done within a transaction."""
+        return address.trusting(self.database_url.get_secret_value(), self.database_ca_file)
+
+    @property
+    def for_sessions(self) -> str:
+        """The address for what outlives a transaction."""
+        url = self.database_direct_url or self.database_url
+        return address.trusting(url.get_secret_value(), self.database_ca_file)
 
 
 class MemorySettings(DatabaseSettings, ServiceSettings, ModelSettings):

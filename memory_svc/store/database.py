@@ -12,6 +12,7 @@ import asyncpg
 import numpy as np
 from pgvector import Vector
 
+from memory_svc.store import address
 from runtime import tracing
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
@@ -24,9 +25,11 @@ Connection: TypeAlias = Any
 REVISION: Final = "0006"
 """The migration that this code needs. A constant, so that serving does not load Alembic."""
 
-_TRY_AGAIN_S: Final = 0.5
 _CONNECT_S: Final = 3.0
 _COMMAND_S: Final = 10.0
+
+# Statements of a few milliseconds gain nothing from compiling or from help.
+_PLAN: Final = "SET {0} jit = off; SET {0} max_parallel_workers_per_gather = 0"
 
 # The database is not there, is going, or is coming: all of it passes.
 _AWAY: Final = (
@@ -51,60 +54,74 @@ def unavailable() -> SwitchboardError:
 
 
 class Database:
-    """A pool of connections to `url`, `size` at the most."""
+    """A pool of connections to `url`, `size` at the most.
 
-    def __init__(self, url: str, size: int = 10) -> None:
+    `sessions`: whether a connection stays with one backend. Else it does so within a transaction
+    only, and each use is one.
+    """
+
+    def __init__(self, url: str, size: int = 10, *, sessions: bool = True) -> None:
         self.url = url
         self._size = size
+        self._sessions = sessions
         self._pool: Any = None
 
     async def connect(self) -> None:
-        """Waits for the database to be there and at this code's revision."""
-        said = ""
-        while self._pool is None:
-            why = await self._obstacle()
-            if not why:
-                self._pool = await self._open()
-            elif why != said:
-                log.warning("waiting for the database: %s", why)
-                said = why
-            if why:
-                await asyncio.sleep(_TRY_AGAIN_S)
+        """Waits for the database to be there and at this code's revision, and says each time
+        why it is not."""
+        for pause in address.pauses():
+            if not (obstacle := await self._obstacle()):
+                return
+            log.warning("waiting for the database: %s", obstacle)
+            await asyncio.sleep(pause)
 
     async def _obstacle(self) -> str:
         try:
-            connection = await asyncpg.connect(self.url, timeout=_CONNECT_S)
-        except (*_AWAY, asyncpg.PostgresError) as error:
-            return f"it cannot be reached ({type(error).__name__})"
+            at = await self._revision()
+            if at != REVISION:
+                return f"it is at {at}, not {REVISION}: run the migrations"
+            self._pool = await self._open()
+        except (*_AWAY, asyncpg.PostgresError, ValueError) as error:
+            return f"it cannot be used: {address.why(error, self.url)}"
+        return ""
+
+    async def _revision(self) -> str:
+        connection = await self._connect()
         try:
-            at = await connection.fetchval("SELECT version_num FROM alembic_version")
+            async with connection.transaction():
+                return str(await connection.fetchval("SELECT version_num FROM alembic_version"))
         except asyncpg.UndefinedTableError:
-            at = "nothing"
-        except _AWAY as error:
-            return f"it cannot be reached ({type(error).__name__})"
+            return "nothing"
         finally:
             connection.terminate()
-        return "" if at == REVISION else f"it is at {at}, not {REVISION}: run the migrations"
+
+    async def _connect(self, **more: Any) -> Connection:
+        return await asyncpg.connect(self.url, **self._options(), **more)
+
+    def _options(self) -> dict[str, Any]:
+        # A statement that was prepared with one backend is unknown to the next.
+        kept = {} if self._sessions else {"statement_cache_size": 0}
+        return {"timeout": _CONNECT_S, "command_timeout": _COMMAND_S, **kept}
 
     async def _open(self) -> Any:
-        try:
-            return await asyncpg.create_pool(
-                self.url,
-                min_size=1,
-                max_size=self._size,
-                timeout=_CONNECT_S,
-                command_timeout=_COMMAND_S,
-                init=_set_up,
-                connection_class=_Plain,
-                # Statements of a few milliseconds gain nothing from compiling or from help.
-                server_settings={
-                    "application_name": "memory_svc",
-                    "jit": "off",
-                    "max_parallel_workers_per_gather": "0",
-                },
-            )
-        except _AWAY:
-            return None
+        return await asyncpg.create_pool(
+            self.url,
+            min_size=1,
+            max_size=self._size,
+            init=self._set_up,
+            connection_class=_Plain,
+            # The one parameter at start that every pooler lets through.
+            server_settings={"application_name": "memory_svc"},
+            **self._options(),
+        )
+
+    async def _set_up(self, connection: Connection) -> None:
+        if tracing.on():
+            connection.add_query_logger(_traced)
+        if self._sessions:
+            await connection.execute(_PLAN.format("SESSION"))
+        async with connection.transaction():
+            await _know_vectors(connection)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -113,11 +130,16 @@ class Database:
             raise unavailable()
         try:
             async with self._pool.acquire(timeout=_CONNECT_S) as connection:
-                yield connection
+                if self._sessions:
+                    yield connection
+                    return
+                async with connection.transaction():
+                    await connection.execute(_PLAN.format("LOCAL"))
+                    yield connection
         except _AWAY as error:
             if isinstance(error, ValueError):  # a bad parameter, which asyncpg files there too
                 raise
-            log.warning("the database is away (%s)", type(error).__name__)
+            log.warning("the database is away: %s", address.why(error, self.url))
             raise unavailable() from error
 
     @asynccontextmanager
@@ -153,9 +175,7 @@ class _Plain(asyncpg.Connection):  # type: ignore[misc] # the package has no typ
         return ""
 
 
-async def _set_up(connection: Connection) -> None:
-    if tracing.on():
-        connection.add_query_logger(_traced)
+async def _know_vectors(connection: Connection) -> None:
     # Binary: a vector that travels as text is parsed again for every row of a scan.
     await connection.set_type_codec(
         "vector",

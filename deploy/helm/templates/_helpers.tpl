@@ -56,6 +56,21 @@ runAsNonRoot: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
+{{- /* The secrets of whoever reaches the database. */}}
+{{- define "switchboard.databaseSecrets" -}}
+{{- if and (eq .Values.database.pooling "transaction") (not .Values.database.direct) }}
+{{- fail "database.pooling transaction needs database.direct: over such a pooler nothing can be listened to" }}
+{{- end -}}
+database-url{{ if .Values.database.direct }} database-direct-url{{ end }}{{ if .Values.database.ca }} database-ca{{ end }}
+{{- end }}
+
+{{- define "switchboard.outToDatabase" -}}
+{{- include "switchboard.outTo" .Values.networkPolicy.database }}
+{{- if .Values.database.direct }}
+{{ include "switchboard.outTo" .Values.networkPolicy.databaseDirect }}
+{{- end }}
+{{- end }}
+
 {{- /* A setting from a secret, as a file: "master-keys" is MASTER_KEYS_FILE. */}}
 {{- define "switchboard.secretEnv" -}}
 - name: {{ . | upper | replace "-" "_" }}_FILE

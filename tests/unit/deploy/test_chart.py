@@ -155,6 +155,35 @@ def test_a_secret_is_seen_only_by_who_needs_it(objects: list[Object]) -> None:
     }
 
 
+def test_a_database_behind_a_pooler_and_an_authority_of_its_own() -> None:
+    keys = {"databaseDirectUrl": "postgresql://u:p@pg:5432/x", "databaseCa": "a certificate"}
+    made = render(
+        {
+            "database": {"pooling": "transaction", "direct": True, "ca": True},
+            "secrets": {"create": True, **KEYS, **keys},
+            "networkPolicy": {"database": {"port": 6432}},
+        }
+    )
+    (secret,) = of(made, "Secret").values()
+    assert secret["stringData"]["database-ca"] == "a certificate"
+    found = workloads(made)
+    for name in ("memory", "migrate"):
+        given = settings(found[name])
+        assert given["DATABASE_POOLING"] == "transaction"
+        items = {
+            item["key"]
+            for volume in found[name]["spec"]["template"]["spec"]["volumes"]
+            for item in volume.get("secret", {}).get("items", [])
+        }
+        for key in ("database-url", "database-direct-url", "database-ca"):
+            path = given[f"{key.upper().replace('-', '_')}_FILE"]
+            assert path == f"/run/secrets/switchboard/{key}"
+            assert key in items
+        policy = of(made, "NetworkPolicy")[f"chat-switchboard-{name}"]["spec"]
+        assert _reaches(policy, 6432)
+        assert _reaches(policy, 5432)
+
+
 def test_each_model_may_have_a_provider_of_its_own() -> None:
     models = {
         "agentBaseUrl": "http://vllm.models:8000/v1",
@@ -374,6 +403,7 @@ def test_accounts_are_the_operator_s_to_give() -> None:
         ({"models": {"baseUrl": "models.example.com"}}, "baseUrl"),
         ({"secrets": {"existingSecret": ""}}, "existingSecret"),
         ({"secrets": {"create": True}}, "secrets.databaseUrl"),
+        ({"database": {"pooling": "transaction"}}, "needs database.direct"),
         ({"memory": {"ledger": {"accessMode": "ReadWriteOnce"}}}, "memory.replicas"),
         ({"edge": {"replicas": 2}}, "several edges need nats.enabled"),
         ({"edge": {"autoscaling": {"enabled": True}}}, "several edges need nats.enabled"),
