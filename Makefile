@@ -116,7 +116,7 @@ test-corpus: $(VENV)/.dev ## hold the parsers and the charts against outside inp
 rotate-keys: $(VENV)/.devstack ## put every user's key under the first of MASTER_KEYS
 	@$(BIN)/python -m devstack.memory_command rotate-keys
 
-erase-replay: $(VENV)/.devstack ## erase again whom the ledger names, after a backup was restored
+erase-replay: $(VENV)/.devstack ## erase again what the ledger names, after a backup was restored
 	@$(BIN)/python -m devstack.memory_command erase-replay
 
 invite: $(VENV)/.devstack ## print an invitation for one account, where REGISTRATION=invitation

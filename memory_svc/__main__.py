@@ -4,7 +4,7 @@ migrate         brings the database up to this code's revision
 rotate-keys     puts every user's key under the first of MASTER_KEYS
 master-keys     lists the master keys in use, by name, with how many users' keys each wraps
 invite          prints an invitation, for one account (REGISTRATION=invitation)
-erase-replay    erases again whom the ledger names, after a backup was restored
+erase-replay    erases again what the ledger names, after a backup was restored
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ async def _invite(settings: MemorySettings) -> None:
 
 async def _erase_replay(settings: MemorySettings) -> None:
     async with _opened(settings) as app:
-        log.info("%d accounts were erased again", await app.erasure.replay())
+        log.info("%d accounts and %d items were erased again", *await app.replay())
 
 
 _COMMANDS = {

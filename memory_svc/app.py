@@ -17,8 +17,10 @@ from memory_svc.context import Context, Limits
 from memory_svc.crypto import MasterKeys
 from memory_svc.doors import Doors
 from memory_svc.embed import Embedder
-from memory_svc.erasure import Erasure, Ledger
+from memory_svc.erasure import Erasure
+from memory_svc.forgetting import Forgetting
 from memory_svc.keys import KeyCache
+from memory_svc.ledger import Ledger
 from memory_svc.listener import listen
 from memory_svc.mail import sender
 from memory_svc.masters import Loader, MissingMasterKeys, Rewrapped, missing, rewrap_all
@@ -63,7 +65,9 @@ class App:
         )
         self.masters = MasterKeys([key.get_secret_value() for key in settings.master_keys])
         self.keys = KeyCache(Loader(self.db, self.masters))
-        self.erasure = Erasure(self.db, Ledger(settings.erasure_ledger), self.keys.forget)
+        ledger = Ledger(settings.erasure_ledger)
+        self.erasure = Erasure(self.db, ledger, self.keys.forget)
+        self.forgetting = Forgetting(self.db, self.keys, ledger)
         self.passwords = Passwords(settings.password_workers)
         self.sign_ins = SignIns(self.db, self.keys, settings.refresh_token_days)
         guesses = Attempts(self.db, "password", settings.guesses_per_hour)
@@ -98,7 +102,9 @@ class App:
             AccountServicer(self.accounts, self.sign_ins, self.recovery, self.doors),
             self.server.grpc,
         )
-        memory = MemoryServicer(self.context, self.remember, self.preferences, self.browse)
+        memory = MemoryServicer(
+            self.context, self.remember, self.preferences, self.browse, self.forgetting
+        )
         add_MemoryServiceServicer_to_server(memory, self.server.grpc)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -111,6 +117,10 @@ class App:
         if count := await missing(self.db, self.masters):
             raise MissingMasterKeys(f"{count} keys that wrap users' keys are missing")
 
+    async def replay(self) -> tuple[int, int]:
+        """Erases again what the ledger names; returns how many accounts and items."""
+        return await self.erasure.replay(), await self.forgetting.replay()
+
     async def start(self) -> int:
         """Listens at once, and is ready when the database is. Returns the port."""
         port = await self.server.start(ready=False)
@@ -120,8 +130,11 @@ class App:
     async def ready(self) -> None:
         """Waits for the database, finishes what was begun, and works from here on."""
         await self.open()
-        if again := await self.erasure.replay():
-            log.warning("%d accounts were erased again: a backup was restored", again)
+        accounts, items = await self.replay()
+        if accounts or items:
+            log.warning(
+                "%d accounts and %d items were erased again: a backup was restored", accounts, items
+            )
         for work in (
             self._watch(),
             self._sweep(),

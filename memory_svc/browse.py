@@ -1,23 +1,21 @@
-"""See, search, export and remove what is remembered."""
+"""See, search and export what is remembered."""
 
-import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator, Sequence, Set
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from memory_svc import cutting, opening, recall, words
+from memory_svc import opening, recall, words
 from memory_svc.context import Context
 from memory_svc.crypto import Keys, opened
 from memory_svc.detail import Detail
 from memory_svc.embed import MAX_CHARACTERS
 from memory_svc.keys import KeyCache
-from memory_svc.mining import bury, rewritten
 from memory_svc.opening import read
-from memory_svc.store import core, episodes, facts, items, patterns, users
+from memory_svc.store import core, episodes, items, patterns
 from memory_svc.store import recall as search
 from memory_svc.store.database import Connection, Database
 from memory_svc.tiers import Item, Tier
@@ -25,8 +23,6 @@ from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 
 _PAGE: Final = 200
-_BATCH: Final = 200
-"""Exchanges that are open at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,35 +107,6 @@ class Browse:
                 found += await _few(db, keys, few, query)
         return sorted(found, key=lambda item: -item.score)[:limit], degraded
 
-    async def delete(self, user_id: UUID, tier: Tier, item_id: str) -> None:
-        """Removes an item for good. Raises NOT_FOUND.
-
-        A fact goes from the exchanges that it was said in too, whatever became of it there
-        (`memory_svc.cutting`). What it superseded stays superseded: it had been replaced,
-        whatever became of the replacement.
-        """
-        keys = await self._keys.get(user_id)
-        try:
-            row = UUID(item_id)
-        except ValueError:
-            raise _not_found() from None
-        async with self._db.transaction() as db:
-            # Words have no foreign key: an erasure must not come between.
-            if not await users.alone(db, user_id):
-                self._keys.forget(user_id)
-                raise _no_user()
-            match tier:
-                case Tier.CORE:
-                    done = await core.remove(db, user_id, row)
-                case Tier.ASSOCIATIVE:
-                    done = await _forget_fact(db, keys, row)
-                case Tier.EPISODIC:
-                    done = await episodes.remove(db, user_id, row)
-                case Tier.PROACTIVE:
-                    done = await bury(db, keys, row)
-            if not done:
-                raise _not_found()
-
     async def review(self, user_id: UUID, pattern_id: str, approved: bool) -> None:
         """Keeps the user's decision on a habit. Raises NOT_FOUND."""
         await self._keys.get(user_id)
@@ -164,42 +131,6 @@ async def _few(db: Connection, keys: Keys, tier: Tier, query: str) -> list[Item]
     return [item for item in found if item.score > 0]
 
 
-async def _forget_fact(db: Connection, keys: Keys, row: UUID) -> bool:
-    """Removes a fact with those of the same words, and cuts it out of what was said."""
-    held = await facts.held(db, keys.user_id, row)
-    if held is None:
-        return False
-    sources = set(held.episode_ids)
-    for each in await facts.of_digest(db, keys.user_id, held.digest):
-        sources.update(await facts.remove(db, keys.user_id, each) or ())
-    text = opened(keys, held.content, facts.place(row, held.revision))
-    fact = cutting.Fact.of(text or "", held.entity)
-    hashes = fact.hashes(keys)
-    found = await episodes.with_terms(db, keys.user_id, hashes, min(2, len(hashes)))
-    exchanges = [*sources.union(found)]
-    for start in range(0, len(exchanges), _BATCH):
-        part = exchanges[start : start + _BATCH]
-        rows = await episodes.by_ids(db, keys.user_id, part, hold=True)
-        for new, terms in await asyncio.to_thread(_cut_out, keys, rows, fact, sources):
-            await episodes.rewrite(db, keys.user_id, new, terms)
-    return True
-
-
-def _cut_out(
-    keys: Keys, rows: Sequence[episodes.Row], fact: cutting.Fact, sources: Set[UUID]
-) -> list[tuple[episodes.Row, dict[int, int]]]:
-    """Those of the exchanges that said the fact, without it, and their words."""
-    changed = []
-    for row in rows:
-        what = read(keys, row)
-        left = what and cutting.without(what, fact, source=row.id in sources)
-        if left:
-            summary = cutting.summary(left)
-            terms = recall.hashed(keys, f"{left.message} {summary}")
-            changed.append((rewritten(keys, row, summary, left), terms))
-    return changed
-
-
 def _cursor(row: items.Row) -> str:
     return base64.urlsafe_b64encode(f"{row.at.isoformat()} {row.id}".encode()).decode()
 
@@ -217,10 +148,6 @@ def _from(cursor: str) -> tuple[datetime, UUID] | None:
         raise SwitchboardError(
             ErrorCode.ERROR_CODE_INVALID_FRAME, "This cursor is none of ours."
         ) from None
-
-
-def _no_user() -> SwitchboardError:
-    return SwitchboardError(ErrorCode.ERROR_CODE_NOT_FOUND, "There is no such user.")
 
 
 def _not_found() -> SwitchboardError:

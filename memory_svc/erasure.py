@@ -6,16 +6,13 @@ cut short is finished at the next start, or by the next look of any process.
 """
 
 import asyncio
-import fcntl
 import logging
-import os
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
 from uuid import UUID
 
 import asyncpg
 
+from memory_svc.ledger import Ledger
 from memory_svc.store import erasure as store
 from memory_svc.store.database import Database
 from runtime.errors import SwitchboardError
@@ -26,47 +23,6 @@ log = logging.getLogger(__name__)
 _ATTEMPTS = 4
 _PATIENCE_S = 5.0
 """How long somebody who asked for the erasure waits for the rows to go."""
-
-
-class Ledger:
-    """The file of erased users: a line each, the id and when, UTC.
-
-    It may be shared by several processes of one machine. A line that cannot be read is
-    passed over: half a line is what a crash leaves.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def check(self) -> None:
-        """Raises OSError where the ledger cannot be written."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
-
-    def add(self, user_id: UUID) -> None:
-        """Writes a user down, on disk before it returns. Raises OSError."""
-        line = f"{user_id} {datetime.now(UTC).isoformat(timespec='seconds')}\n"
-        file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if (size := os.fstat(file).st_size) and os.pread(file, 1, size - 1) != b"\n":
-                line = f"\n{line}"
-            os.write(file, line.encode())
-            os.fsync(file)
-        finally:
-            os.close(file)
-
-    def users(self) -> list[UUID]:
-        """The users written down."""
-        if not self.path.exists():
-            return []
-        found = []
-        for line in self.path.read_text("utf-8", errors="replace").splitlines():
-            try:
-                found.append(UUID(line.split(" ")[0]))
-            except ValueError:
-                log.warning("a line of the erasure ledger cannot be read")
-        return found
 
 
 class Erasure:

@@ -10,6 +10,8 @@ from typing import Final
 from uuid import UUID
 
 from memory_svc.crypto import Keys, Place, opened
+from runtime.errors import SwitchboardError
+from switchboard.v3.errors_pb2 import ErrorCode
 
 FORM: Final = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 
@@ -30,6 +32,15 @@ class Name:
     def fits(self, key: str, sealed: str | None) -> bool:
         """Whether a row of these columns is called so."""
         return key == (self.readable if sealed is None else self.hashed)
+
+
+def check_form(key: str) -> None:
+    """Raises INVALID_FRAME for what is no key."""
+    if not FORM.fullmatch(key):
+        raise SwitchboardError(
+            ErrorCode.ERROR_CODE_INVALID_FRAME,
+            "A preference's key is up to 64 of a-z, 0-9, _ and ., a letter first.",
+        )
 
 
 def place(row: UUID) -> Place:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from memory_svc import preference_keys
 from memory_svc.crypto import Keys, opened
 from memory_svc.keys import KeyCache
-from memory_svc.preference_keys import Name
+from memory_svc.preference_keys import Name, check_form
 from memory_svc.store import core, users
 from memory_svc.store.database import Connection, Database
 from memory_svc.store.jobs import Claim
@@ -55,7 +55,7 @@ class Preferences:
     async def get(self, user_id: UUID, key: str | None = None) -> list[Item]:
         """All of a user's preferences, or the one of `key`, in order of key."""
         if key is not None:
-            _check_key(key)
+            check_form(key)
         keys = await self._keys.get(user_id)
         async with self._db.connection() as db:
             found = _open(keys, await core.rows(db, user_id))
@@ -63,7 +63,7 @@ class Preferences:
 
     async def set(self, user_id: UUID, key: str, value: str) -> Item:
         """Sets a preference. Raises MESSAGE_TOO_LONG past the size budget."""
-        _check_key(key)
+        check_form(key)
         _check_value(value)
         keys = await self._keys.get(user_id)
         name = Name.of(keys, key)
@@ -83,7 +83,7 @@ class Preferences:
 
     async def undo(self, user_id: UUID, key: str) -> Item:
         """Takes the last change of a preference back; a second time, brings it again."""
-        _check_key(key)
+        check_form(key)
         keys = await self._keys.get(user_id)
         async with self._db.transaction() as db:
             await _alone(db, user_id)
@@ -92,14 +92,6 @@ class Preferences:
             if old is None or old.previous is None:
                 raise _not_found("There is no earlier value.")
             return await _write(db, keys, key, old.row, before=old.value, value=old.previous)
-
-    async def delete(self, user_id: UUID, key: str) -> None:
-        """Removes a preference and what it was before. Raises NOT_FOUND."""
-        _check_key(key)
-        keys = await self._keys.get(user_id)
-        async with self._db.connection() as db:
-            if not await core.delete(db, user_id, Name.of(keys, key)):
-                raise _not_found("There is no such preference.")
 
 
 class SealKeys:
@@ -161,14 +153,6 @@ async def _write(
 async def _alone(db: Connection, user_id: UUID) -> None:
     if not await users.alone(db, user_id):
         raise _not_found("There is no such user.")
-
-
-def _check_key(key: str) -> None:
-    if not preference_keys.FORM.fullmatch(key):
-        raise SwitchboardError(
-            ErrorCode.ERROR_CODE_INVALID_FRAME,
-            "A preference's key is up to 64 of a-z, 0-9, _ and ., a letter first.",
-        )
 
 
 def _check_value(value: str) -> None:

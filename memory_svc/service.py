@@ -12,6 +12,7 @@ from memory_svc.browse import Browse
 from memory_svc.context import Context
 from memory_svc.detail import Detail
 from memory_svc.facts import Entity
+from memory_svc.forgetting import Forgetting
 from memory_svc.preferences import Preferences
 from memory_svc.remember import Exchange, Remember
 from memory_svc.tiers import Item, Tier
@@ -28,9 +29,15 @@ class MemoryServicer(MemoryServiceServicer):
     """Serves memory."""
 
     def __init__(
-        self, context: Context, remember: Remember, preferences: Preferences, browse: Browse
+        self,
+        context: Context,
+        remember: Remember,
+        preferences: Preferences,
+        browse: Browse,
+        forgetting: Forgetting,
     ) -> None:
         self._context = context
+        self._forgetting = forgetting
         self._remember = remember
         self._preferences = preferences
         self._browse = browse
@@ -81,7 +88,7 @@ class MemoryServicer(MemoryServiceServicer):
     async def DeleteCore(
         self, request: pb.DeleteCoreRequest, context: Call
     ) -> pb.DeleteCoreResponse:
-        await self._preferences.delete(user_id(request.user_id), request.key)
+        await self._forgetting.delete_preference(user_id(request.user_id), request.key)
         return pb.DeleteCoreResponse()
 
     async def List(self, request: pb.ListRequest, context: Call) -> pb.ListResponse:
@@ -100,7 +107,7 @@ class MemoryServicer(MemoryServiceServicer):
         tier = _tier(request.tier)
         if tier is None:
             raise _invalid("An item is removed from one tier.")
-        await self._browse.delete(user_id(request.user_id), tier, request.id)
+        await self._forgetting.delete(user_id(request.user_id), tier, request.id)
         return pb.DeleteResponse()
 
     async def Export(

@@ -109,7 +109,8 @@ class MemorySettings(DatabaseSettings, ServiceSettings, ModelSettings):
         description="Fernet keys that wrap the users' keys, separated by commas, newest first."
     )
     erasure_ledger: Path = Field(
-        description="File that lists erased accounts; keep it outside the database and its backups."
+        description="File that lists erased accounts and items; keep it outside the database and"
+        " its backups."
     )
     embedding_model: str = Field(
         "text-embedding-3-small",

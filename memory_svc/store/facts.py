@@ -11,7 +11,8 @@ from memory_svc.rotation import Vector
 from memory_svc.store.database import Connection
 
 MAX_SOURCES: Final = 1_000
-"""Exchanges that a fact is known to come from, the newest; others are found by their words."""
+"""Exchanges that a fact is known to come from, and rows that were merged into it: the newest.
+Other exchanges are found by their words."""
 
 
 def place(row: UUID, revision: int) -> Place:
@@ -31,6 +32,14 @@ class Row:
     episode_ids: list[UUID]
     created_at: datetime
     embedded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a removed fact was made of: the exchanges that said it, and the rows merged into it."""
+
+    episode_ids: list[UUID]
+    merged_ids: list[UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +119,17 @@ async def twin(db: Connection, user_id: UUID, fact: Row) -> UUID | None:
 
 
 async def merge(db: Connection, user_id: UUID, duplicate: Row, into: UUID) -> None:
-    """Reinforces a fact by one that says the same, which goes."""
+    """Reinforces a fact by one that says the same, which goes; its ids are kept, for a backup
+    from before knows it by them."""
     await db.execute(
-        """UPDATE memory_associative SET strength = strength + 1,
-            updated_at = greatest(updated_at, $3),
-            episode_ids = ($4::uuid[] || episode_ids)[1:$6], slot = coalesce(slot, $5)
-        WHERE user_id = $1 AND id = $2""",
-        *(user_id, into, duplicate.created_at, duplicate.episode_ids, duplicate.slot, MAX_SOURCES),
+        """UPDATE memory_associative a SET strength = a.strength + 1,
+            updated_at = greatest(a.updated_at, d.created_at),
+            episode_ids = (d.episode_ids || a.episode_ids)[1:$4],
+            merged_ids = (ARRAY[d.id] || d.merged_ids || a.merged_ids)[1:$4],
+            slot = coalesce(a.slot, d.slot)
+        FROM memory_associative d
+        WHERE a.user_id = $1 AND a.id = $2 AND d.user_id = $1 AND d.id = $3""",
+        *(user_id, into, duplicate.id, MAX_SOURCES),
     )
     await remove(db, user_id, duplicate.id)
 
@@ -139,14 +152,15 @@ async def supersede(db: Connection, user_id: UUID, by: Row) -> int:
     return len(done)
 
 
-async def remove(db: Connection, user_id: UUID, fact: UUID) -> list[UUID] | None:
-    """Removes a fact with its words; returns the exchanges it came from, None: no such fact."""
+async def remove(db: Connection, user_id: UUID, fact: UUID) -> Removed | None:
+    """Removes a fact with its words; None: no such fact."""
     row = await db.fetchrow(
         """WITH words AS (DELETE FROM memory_terms WHERE user_id = $1 AND item_id = $2)
-        DELETE FROM memory_associative WHERE user_id = $1 AND id = $2 RETURNING episode_ids""",
+        DELETE FROM memory_associative WHERE user_id = $1 AND id = $2
+        RETURNING episode_ids, merged_ids""",
         *(user_id, fact),
     )
-    return list(row[0]) if row else None
+    return Removed(*row) if row else None
 
 
 async def held(db: Connection, user_id: UUID, fact: UUID) -> Held | None:

@@ -84,6 +84,15 @@ UNION ALL ({_PROACTIVE} WHERE user_id = $1 AND status <> 'dismissed'
 """  # noqa: S608 - constants of this file
 
 
+# By user and id: whichever of the two the primary key begins with.
+_PRESENT: Final = " UNION ALL ".join(
+    f"""SELECT user_id, {tier:d}, id FROM {tier.table}
+        JOIN unnest($1::uuid[], $2::uuid[]) AS wanted(user_id, id) USING (user_id, id)
+        {"WHERE status <> 'removed'" if tier is Tier.PROACTIVE else ""}"""  # noqa: S608 - ours
+    for tier in Tier
+)
+
+
 def _row(row: tuple[object, ...]) -> Row:
     tier, *rest = row
     return Row(Tier(int(str(tier))), *rest)  # type: ignore[arg-type] # the shape above
@@ -116,3 +125,11 @@ async def ids(db: Connection, user_id: UUID) -> list[tuple[Tier, UUID]]:
 async def some(db: Connection, user_id: UUID, ids: Sequence[UUID]) -> list[Row]:
     """The rows of these ids, of whatever tier."""
     return [_row(tuple(row)) for row in await db.fetch(_SOME, user_id, list(ids))]
+
+
+async def present(
+    db: Connection, wanted: Sequence[tuple[UUID, UUID]]
+) -> list[tuple[UUID, Tier, UUID]]:
+    """Those of the items (user and id) that there are: user, tier, id."""
+    rows = await db.fetch(_PRESENT, [user for user, _ in wanted], [row for _, row in wanted])
+    return [(row[0], Tier(row[1]), row[2]) for row in rows]

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import grpc
 import pytest
 
-from memory_svc.erasure import Ledger
+from memory_svc.ledger import Ledger
 from memory_svc.store import episodes
 from memory_svc.store import erasure as store
 from memory_svc.tiers import Tier
@@ -173,7 +173,7 @@ async def test_a_removal_that_races_an_erasure_leaves_nothing(
 
     monkeypatch.setattr(episodes, "rewrite", slowly)
     (code,) = [item for item in listed.items if "4711" in item.text]
-    removing = asyncio.create_task(memory.app.browse.delete(user, Tier.ASSOCIATIVE, code.id))
+    removing = asyncio.create_task(memory.app.forgetting.delete(user, Tier.ASSOCIATIVE, code.id))
     async with asyncio.timeout(10):
         await begun.wait()
         erasing = asyncio.create_task(erase(memory, user))
