@@ -38,12 +38,16 @@ class Answer:
     """The frames of one request, in order.
 
     `attached`: the device's socket of now reads it. `abandoned`: nobody will read it any
-    more, so nothing is kept. `quiet`: asked by REST. Sizes in bytes.
+    more, so nothing is kept. `quiet`: asked by REST. `held`: what the request itself takes up
+    while it runs. Sizes in bytes.
     """
 
-    def __init__(self, request_id: str, *, quiet: bool, attached: bool, journal_bytes: int) -> None:
+    def __init__(
+        self, request_id: str, *, quiet: bool, attached: bool, held: int, journal_bytes: int
+    ) -> None:
         self.request_id = request_id
         self.quiet = quiet
+        self.held = held
         self.attached = attached
         self.abandoned = False
         self.state = State.RUNNING

@@ -2,19 +2,22 @@
 
 from collections.abc import Iterator, MutableSet
 
-from edge.answer import Answer
+from edge.answer import Answer, State
+from edge.budgets import Share
 from edge.limits import Limits
 
 
 class Answers:
     """Every answer that runs or is kept, by its request id, the oldest first.
 
-    `claimed`: request ids of the user that are running or kept, shared by the user's sessions.
+    `claimed`: request ids of the user that are running or kept, and `share`: what those that
+    run hold; both shared by the user's sessions.
     """
 
-    def __init__(self, limits: Limits, claimed: MutableSet[str]) -> None:
+    def __init__(self, limits: Limits, claimed: MutableSet[str], share: Share) -> None:
         self._limits = limits
         self._claimed = claimed
+        self._share = share
         self._answers: dict[str, Answer] = {}
 
     def __iter__(self) -> Iterator[Answer]:
@@ -53,19 +56,27 @@ class Answers:
         """The answer of a request, if it runs or is kept here."""
         return self._answers.get(request_id)
 
-    def accept(self, request_id: str, *, quiet: bool, attached: bool) -> Answer:
-        """Begins the answer of a new request."""
+    def accept(self, request_id: str, *, quiet: bool, attached: bool, held: int) -> Answer:
+        """Begins the answer of a new request that holds so many bytes."""
+        journal_bytes = self._limits.journal_bytes
         answer = Answer(
-            request_id, quiet=quiet, attached=attached, journal_bytes=self._limits.journal_bytes
+            request_id, quiet=quiet, attached=attached, held=held, journal_bytes=journal_bytes
         )
         self._answers[request_id] = answer
         self._claimed.add(request_id)
+        self._share.hold(held)
         return answer
+
+    def end(self, answer: Answer) -> None:
+        """It runs no longer."""
+        answer.state = State.ENDED
+        self._share.free(answer.held)
 
     def release(self, answer: Answer) -> None:
         """It goes on in another session of the user, under its name."""
         del self._answers[answer.request_id]
         answer.abandon()
+        self._share.free(answer.held)
 
     def forget(self, answer: Answer) -> None:
         """Nothing of it is kept, and its name may be used again."""

@@ -15,6 +15,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from edge import catalogue, rest_accounts, rest_chat, rest_memory
 from edge.addresses import Proxies
 from edge.auth import Tokens, bearer
+from edge.budgets import Pool
 from edge.connection import Connection
 from edge.device import Surroundings
 from edge.devices import Devices, send_away
@@ -69,6 +70,7 @@ def make(settings: EdgeSettings) -> web.Application:
         # The router keeps the deadline; a little more, so that its own word comes first.
         deadline_s=settings.request_deadline_s + 30,
         requests=Buckets(Rate.per_minute(settings.requests_per_minute)),
+        pool=Pool(settings.budget),
         others=several.others if several else Others(),
     )
     app = web.Application(middlewares=[middleware], client_max_size=settings.limits.max_frame_bytes)

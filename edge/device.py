@@ -17,6 +17,7 @@ import grpc
 
 from edge import metrics
 from edge.bridge import Bridge
+from edge.budgets import Pool
 from edge.events import (
     Abandoned,
     Answered,
@@ -131,6 +132,7 @@ class Surroundings:
     ready: DeviceReady
     deadline_s: float
     requests: Buckets
+    pool: Pool
     others: Others
 
 
@@ -164,6 +166,7 @@ class Device:
             limits=around.limits,
             ready=around.ready,
             claimed=user.claimed,
+            share=user.share,
             pace=lambda now: around.requests.take(user.user_id, now),
             new_id=lambda: str(uuid4()),
             alone=around.others.alone,

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from edge.budgets import Share
 from edge.device import Device, Socket, Surroundings
 from edge.events import Draining, Say
 from edge.others import Others
@@ -38,10 +39,11 @@ def leave_all(relays: Mapping[str, Relay]) -> None:
 
 @dataclass(slots=True)
 class User:
-    """One user's devices, by device id, and the request ids that are taken."""
+    """One user's devices, by device id, the request ids that are taken, and what requests hold."""
 
     user_id: str
     claimed: MutableSet[str]
+    share: Share
     devices: dict[str, Device] = field(default_factory=dict)
 
     def tell(self, mutation: Mutation) -> None:
@@ -266,7 +268,7 @@ class Devices:
     def _user(self, user_id: str) -> User:
         if user_id not in self._users:
             others = self._around.others
-            self._users[user_id] = User(user_id, Claims(user_id, others))
+            self._users[user_id] = User(user_id, Claims(user_id, others), Share(self._around.pool))
             others.joined(user_id)
         return self._users[user_id]
 

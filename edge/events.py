@@ -65,10 +65,12 @@ class Asked:
 class Inherited:
     """A request of REST whose own device is gone: this device is asked from now on.
 
-    `calls`: what is waited for; `agent` and `mutations`: what is known of it so far.
+    `calls`: what is waited for; `agent` and `mutations`: what is known of it so far; `held`:
+    the bytes that it holds.
     """
 
     request_id: str
+    held: int
     agent: str | None
     mutations: Sequence[Mutation]
     calls: Sequence[Call]

@@ -23,6 +23,7 @@ from edge import calls
 from edge.alarms import Alarms, Due
 from edge.answer import Answer, State
 from edge.answers import Answers
+from edge.budgets import Share, too_many
 from edge.callbook import CallBook, never_asked
 from edge.calls import Call, CallState
 from edge.events import (
@@ -111,10 +112,11 @@ REMEMBERED: Final = 512
 class Session:
     """What one device asked, and what it is to be told.
 
-    `claimed`: request ids of the user that are running or kept, shared by the user's
-    sessions. `ready`: what this server says of itself in `device_ready`. `pace`: counts a
-    request of the user; returns 0, or how many seconds it comes too soon. `alone`: there
-    are no other edges. `draining`: this one is going away, and takes no more requests.
+    `claimed`: request ids of the user that are running or kept, `share`: what the requests
+    that run hold; both shared by the user's sessions. `ready`: what this server says of
+    itself in `device_ready`. `pace`: counts a request of the user; returns 0, or how many
+    seconds it comes too soon. `alone`: there are no other edges. `draining`: this one is
+    going away, and takes no more requests.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class Session:
         limits: Limits,
         ready: DeviceReady,
         claimed: MutableSet[str],
+        share: Share,
         new_id: Callable[[], str],
         pace: Callable[[float], float] = lambda _: 0.0,
         alone: bool = True,
@@ -141,7 +144,8 @@ class Session:
         self._hello: DeviceHello | None = None  # of the socket of now
         self._draining = draining
         self._erased = False
-        self._answers = Answers(limits, claimed)
+        self._share = share
+        self._answers = Answers(limits, claimed, share)
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._alarms = Alarms()
         self._calls = CallBook(self._alarms)
@@ -443,23 +447,28 @@ class Session:
             raise duplicate()
         if wait := self._pace(now):
             raise too_fast(wait)
-        if problem := self._no_room_for_request():
+        size = asked.ByteSize()
+        if problem := self._no_room(size):
             end = StreamEnd(request_id=request_id, seq=1, status=EndStatus.END_STATUS_FAILED)
             end.error.CopyFrom(problem.to_proto())
             self._say(ServerFrame(stream_end=end))
             self._effects.append(Refused(_surface(asked), end))
             return
-        answer = self._answers.accept(request_id, quiet=False, attached=True)
+        answer = self._answers.accept(request_id, quiet=False, attached=True, held=size)
         if isinstance(asked, HomeRequest):
             answer.say(ServerFrame(stream_start=StreamStart(request_id=request_id)))
             self._wake(answer)
         self._open(request_id, asked)
 
     def _asked(self, asked: HomeRequest, device_connected: bool, now: float) -> None:
-        answer = self._answers.accept(asked.request_id, quiet=True, attached=device_connected)
+        size = asked.ByteSize()
+        problem = self._no_room(size)
+        answer = self._answers.accept(
+            asked.request_id, quiet=True, attached=device_connected, held=size
+        )
         if not device_connected:
             answer.abandon()
-        if problem := self._no_room_for_request(others=1):
+        if problem:
             end = StreamEnd(status=EndStatus.END_STATUS_FAILED, error=problem.to_proto())
             self._effects.append(Refused(_surface(asked), end))
             self._end(answer, end, now)
@@ -473,10 +482,12 @@ class Session:
             return None
         given = self._calls.give_away(request_id, now)
         self._answers.release(answer)
-        return Inherited(request_id, answer.agent, answer.mutations, given)
+        return Inherited(request_id, answer.held, answer.agent, answer.mutations, given)
 
     def _inherit(self, left: Inherited, now: float) -> None:
-        answer = self._answers.accept(left.request_id, quiet=True, attached=self.connected)
+        answer = self._answers.accept(
+            left.request_id, quiet=True, attached=self.connected, held=left.held
+        )
         answer.agent, answer.mutations = left.agent, list(left.mutations)
         for call in left.calls:
             if call.may_be_done:  # to ask another device for it could make the change twice
@@ -496,17 +507,15 @@ class Session:
         )
         self._effects.append(Open(request_id, start))
 
-    def _no_room_for_request(self, others: int = 0) -> SwitchboardError | None:
+    def _no_room(self, size: int) -> SwitchboardError | None:
         if self._draining:
             return SwitchboardError(
                 ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE, "The server is going away."
             )
-        if self.running + self._relays.running - others >= self._limits.max_concurrent_requests:
-            return SwitchboardError(
-                ErrorCode.ERROR_CODE_TOO_MANY_REQUESTS,
-                f"{self._limits.max_concurrent_requests} requests may run at once.",
-            )
-        return None
+        most = self._limits.max_concurrent_requests
+        if self.running + self._relays.running >= most:
+            return too_many(f"{most} requests of a device may run at once.")
+        return self._share.problem(size)
 
     def _cancel(self, request_id: str, now: float) -> None:
         if request_id in self._relays:
@@ -670,7 +679,7 @@ class Session:
 
     def _end(self, answer: Answer, end: StreamEnd, now: float) -> None:
         answer.withdraw_calls()
-        answer.state = State.ENDED
+        self._answers.end(answer)
         end.request_id = answer.request_id
         end.mutations.extend(answer.mutations)
         if answer.agent and not end.HasField("agent"):

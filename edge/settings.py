@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
 
+from edge.budgets import Budget
 from edge.limits import Limits
 from runtime.settings import Address, CommaList, ServiceSettings
 
@@ -77,6 +78,24 @@ class EdgeSettings(ServiceSettings):
     )
     max_sockets_per_user: int = Field(
         32, gt=0, description="How many sockets a user may have at once."
+    )
+    max_requests_per_user: int = Field(
+        16,
+        gt=0,
+        description="How many requests may run at once over all devices of a user, connected or"
+        " not, and REST; at each edge.",
+    )
+    max_request_bytes_per_user: int = Field(
+        8 * 1024 * 1024,
+        gt=0,
+        description="How many bytes of messages and histories the running requests of a user may"
+        " hold, over all devices; at each edge.",
+    )
+    max_request_bytes: int = Field(
+        64 * 1024 * 1024,
+        gt=0,
+        description="How many bytes of messages and histories the running requests of all users"
+        " may hold at an edge.",
     )
     requests_per_minute: float = Field(
         600,
@@ -181,6 +200,15 @@ class EdgeSettings(ServiceSettings):
             max_concurrent_requests=self.max_concurrent_requests,
             resume_window_s=self.resume_window_s,
             journal_bytes=self.journal_bytes,
+        )
+
+    @property
+    def budget(self) -> Budget:
+        """What requests may hold while they run."""
+        return Budget(
+            requests_per_user=self.max_requests_per_user,
+            bytes_per_user=self.max_request_bytes_per_user,
+            bytes=self.max_request_bytes,
         )
 
 

@@ -56,7 +56,9 @@ class _ErrorCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorCode.V
     ERROR_CODE_RATE_LIMITED: _ErrorCode.ValueType  # 13
     """Too many in too short a time; `retry_after_ms` says when to try again."""
     ERROR_CODE_TOO_MANY_REQUESTS: _ErrorCode.ValueType  # 14
-    """More requests at once on one socket than `limits.max_concurrent_requests`."""
+    """More requests at once on one socket than `limits.max_concurrent_requests`, or by all devices of one user than the
+    server takes; `retry_after_ms` says when to try again.
+    """
     ERROR_CODE_MODEL_RATE_LIMITED: _ErrorCode.ValueType  # 15
     """The model's provider limits our rate."""
     ERROR_CODE_MODEL_UNAVAILABLE: _ErrorCode.ValueType  # 16
@@ -83,6 +85,8 @@ class _ErrorCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorCode.V
     """The message does not fit the model's context window, even with the history left out."""
     ERROR_CODE_MODEL_MISCONFIGURED: _ErrorCode.ValueType  # 27
     """The model's provider refuses this server's key, credit or model name: its operator must act."""
+    ERROR_CODE_OVERLOADED: _ErrorCode.ValueType  # 28
+    """The server, or the requests of one user, hold all the memory that they may; `retry_after_ms` says when to try again."""
 
 class ErrorCode(_ErrorCode, metaclass=_ErrorCodeEnumTypeWrapper):
     """Why something was refused or failed. The word on the wire is the name without
@@ -118,7 +122,9 @@ ERROR_CODE_CONFLICT: ErrorCode.ValueType  # 12
 ERROR_CODE_RATE_LIMITED: ErrorCode.ValueType  # 13
 """Too many in too short a time; `retry_after_ms` says when to try again."""
 ERROR_CODE_TOO_MANY_REQUESTS: ErrorCode.ValueType  # 14
-"""More requests at once on one socket than `limits.max_concurrent_requests`."""
+"""More requests at once on one socket than `limits.max_concurrent_requests`, or by all devices of one user than the
+server takes; `retry_after_ms` says when to try again.
+"""
 ERROR_CODE_MODEL_RATE_LIMITED: ErrorCode.ValueType  # 15
 """The model's provider limits our rate."""
 ERROR_CODE_MODEL_UNAVAILABLE: ErrorCode.ValueType  # 16
@@ -145,6 +151,8 @@ ERROR_CODE_CONTEXT_TOO_LONG: ErrorCode.ValueType  # 26
 """The message does not fit the model's context window, even with the history left out."""
 ERROR_CODE_MODEL_MISCONFIGURED: ErrorCode.ValueType  # 27
 """The model's provider refuses this server's key, credit or model name: its operator must act."""
+ERROR_CODE_OVERLOADED: ErrorCode.ValueType  # 28
+"""The server, or the requests of one user, hold all the memory that they may; `retry_after_ms` says when to try again."""
 Global___ErrorCode: _TypeAlias = ErrorCode  # noqa: Y015
 
 class _CloseCode:

@@ -17,7 +17,7 @@ from switchboard.v3.frames_pb2 import (
 
 
 def answer(**more: object) -> Answer:
-    given = {"quiet": False, "attached": True, "journal_bytes": 1_000_000, **more}
+    given = {"quiet": False, "attached": True, "held": 0, "journal_bytes": 1_000_000, **more}
     return Answer("r", **given)  # type: ignore[arg-type]
 
 

@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
+from edge.budgets import Budget, Pool, Share
 from edge.events import (
     Answered,
     Attached,
@@ -70,6 +71,7 @@ def edge(number: int = 0, limits: Limits | None = None) -> Session:
         limits=limits or Limits(),
         ready=DeviceReady(server_version="0", heartbeat_s=20),
         claimed=set(),
+        share=Share(Pool(Budget())),
         new_id=lambda: uid(f"made {number} {next(ids)}"),
         alone=False,
     )

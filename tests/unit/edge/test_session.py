@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from edge.budgets import Budget, Pool, Share
 from edge.calls import CallState
 from edge.events import (
     Asked,
@@ -71,7 +72,9 @@ def uid(name: object) -> str:
     return str(uuid5(SPACE, str(name)))
 
 
-def make(limits: Limits | None = None, claimed: set[str] | None = None) -> Session:
+def make(
+    limits: Limits | None = None, claimed: set[str] | None = None, share: Share | None = None
+) -> Session:
     ids = iter(range(1_000_000))
     return Session(
         user_id="user",
@@ -79,6 +82,7 @@ def make(limits: Limits | None = None, claimed: set[str] | None = None) -> Sessi
         limits=limits or Limits(),
         ready=DeviceReady(server_version="0", heartbeat_s=20),
         claimed=set() if claimed is None else claimed,
+        share=share or Share(Pool(Budget())),
         new_id=lambda: uid(f"made {next(ids)}"),
     )
 

@@ -1,0 +1,211 @@
+"""What one account may hold at an edge, over all of its devices, and that it gets it back."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.budgets import Budget, Pool, Share
+from edge.events import Asked, Attached, Broken, Detached, Received, Tick
+from edge.limits import Limits
+from edge.session import Session
+from runtime.errors import word
+from switchboard.v3.errors_pb2 import Error, ErrorCode
+from switchboard.v3.frames_pb2 import (
+    Cancel,
+    ClientFrame,
+    DeviceHello,
+    DeviceReady,
+    HomeRequest,
+    Resume,
+)
+from tests.support.edge_stack import DeviceSocket, EdgeStack, edge_stack, eventually
+from tests.support.edges import pair
+from tests.support.scripted_router import Turn
+
+LOST = Error(code=ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE)
+LONG = [{"role": "user", "content": "x" * 40_000}]
+
+
+async def ask(device: DeviceSocket, **fields: Any) -> str:
+    request_id = str(uuid4())
+    await device.send("home_request", message="hi", request_id=request_id, **fields)
+    return request_id
+
+
+async def refused(device: DeviceSocket, code: str, **fields: Any) -> None:
+    """One more request of this device ends at once, and says when to ask again."""
+    request_id = await ask(device, **fields)
+    end = await device.expect("stream_end", request_id=request_id, seq=1, status="failed")
+    assert (end["error"]["code"], end["error"]["retryable"]) == (code, True)
+    assert end["error"]["retry_after_ms"] > 0
+
+
+async def runs(device: DeviceSocket, **fields: Any) -> None:
+    request_id = await ask(device, **fields)
+    await device.until("stream_start", request_id=request_id)
+
+
+def held(stack: EdgeStack, go_on: asyncio.Event) -> None:
+    """No answer ends before `go_on`."""
+
+    async def script(turn: Turn) -> None:
+        await go_on.wait()
+        await turn.end()
+
+    stack.behind.router.script = script
+
+
+# Requests.
+
+
+async def test_two_devices_of_a_user_share_one_number_of_requests() -> None:
+    async with edge_stack(max_requests_per_user=3) as stack:
+        held(stack, go_on := asyncio.Event())
+        laptop, phone = await stack.device("laptop"), await stack.device("phone")
+        for device in (laptop, laptop, phone):
+            await runs(device)
+        for device in (laptop, phone):
+            await refused(device, "too_many_requests")
+        status, told = await stack.call("POST", "/api/v1/chat", json={"message": "hi"})
+        assert (status, told["error"]["code"]) == (429, "too_many_requests")
+        await runs(await stack.device("laptop", user_id="another"))
+        go_on.set()
+        await phone.until("stream_end", status="completed")
+        await laptop.until("stream_end", status="completed")
+        await laptop.until("stream_end", status="completed")
+        await runs(laptop)
+        await laptop.until("stream_end", status="completed")
+        assert len(stack.behind.router.turns) == 5  # what was refused was not passed on
+
+
+async def test_a_device_that_went_away_frees_nothing_while_its_requests_run() -> None:
+    async with edge_stack(max_requests_per_user=2, resume_window_s=0) as stack:
+        held(stack, go_on := asyncio.Event())
+        for name in ("first", "second"):
+            device = await stack.device(name)
+            await runs(device)
+            device.cut()
+        await eventually(lambda: not any(found.socket for found in stack.edge.devices))
+        third = await stack.device("third")
+        await refused(third, "too_many_requests")
+        go_on.set()
+        await eventually(lambda: stack.edge.devices.running == 0)
+        await runs(third)
+
+
+async def test_seventy_five_devices_bring_the_router_no_more_than_sixteen_requests() -> None:
+    async with edge_stack() as stack:
+        held(stack, asyncio.Event())
+        ends: list[str] = []
+        for number in range(75):
+            device = await stack.device(f"device-{number}")
+            for _ in range(8):
+                await ask(device, conversation_history=LONG)
+            for _ in range(8):
+                frame = await device.next()
+                ends += [frame["error"]["code"]] if frame["type"] == "stream_end" else []
+            device.cut()
+            await eventually(lambda: not any(found.socket for found in stack.edge.devices))
+        assert ends == ["too_many_requests"] * (75 * 8 - 16)
+        await eventually(lambda: len(stack.behind.router.turns) >= 16)
+        assert len(stack.behind.router.turns) == stack.edge.devices.running == 16
+
+
+async def test_each_of_two_edges_counts_for_itself() -> None:
+    async with pair(max_requests_per_user=1, max_request_bytes_per_user=30_000) as two:
+        held(two.a, asyncio.Event())
+        laptop, phone = await two.a.device("laptop"), await two.b.device("phone")
+        for device in (laptop, phone):
+            await refused(device, "overloaded", conversation_history=LONG)
+            await runs(device)
+            await refused(device, "too_many_requests")
+
+
+# Bytes.
+
+
+async def test_two_devices_of_a_user_share_the_bytes_of_their_histories() -> None:
+    async with edge_stack(max_request_bytes_per_user=100_000) as stack:
+        held(stack, go_on := asyncio.Event())
+        laptop, phone = await stack.device("laptop"), await stack.device("phone")
+        await runs(laptop, conversation_history=LONG)
+        await runs(phone, conversation_history=LONG)
+        for device in (laptop, phone):
+            await refused(device, "overloaded", conversation_history=LONG)
+        body = {"message": "hi", "conversation_history": LONG}
+        status, told = await stack.call("POST", "/api/v1/chat", json=body)
+        assert (status, told["error"]["code"]) == (503, "overloaded")
+        await runs(phone)  # a short one has room
+        go_on.set()
+        await laptop.until("stream_end", status="completed")
+        await phone.until("stream_end", status="completed")
+        await phone.until("stream_end", status="completed")
+        await runs(laptop, conversation_history=LONG)
+
+
+async def test_the_edge_holds_no_more_than_it_may_of_all_users() -> None:
+    async with edge_stack(max_request_bytes=100_000) as stack:
+        held(stack, asyncio.Event())
+        for user_id in ("a", "b"):
+            await runs(await stack.device(user_id=user_id), conversation_history=LONG)
+        third = await stack.device(user_id="c")
+        await refused(third, "overloaded", conversation_history=LONG)
+        await runs(third)
+
+
+# What is counted is given back, however a request ends.
+
+IDS = [str(uuid4()) for _ in range(4)]
+WAYS = ("ask", "rest", "cancel", "break", "drop", "resume", "wait")
+
+
+@given(st.lists(st.tuples(st.sampled_from(WAYS), st.sampled_from(IDS))))
+def test_what_runs_is_held_and_nothing_else(steps: list[tuple[str, str]]) -> None:
+    pool = Pool(Budget(requests_per_user=3))
+    ids = iter(range(1_000))
+    session = Session(
+        user_id="user",
+        device_id="device",
+        limits=Limits(),
+        ready=DeviceReady(),
+        claimed=set(),
+        share=Share(pool),
+        new_id=lambda: str(next(ids)),
+    )
+    now = 0.0
+    for way, id_ in steps:
+        request = HomeRequest(request_id=id_, message="x" * 50)
+        match way:
+            case "ask":
+                session.feed(Received(ClientFrame(home_request=request)), now)
+            case "rest" if not session.owns(id_):
+                session.feed(Asked(request, session.connected), now)
+            case "cancel":
+                session.feed(Received(ClientFrame(cancel=Cancel(request_id=id_))), now)
+            case "break":
+                session.feed(Broken(id_, LOST), now)
+            case "drop":
+                session.feed(Detached(), now)
+            case "resume":
+                hello = DeviceHello(device_id="device", resume=Resume(requests={id_: 0}))
+                session.feed(Attached(hello), now)
+            case "wait":
+                now += 40
+                session.feed(Tick(), now)
+        assert pool.held == session.running * request.ByteSize()
+        assert session.running <= 3
+
+
+@pytest.mark.parametrize("code", ["too_many_requests", "overloaded"])
+def test_the_refusal_says_when_to_ask_again(code: str) -> None:
+    share = Share(Pool(Budget(requests_per_user=1 if code == "too_many_requests" else 2)))
+    share.hold(8 * 1024 * 1024)
+    problem = share.problem(1)
+    assert problem is not None
+    assert word(problem.code) == code
+    assert problem.retryable
+    assert problem.retry_after_ms
