@@ -29,6 +29,7 @@ from edge.events import (
     Open,
     Produced,
     Received,
+    Refused,
     Say,
     Stopped,
     Tell,
@@ -177,6 +178,7 @@ class Promises(RuleBasedStateMachine):
         self.answered: list[str] = []
         self.done: set[str] = set()  # Finish or Drop seen
         self.in_flight: list[ServerFrame] = []
+        self.refused: set[str] = set()  # and the device does not know it yet
 
     def feed(self, event: Any) -> None:
         for effect in self.session.feed(event, self.now):
@@ -187,6 +189,8 @@ class Promises(RuleBasedStateMachine):
                     self.said[request_id] = ""
                     self.done.discard(request_id)
                     self.lost.discard(request_id)
+                case Refused(_, end):
+                    self.refused.add(end.request_id)
                 case Finish(request_id) | Drop(request_id):
                     assert request_id not in self.done
                     self.done.add(request_id)
@@ -206,6 +210,8 @@ class Promises(RuleBasedStateMachine):
                     pass
                 case name:
                     body = getattr(frame, name)
+                    if name == "stream_end":
+                        self.refused.discard(body.request_id)
                     known = self.got.get(body.request_id)
                     if known is not None and not self.is_said_again(frame, known):
                         known.append(frame)
@@ -220,7 +226,8 @@ class Promises(RuleBasedStateMachine):
 
     @rule(request_id=requests)
     def ask(self, request_id: str) -> None:
-        if self.there and request_id not in self.got and request_id not in self.lost:
+        known = {*self.got, *self.lost, *self.refused}
+        if self.there and request_id not in known:
             self.feed(ask(request_id))
 
     @rule(request_id=requests, chunk=st.text(max_size=3), times=st.integers(1, 5))
@@ -274,6 +281,7 @@ class Promises(RuleBasedStateMachine):
         arrived = self.in_flight[: int(len(self.in_flight) * part)]
         self.in_flight = []
         self.receive(arrived)
+        self.refused.clear()  # lost with the socket: it may ask again
         self.there = False
         self.feed(Detached())
 
@@ -281,6 +289,7 @@ class Promises(RuleBasedStateMachine):
     def resume(self) -> None:
         """Connects again, perhaps while the old socket still looks alive."""
         self.in_flight = []
+        self.refused.clear()
         self.there = True
         last = {
             request_id: frames[-1] and getattr(frames[-1], kind(frames[-1])).seq if frames else 0
