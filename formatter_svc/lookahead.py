@@ -65,9 +65,10 @@ AFTER_MEMBER: Final = _compiled(
     rf"|{_BLOCK}|[ \t\r\n])|{_COMMENT}|{_KEY}|{_BLOCK}|[ \t\r\n])|.{_FENCE}"
 )
 AFTER_CONTENT: Final = _compiled(
-    rf".{_SPACE}(?:\}}|\]{{1,3}}+{_SPACE}(?:\}}|{_BLOCK})|(?:,{_SPACE})?\]{{1,3}}+{_FENCE}|,{_SPACE}(?:(?:,{_SPACE})?{_KEY}|{_LONG_KEY}|{_TEXT_KEY}|(?:(?:\.\.\.|…){_SPACE})?\}}"
-    rf"|{_BLOCK}|{_COMMENT}[^\n]{{0,128}}\n|[ \t\r\n])"
-    rf"|{_COMMENT}[^\n]{{0,128}}\n{_SPACE}[{QUOTES},}}]|/\*[^*\n]{{0,128}}\*/"
+    rf".{_SPACE}(?:\}}|\]{{1,3}}+{_SPACE}(?:\}}|{_BLOCK})|(?:[,;]{_SPACE})?\]{{1,3}}+{_FENCE}"
+    rf"|[,;]{{1,3}}+{_FENCE}|,{_SPACE}(?:(?:,{_SPACE})?{_KEY}|{_LONG_KEY}|{_TEXT_KEY}|(?:(?:\.\.\.|…){_SPACE})?\}}"
+    rf"|{_BLOCK}|{_COMMENT}[^\n]{{0,128}}\n|#[^\n]{{0,128}}\n{_SPACE}{_ANY_QUOTE}?{_TEXT_WORD}"
+    rf"|[ \t\r\n])|{_COMMENT}[^\n]{{0,128}}\n{_SPACE}[{QUOTES},}}]|/\*[^*\n]{{0,128}}\*/"
     rf"|{_KEY}|{_BLOCK}|[ \t\r\n])|.{_FENCE}"
 )
 # The same once the content has held a quote of its own, and while a brace of its own is open.

@@ -195,6 +195,7 @@ WITHIN = [
 ]
 
 AROUND = [
+    Slip("in a fence, a comma for the last brace", lambda text: f"```json\n{text[:-1]},\n```\n"),
     Slip("in a fence, a bracket for the last brace", lambda text: f"```json\n{text[:-1]}]\n```\n"),
     around("a fence", "```json\n@\n```"),
     around("a bare fence", "```\n@\n```"),
