@@ -27,6 +27,14 @@ _ANSWER_SHARE: Final = 4
 _ANSWER_TOKENS: Final = 4096
 """Left free in the window for the answer, at most; and at most a fourth of the window."""
 
+_OPTIONAL: Final = frozenset(
+    (
+        *("max_tokens", "max_completion_tokens", "max_output_tokens", "temperature", "top_p"),
+        *("stream_options", "parallel_tool_calls", "reasoning_effort", "reasoning", "seed"),
+        *("stop", "frequency_penalty", "presence_penalty", "logprobs", "n", "user", "store"),
+    )
+)
+
 _OWN: Final = frozenset({"role", "content", "tool_calls"})
 _OWN_OF_CALL: Final = frozenset({"id", "type", "function"})
 _OWN_OF_FUNCTION: Final = frozenset({"name", "arguments"})
@@ -70,6 +78,7 @@ class Request:
         self._trims = 0
         self.profile = taught.profile
         self._tried = [self.profile]
+        self._was_odd = False
         self._room = self._window()
         self.messages: list[Message] = []
         self._fit()
@@ -97,7 +106,7 @@ class Request:
 
     def mended(self, refusal: Refusal | None, code: ErrorCode.ValueType) -> bool:
         """Whether the failure taught something, so that it is worth to ask again at once."""
-        if refusal is not None and self._learned(refusal):
+        if refusal is not None and (self._learned(refusal) or self._odd_refusal(refusal)):
             return True
         return code == ErrorCode.ERROR_CODE_CONTEXT_TOO_LONG and self._tightened()
 
@@ -157,6 +166,13 @@ class Request:
         self._tried.append(profile)
         self.profile = profile
         return True
+
+    def _odd_refusal(self, refusal: Refusal) -> bool:
+        """Whether, for the first time, a parameter is refused that no request of ours has now: a
+        gateway's doing, which adds its own and may ask another upstream the next time."""
+        odd = refusal.status in {400, 422} and refusal.param in _OPTIONAL and not self._was_odd
+        self._was_odd = self._was_odd or odd
+        return odd
 
     def _of_messages(self, refusal: Refusal) -> Lesson | None:
         """What is learned where the provider refuses its own messages as they are said back."""

@@ -438,6 +438,19 @@ async def test_usage_that_comes_after_the_end_is_taken() -> None:
         assert call.cost() == Cost(7, 3, 1)
 
 
+async def test_what_a_gateway_added_by_itself_and_had_refused_is_asked_for_once_more() -> None:
+    told = {"error": {"message": "Unsupported parameter: 'top_p'.", "param": "top_p"}}
+    async with model([fails(400, body=told), says("Hi.")]) as (there, _):
+        assert await said(there.call(ASKED, [])) == ["Hi."]
+    async with model(lambda _: fails(400, body=told)) as (there, server):
+        error = await failing(there.call(ASKED, []))
+        assert (error.code, error.retryable) == (
+            ErrorCode.ERROR_CODE_MODEL_MISCONFIGURED,
+            False,
+        )
+        assert len(server.chats) == 2
+
+
 async def test_what_is_no_answer_is_asked_for_again() -> None:
     script = [raw(b""), raw(b"<html>\n</html>"), says("Hi.")]
     async with model(script) as (there, _):
