@@ -12,7 +12,7 @@ from agent_svc.apis import Api
 from agent_svc.context import Calibration, Message, fitted, size_of, without_blanks
 from agent_svc.events import Usage
 from agent_svc.responses_request import KEPT
-from runtime.model.lessons import MOST, lesson
+from runtime.model.lessons import MOST, lesson, window
 from runtime.model.profiles import KEPT_S, Lesson, Profile, Profiles
 from runtime.model.refusals import Refusal
 from switchboard.v3.errors_pb2 import ErrorCode
@@ -20,7 +20,7 @@ from switchboard.v3.errors_pb2 import ErrorCode
 log = logging.getLogger(__name__)
 
 _TIGHTER: Final = 0.6
-"""What is left of a conversation that was too long: its size, and so the window, is a guess."""
+"""What is left of a conversation that was too long, where nobody told the window."""
 _MOST_TRIMS: Final = 4
 
 _ANSWER_SHARE: Final = 4
@@ -56,7 +56,8 @@ class Taught:
 
     @property
     def room(self) -> int | None:
-        """How many bytes of messages it took lately, after more had been too much."""
+        """How many bytes of messages it took lately, after more had been too much: how many
+        tokens these are is a guess, which reports go on to change."""
         return self._room[1] if self._room and self._room[0] > time.monotonic() else None
 
     def takes(self, room: int) -> None:
@@ -76,10 +77,12 @@ class Request:
         self._tools_size = size_of(self._tools)
         self._lessons: list[Lesson] = []
         self._trims = 0
+        self._told: int | None = None  # the window, as a refusal named it
+        self._too_much = 0  # in bytes of messages, the least that was
         self.profile = taught.profile
         self._tried = [self.profile]
         self._was_odd = False
-        self._room = self._window()
+        self._room = _least(self._room_in(self.profile.context_window), taught.room)
         self.messages: list[Message] = []
         self._fit()
 
@@ -108,17 +111,17 @@ class Request:
         """Whether the failure taught something, so that it is worth to ask again at once."""
         if refusal is not None and (self._learned(refusal) or self._odd_refusal(refusal)):
             return True
-        return code == ErrorCode.ERROR_CODE_CONTEXT_TOO_LONG and self._tightened()
+        return code == ErrorCode.ERROR_CODE_CONTEXT_TOO_LONG and self._tightened(refusal)
 
     def succeeded(self, reported: Usage | None) -> None:
         """Keeps what made the difference."""
         taught = self._taught
-        for each in self._lessons:
-            taught.profiles.keep(taught.model, each)
-        if self._trims:
-            taught.takes(self._size)
         if reported is not None:
             taught.calibration.note(self._size + self._tools_size, reported.input_tokens)
+        if self._trims:
+            self._lessons.append(Lesson("context_window", {"context_window": self._window()}))
+        for each in self._lessons:
+            taught.profiles.keep(taught.model, each)
 
     def begins_thinking(self, found: bool) -> None:
         """Learns whether the model's answers begin inside its thinking."""
@@ -128,25 +131,35 @@ class Request:
         else:
             self._taught.profiles.forget(self._taught.model, lesson)
 
-    def _window(self) -> int | None:
-        """How many bytes the messages may have; None: as many as they are."""
-        room, window = self._taught.room, self.profile.context_window
-        if window is None:
-            return room
-        answer = self.profile.max_output_tokens or min(_ANSWER_TOKENS, window // _ANSWER_SHARE)
-        free = int((window - answer) * self._taught.calibration.bytes_per_token) - self._tools_size
-        return free if room is None else min(free, room)
+    def _room_in(self, tokens: int | None) -> int | None:
+        """How many bytes the messages may have in this window; None: as many as they are."""
+        if tokens is None:
+            return None
+        answer = self.profile.max_output_tokens or min(_ANSWER_TOKENS, tokens // _ANSWER_SHARE)
+        return int((tokens - answer) * self._taught.calibration.bytes_per_token) - self._tools_size
+
+    def _window(self) -> int:
+        """The window in tokens: as it was told, if by our count that is less than was too much;
+        else what was taken now, and room for the answer."""
+        room = self._room_in(self._told)
+        if self._told is not None and room is not None and 0 < room < self._too_much:
+            return self._told
+        self._taught.takes(self._size)
+        answer = min(_ANSWER_TOKENS, -(-self.asked // (_ANSWER_SHARE - 1)))
+        return self.asked + (self.profile.max_output_tokens or answer)
 
     def _fit(self) -> None:
         self.messages = fitted(self._given, self._room) if self._room is not None else self._given
         self._size = sum(map(size_of, self.messages))
 
-    def _tightened(self) -> bool:
-        before = self._size
+    def _tightened(self, refusal: Refusal | None) -> bool:
+        before = self._too_much = self._size
         if self._trims == _MOST_TRIMS:
             return False
         self._trims += 1
-        self._room = int(before * _TIGHTER)
+        self._told = (window(refusal) if refusal else None) or self._told
+        room = self._room_in(self._told) or 0
+        self._room = room if 0 < room < before else int(before * _TIGHTER)
         self._fit()
         log.info(
             "the conversation is too long for the model: %d bytes in place of %d",
@@ -188,6 +201,10 @@ class Request:
         if silent and not self.profile.blank_content and _WANTS_CONTENT.search(words):
             return Lesson("blank_content", {"blank_content": True})
         return None
+
+
+def _least(*rooms: int | None) -> int | None:
+    return min((room for room in rooms if room is not None), default=None)
 
 
 def _said_back(profile: Profile, message: Message) -> Message:

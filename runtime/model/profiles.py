@@ -87,6 +87,7 @@ _WORDS: Final = {
     "reasoning_effort": "it refuses the effort of its thinking",
     "system_role": "it refuses the prompt's role",
     "api": "it is asked by the other API",
+    "context_window": "it takes no longer conversation",
     "thinking": "it must not think here",
     "opens_thinking": "its answers begin inside its thinking, and are held back until that ends",
     "says_back": "it refuses its own reasoning, which it is not told again",

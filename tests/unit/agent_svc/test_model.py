@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +16,7 @@ import pytest
 from agent_svc.cost import Cost
 from agent_svc.events import Text, ToolCallReady
 from agent_svc.model import Message, Model, ModelCall
+from runtime import metrics
 from runtime.errors import SwitchboardError
 from runtime.model import client as runtime_model
 from runtime.model.client import ModelSettings
@@ -373,17 +376,54 @@ async def test_a_window_that_is_known_is_respected_before_the_call() -> None:
         assert sent[-2]["content"].startswith("39 ")  # the oldest went
 
 
-async def test_a_conversation_that_is_too_long_is_trimmed_within_the_call() -> None:
-    def script(request: Request) -> Reply:
-        size = len(str(request.messages))
-        too_long = fails(400, error="too long", code="context_length_exceeded")
-        return too_long if size > 12_000 else says("Hi.")
+def takes_bytes(most: int, message: str = "too long") -> Script:
+    """A model that refuses more than so many bytes of messages."""
 
-    async with model(script) as (there, server):
+    def script(request: Request) -> Reply:
+        size = len(json.dumps(request.messages))
+        if size > most:
+            return fails(400, error=message, code="context_length_exceeded")
+        return says("Hi.", usage=(size // 4, 1))
+
+    return script
+
+
+async def test_a_conversation_that_is_too_long_is_trimmed_within_the_call(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    counted = metrics.MODEL_LESSONS.labels("context_window")._value
+    before = counted.get()
+    async with model(takes_bytes(12_000)) as (there, server):
         assert await said(there.call(history(40, 1_000), [])) == ["Hi."]
         assert len(server.chats) == 4
+        for _ in range(4):
+            assert await said(there.call(history(40, 1_000), [])) == ["Hi."]
+        assert len(server.chats) == 8  # what was learned is kept
+    assert counted.get() > before
+    assert "it takes no longer conversation (context_window=" in caplog.text
+
+
+async def test_a_window_that_is_told_is_learned_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    told = "This model's maximum context length is 8192 tokens."
+    async with model(takes_bytes(4 * 8192, told)) as (there, server):
+        for _ in range(3):
+            assert await said(there.call(history(40, 1_000), [])) == ["Hi."]
+        assert len(server.chats) == 4
+        assert len(str(server.chats[1].messages)) > 20_000  # no more went than had to
+        assert server.chats[-1].body == server.chats[1].body
+    assert caplog.text.count("(context_window=8192)") == 1
+
+
+async def test_a_window_that_is_told_and_yet_too_much_is_not_believed() -> None:
+    told = "This model's maximum context length is 8192 tokens."
+    async with model(takes_bytes(9_000, told)) as (there, server):
         assert await said(there.call(history(40, 1_000), [])) == ["Hi."]
-        assert len(server.chats) == 5  # what was learned is kept
+        paid = len(server.chats)
+        for _ in range(3):
+            assert await said(there.call(history(40, 1_000), [])) == ["Hi."]
+        assert len(server.chats) == paid + 3
 
 
 async def test_one_that_cannot_be_made_to_fit_is_too_long() -> None:
