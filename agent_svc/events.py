@@ -75,7 +75,7 @@ class ProviderError:
     """The provider sent an error, or nothing that could be read, in place of an answer.
 
     `code` is its word or number for it. `body` is the error as it came: it tells whether to ask
-    again, and may quote anything, so that it never reaches a log or a user.
+    again, and may quote anything, so that it never reaches a user, nor a log as it is.
     """
 
     code: str

@@ -41,7 +41,13 @@ from agent_svc.shown import Shown
 from runtime.errors import SwitchboardError
 from runtime.model import refusals
 from runtime.model.client import calling
-from runtime.model.failures import failure, failure_in_stream, is_transient, log_failure
+from runtime.model.failures import (
+    failure,
+    failure_in_stream,
+    is_transient,
+    log_failure,
+    log_failure_in_stream,
+)
 from runtime.model.profiles import Profiles
 from runtime.model.refusals import Refusal
 from switchboard.v3.errors_pb2 import ErrorCode
@@ -276,7 +282,10 @@ class _Call:
                     ErrorCode.ERROR_CODE_MODEL_REFUSED, "The model refused to answer."
                 )
             case ProviderError(code, body):
-                log.warning("the provider sent an error in its answer: %s", code)
+                if body is None:
+                    log.warning("the provider's answer cannot be read: %s", code)
+                else:
+                    log_failure_in_stream(log, body, "chat", key=self._client.api_key)
                 if spoke:
                     raise _truncated()
                 meant = failure_in_stream(body)

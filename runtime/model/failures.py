@@ -140,17 +140,20 @@ def log_failure(log: logging.Logger, error: Exception, operation: str) -> None:
     Never a key, nor what was sent: a message stands in it only where the provider speaks of
     the set-up or the form of the request, without what it quotes at length.
     """
-    code = failure(error).code
-    level = logging.ERROR if code == _MISCONFIGURED else logging.WARNING
-    told = ", ".join(_facts(error, code))
-    hint = _hint(error, code, _PREFIX.get(operation, "AGENT"))
-    log.log(level, "model call failed (%s): %s", operation, f"{word(code)}: {told}{hint}")
+    hint = _where(error, operation) if isinstance(error, openai.APIConnectionError) else ""
+    if isinstance(error, openai.APIStatusError):
+        _log(log, operation, refusals.of_error(error), _key(error))
+    else:
+        _tell(log, operation, failure(error).code, [type(error).__name__], hint)
 
 
-def _facts(error: Exception, code: ErrorCode.ValueType) -> list[str]:
-    if not isinstance(error, openai.APIStatusError):
-        return [type(error).__name__]
-    refusal, key = refusals.of_error(error), _key(error)
+def log_failure_in_stream(log: logging.Logger, body: object, operation: str, *, key: str) -> None:
+    """The same line for an error object that stands where an answer's chunk would."""
+    _log(log, operation, refusals.of_body(body), key)
+
+
+def _log(log: logging.Logger, operation: str, refusal: Refusal, key: str) -> None:
+    code = meaning(refusal)
     told = [f"status {refusal.status}"]
     if refusal.code or refusal.kind:
         told.append(safe(f"code {refusal.code or refusal.kind}", key=key))
@@ -158,28 +161,43 @@ def _facts(error: Exception, code: ErrorCode.ValueType) -> list[str]:
         told.append(safe(f"parameter {refusal.param}", key=key))
     if refusal.message and code == _MISCONFIGURED:
         told.append(safe(refusal.message, key=key))
-    return told
+    hint = _hint(refusal, _prefix(operation)) if code == _MISCONFIGURED else ""
+    _tell(log, operation, code, told, hint)
 
 
-def _hint(error: Exception, code: ErrorCode.ValueType, prefix: str) -> str:
-    url = f"OPENAI_BASE_URL (or {prefix}_BASE_URL)"
-    if isinstance(error, openai.APIConnectionError):
-        return f" - is {url} right, and does something listen at {error.request.url.host}?"
-    if code != _MISCONFIGURED or not isinstance(error, openai.APIStatusError):
-        return ""
-    refusal = refusals.of_error(error)
+def _tell(
+    log: logging.Logger, operation: str, code: ErrorCode.ValueType, told: list[str], hint: str
+) -> None:
+    level = logging.ERROR if code == _MISCONFIGURED else logging.WARNING
+    line = f"{word(code)}: {', '.join(told)}{hint}"
+    log.log(level, "model call failed (%s): %s", operation, line)
+
+
+def _prefix(operation: str) -> str:
+    return _PREFIX.get(operation, "AGENT")
+
+
+def _where(error: openai.APIConnectionError, operation: str) -> str:
+    host, url = error.request.url.host, f"OPENAI_BASE_URL (or {_prefix(operation)}_BASE_URL)"
+    return f" - is {url} right, and does something listen at {host}?"
+
+
+def _hint(refusal: Refusal, prefix: str) -> str:
     if about_credit(refusal):
         return " - is there credit left?"
     if refusal.status in {401, 403} or about_key(refusal):
         key = f"OPENAI_API_KEY or {prefix}_API_KEY"
         return f" - is the API key right ({key}), and may it use this model?"
     if refusal.status == 404 or about_model(refusal):
-        return f" - are {prefix}_MODEL and {url} right?"
+        return f" - are {prefix}_MODEL and OPENAI_BASE_URL (or {prefix}_BASE_URL) right?"
     return " - does the model's profile fit (docs/models.md)?"
 
 
+# Words that are joined, such as codes and names of models, are no secrets, however long.
+_PART: Final = r"[A-Za-z]{0,20}(?:\d{1,4}[A-Za-z]?)?"
 _SECRETS: Final = re.compile(
-    r"(?i:bearer|basic)\s+\S+|\b(?:sk|pk|gsk|xai|key|hf|AIza)[-_]?[\w*.-]{6,}|\S*\*{2,}\S*|[\w-]{25,}"
+    r"(?i:bearer|basic)\s+\S+|\b(?:(?:sk|pk|gsk|xai|key|hf)[-_]|AIza)[\w*.-]{6,}|\S*\*{2,}\S*"
+    rf"|(?<![\w-])(?!{_PART}(?:[_-]{_PART})+(?![\w-]))[\w-]{{25,}}"
 )
 _QUOTED: Final = re.compile(r"(['\"`])((?:(?!\1).){40,}?)\1", re.DOTALL)
 _INPUT: Final = re.compile(r"['\"]?\binput(?:_value)?['\"]?\s*[:=].*", re.DOTALL)

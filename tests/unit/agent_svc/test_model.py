@@ -426,6 +426,21 @@ async def test_a_window_that_is_told_and_yet_too_much_is_not_believed() -> None:
         assert len(server.chats) == paid + 3
 
 
+async def test_a_key_that_is_refused_within_a_stream_is_told_to_the_operator(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    error = {"code": 401, "message": "No user for sk-test found.", "type": "authentication_error"}
+    async with model([raw(b"data: " + json.dumps({"error": error}).encode() + b"\n\n")]) as (
+        there,
+        _,
+    ):
+        failed = await failing(there.call(ASKED, []))
+        assert failed.code == ErrorCode.ERROR_CODE_MODEL_MISCONFIGURED
+    (told,) = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+    assert "status 401, code 401, No user for [key] found. - is the API key right" in told
+    assert "sk-test" not in caplog.text
+
+
 async def test_one_that_cannot_be_made_to_fit_is_too_long() -> None:
     too_long = fails(413, error="Request too large")
     async with model(lambda _: too_long) as (there, server):

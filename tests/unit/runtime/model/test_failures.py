@@ -10,12 +10,15 @@ import openai
 import pytest
 
 from runtime.errors import word
+from runtime.model import refusals
 from runtime.model.failures import (
     failure,
     failure_in_stream,
     is_transient,
     log_failure,
+    log_failure_in_stream,
     retry_after_ms,
+    safe,
 )
 from tests.unit.runtime.model.errors import KEY, refused, saying
 
@@ -182,6 +185,48 @@ def test_the_operator_reads_what_is_wrong_on_one_line(caplog: pytest.LogCaptureF
         " parameter model, The model `gpt-9` does not exist - are AGENT_MODEL and OPENAI_BASE_URL"
         " (or AGENT_BASE_URL) right?"
     )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *MISCONFIGURED,
+        saying(403, "Project has no access to model gpt-9", code="model_not_found", param="model"),
+        saying(400, "Unsupported parameter: 'stop'.", code="unsupported_parameter", param="stop"),
+        saying(400, 'Unknown name "x": Cannot find field.', status="INVALID_ARGUMENT", code=400),
+        saying(404, "The model `Qwen3-235B-A22B-Thinking-2507-FP8` does not exist.", param="model"),
+        refused(401, {"error": "Invalid API key"}),
+        refused(422, {"detail": [{"loc": ["body", "top_k"], "msg": "Extra inputs", "type": "x"}]}),
+    ],
+)
+def test_whatever_is_not_set_up_right_is_told_with_code_parameter_and_message(
+    error: openai.APIStatusError, caplog: pytest.LogCaptureFixture
+) -> None:
+    told, refusal = line(error, caplog), refusals.of_error(error)
+    start = "ERROR: model call failed (chat): model_misconfigured: status"
+    assert told.startswith(f"{start} {error.status_code}")
+    for fact in (refusal.code or refusal.kind, refusal.param, refusal.message):
+        assert fact in told
+    assert " - " in told
+
+
+def test_an_error_in_a_stream_is_told_as_one_of_http(caplog: pytest.LogCaptureFixture) -> None:
+    body = {"code": "invalid_api_key", "param": "key", "message": f"No such key: {KEY}"}
+    log_failure_in_stream(logging.getLogger("x"), body, "chat", key=KEY)
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert record.getMessage() == (
+        "model call failed (chat): model_misconfigured: status 401, code invalid_api_key,"
+        " parameter key, No such key: [key] - is the API key right (OPENAI_API_KEY or"
+        " AGENT_API_KEY), and may it use this model?"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["-" * 3_000, "a-" * 1_500, "a1a-" * 800 + "!", "_" * 2_000 + "1a1a"]
+)
+def test_a_line_of_any_text_takes_no_time(text: str) -> None:
+    assert len(safe(text)) <= 300
 
 
 def test_what_cannot_be_reached_is_told_with_where(caplog: pytest.LogCaptureFixture) -> None:
