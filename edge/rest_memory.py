@@ -1,14 +1,19 @@
 """What is remembered of a user, for that user to see and remove (PROTOCOL §7)."""
 
+import logging
 import re
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
+import grpc
 import orjson
 from aiohttp import web
 
 from edge.mapping import InvalidFrame
-from edge.web import CALL_S, EDGE, body, identity, reply, text_of
+from edge.rest_accounts import sign_in
+from edge.web import CALL_S, EDGE, Edge, body, identity, reply, text_of
 from runtime import enums, tracing
+from switchboard.v3.accounts_pb2 import GetAccountRequest, GetAccountResponse
 from switchboard.v3.entities_pb2 import EntityKind
 from switchboard.v3.memory_pb2 import (
     DeleteCoreRequest,
@@ -25,6 +30,8 @@ from switchboard.v3.memory_pb2 import (
     UpdateCoreRequest,
 )
 
+log = logging.getLogger(__name__)
+
 routes: Final = web.RouteTableDef()
 
 _TIERS: Final = {word: tier for tier, word in enums.words(MemoryTier.DESCRIPTOR).items() if tier}
@@ -38,6 +45,9 @@ _ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 EXPORT_S: Final = 300.0
 """How long an export may take, in seconds."""
+
+PART_BYTES: Final = 65_536
+"""So much of an export is gathered before it is sent: it is never held as a whole."""
 
 
 @routes.get("/api/v1/memory/core")
@@ -97,16 +107,61 @@ async def remembered(request: web.Request) -> web.Response:
 
 @routes.get("/api/v1/memory/export")
 async def export(request: web.Request) -> web.StreamResponse:
-    """All of it, one JSON object a line: the items as they are listed, with a preference's
-    `previous` value and what is kept of an `exchange`."""
-    asked = ExportRequest(user_id=identity(request).user_id)
-    call = request.app[EDGE].memory.Export(asked, timeout=EXPORT_S, metadata=tracing.carried())
-    lines = [orjson.dumps(_exported(response)) + b"\n" async for response in call]
-    return web.Response(
-        body=b"".join(lines),
-        content_type="application/x-ndjson",
-        headers={"Content-Disposition": 'attachment; filename="memory.jsonl"'},
+    """All of it, one JSON object a line: the account, then the items as they are listed, with a
+    preference's `previous` value and what is kept of an `exchange`."""
+    parts = _parts(request.app[EDGE], identity(request).user_id)
+    first = await anext(parts)  # what fails until here is told as an error
+    response = web.StreamResponse(
+        headers={"Content-Disposition": 'attachment; filename="memory.jsonl"'}
     )
+    response.content_type = "application/x-ndjson"
+    await response.prepare(request)
+    try:
+        await response.write(first)
+        async for part in parts:
+            await response.write(part)
+        await response.write_eof()
+    except grpc.aio.AioRpcError as error:
+        log.warning("an export was cut short (%s)", error.code().name)
+        # Without its last chunk nobody takes it for a whole one.
+        if request.transport is not None:
+            request.transport.abort()
+    return response
+
+
+async def _parts(edge: Edge, user_id: str) -> AsyncIterator[bytes]:
+    """The lines of an export, many at a time."""
+    account = await edge.accounts.GetAccount(
+        GetAccountRequest(user_id=user_id), timeout=CALL_S, metadata=tracing.carried()
+    )
+    lines = _line(_account(user_id, account))
+    call = edge.memory.Export(
+        ExportRequest(user_id=user_id), timeout=EXPORT_S, metadata=tracing.carried()
+    )
+    async for response in call:
+        lines += _line(_exported(response))
+        if len(lines) >= PART_BYTES:
+            yield lines
+            lines = b""
+    if lines:
+        yield lines
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return orjson.dumps(value) + b"\n"
+
+
+def _account(user_id: str, told: GetAccountResponse) -> dict[str, Any]:
+    """An account in the form of an item, with all that is kept of it."""
+    verified = told.email_verified_at.ToJsonString() if told.HasField("email_verified_at") else None
+    return {
+        "id": user_id,
+        "tier": "account",
+        "text": told.email,
+        "created_at": told.created_at.ToJsonString(),
+        "email_verified_at": verified,
+        "sign_ins": [sign_in(each) for each in told.sign_ins],
+    }
 
 
 @routes.delete("/api/v1/memory/{tier}/{id}")

@@ -80,6 +80,18 @@ class AccountServicer(AccountServiceServicer):
         )
         return pb.ChangePasswordResponse(family_ids=map(str, ended))
 
+    async def GetAccount(
+        self, request: pb.GetAccountRequest, context: Context
+    ) -> pb.GetAccountResponse:
+        user = user_id(request.user_id)
+        found = await self._accounts.get(user)
+        return pb.GetAccountResponse(
+            email=found.email,
+            created_at=moment(found.created_at),
+            email_verified_at=moment(found.verified_at) if found.verified_at else None,
+            sign_ins=map(sign_in, await self._sign_ins.listed(user)),
+        )
+
     async def AskReset(self, request: pb.AskResetRequest, context: Context) -> pb.AskResetResponse:
         await self._recovery.ask_reset(request.email)
         return pb.AskResetResponse()

@@ -108,6 +108,14 @@ class Accounts:
                 raise _unauthenticated("The password is wrong.")
             return await sessions.end(db, user_id, keep=family_id)
 
+    async def get(self, user_id: UUID) -> Login:
+        """What is kept of the account. Raises NOT_FOUND."""
+        async with self._db.connection() as db:
+            login = await users.by_id(db, user_id)
+        if login is None:
+            raise SwitchboardError(ErrorCode.ERROR_CODE_NOT_FOUND, "There is no such user.")
+        return login
+
     async def delete(self, user_id: UUID, password: str, *, check_only: bool = False) -> None:
         """Erases the account. Raises UNAUTHENTICATED where the password is wrong."""
         await self._prove_user(user_id, password)

@@ -80,7 +80,11 @@ async def test_what_was_said_is_listed_searched_exported_and_removed(stack: Whol
         exported = await response.text()
     assert "Holzmann" in exported
     assert "Bruno" in exported
-    lines = [json.loads(line) for line in exported.splitlines()]
+    account, *lines = [json.loads(line) for line in exported.splitlines()]
+    assert account["text"].startswith("ada")
+    assert account["email_verified_at"] is None
+    assert [each["device_name"][:6] for each in account["sign_ins"]] == ["Python"]
+    assert account["created_at"] <= account["sign_ins"][0]["created_at"]
     assert [line["id"] for line in lines if "exchange" in line] == [each["id"] for each in episodes]
     (oak,) = [line["exchange"] for line in lines if "Holzmann" in str(line.get("exchange"))]
     assert oak["message"] == "Our supplier of oak is Holzmann"

@@ -300,6 +300,10 @@ class ScriptedAccounts(accounts_pb2_grpc.AccountServiceServicer):
     async def GetPolicy(self, request: Any, context: Any) -> accounts.GetPolicyResponse:
         return accounts.GetPolicyResponse(registration=accounts.Registration.REGISTRATION_OPEN)
 
+    async def GetAccount(self, request: Any, context: Any) -> accounts.GetAccountResponse:
+        emails = [email for email, (user_id, _) in self.users.items() if user_id == request.user_id]
+        return accounts.GetAccountResponse(email="".join(emails))
+
     async def AskReset(self, request: Any, context: Any) -> accounts.AskResetResponse:
         raise _no_mail()
 
@@ -363,6 +367,7 @@ class ScriptedMemory(memory_pb2_grpc.MemoryServiceServicer):
     def __init__(self) -> None:
         self.core: dict[tuple[str, str], str] = {}
         self.items: list[memory.MemoryItem] = []
+        self.goes_away = False  # in the middle of an export
         self.asked: list[Any] = []
 
     def _core(self, key: str, value: str) -> memory.MemoryItem:
@@ -414,6 +419,8 @@ class ScriptedMemory(memory_pb2_grpc.MemoryServiceServicer):
     async def Export(self, request: Any, context: Any) -> AsyncIterator[memory.ExportResponse]:
         for item in self.items:
             yield memory.ExportResponse(item=item)
+        if self.goes_away:
+            raise SwitchboardError(ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE, "Away.")
 
 
 class Behind:

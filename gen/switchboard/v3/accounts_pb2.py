@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dswitchboard/v3/accounts.proto\x12\x0eswitchboard.v3\x1a\x1fgoogle/protobuf/timestamp.proto\"D\n\x07Session\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\"[\n\x0fRegisterRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65vice_name\x18\x03 \x01(\t\x12\x12\n\ninvitation\x18\x04 \x01(\t\"<\n\x10RegisterResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"K\n\x13\x41uthenticateRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65vice_name\x18\x03 \x01(\t\"@\n\x14\x41uthenticateResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"\'\n\x0eRefreshRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\";\n\x0fRefreshResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"&\n\rRevokeRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"4\n\x0eRevokeResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\"c\n\x15\x43hangePasswordRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\x12\x10\n\x08password\x18\x03 \x01(\t\x12\x14\n\x0cnew_password\x18\x04 \x01(\t\",\n\x16\x43hangePasswordResponse\x12\x12\n\nfamily_ids\x18\x01 \x03(\t\"\x12\n\x10GetPolicyRequest\"U\n\x11GetPolicyResponse\x12\x32\n\x0cregistration\x18\x01 \x01(\x0e\x32\x1c.switchboard.v3.Registration\x12\x0c\n\x04mail\x18\x02 \x01(\x08\" \n\x0f\x41skResetRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\"\x12\n\x10\x41skResetResponse\":\n\x14ResetPasswordRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x0cnew_password\x18\x02 \x01(\t\"<\n\x15ResetPasswordResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x12\n\nfamily_ids\x18\x02 \x03(\t\")\n\x16\x41skVerificationRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"\x19\n\x17\x41skVerificationResponse\"\"\n\x12VerifyEmailRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"\x15\n\x13VerifyEmailResponse\"%\n\x12ListSignInsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"?\n\x13ListSignInsResponse\x12(\n\x08sign_ins\x18\x01 \x03(\x0b\x32\x16.switchboard.v3.SignIn\"\xbd\x01\n\x06SignIn\x12\x11\n\tfamily_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65vice_name\x18\x02 \x01(\t\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07used_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x11\x45ndSignInsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\x12\x16\n\x0ekeep_family_id\x18\x03 \x01(\t\"(\n\x12\x45ndSignInsResponse\x12\x12\n\nfamily_ids\x18\x01 \x03(\t\"T\n\x1b\x41\x63\x63ountServiceDeleteRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x12\n\ncheck_only\x18\x03 \x01(\x08\"\x1e\n\x1c\x41\x63\x63ountServiceDeleteResponse*y\n\x0cRegistration\x12\x1c\n\x18REGISTRATION_UNSPECIFIED\x10\x00\x12\x15\n\x11REGISTRATION_OPEN\x10\x01\x12\x1b\n\x17REGISTRATION_INVITATION\x10\x02\x12\x17\n\x13REGISTRATION_CLOSED\x10\x03\x32\xfd\x08\n\x0e\x41\x63\x63ountService\x12P\n\tGetPolicy\x12 .switchboard.v3.GetPolicyRequest\x1a!.switchboard.v3.GetPolicyResponse\x12M\n\x08Register\x12\x1f.switchboard.v3.RegisterRequest\x1a .switchboard.v3.RegisterResponse\x12Y\n\x0c\x41uthenticate\x12#.switchboard.v3.AuthenticateRequest\x1a$.switchboard.v3.AuthenticateResponse\x12J\n\x07Refresh\x12\x1e.switchboard.v3.RefreshRequest\x1a\x1f.switchboard.v3.RefreshResponse\x12G\n\x06Revoke\x12\x1d.switchboard.v3.RevokeRequest\x1a\x1e.switchboard.v3.RevokeResponse\x12_\n\x0e\x43hangePassword\x12%.switchboard.v3.ChangePasswordRequest\x1a&.switchboard.v3.ChangePasswordResponse\x12M\n\x08\x41skReset\x12\x1f.switchboard.v3.AskResetRequest\x1a .switchboard.v3.AskResetResponse\x12\\\n\rResetPassword\x12$.switchboard.v3.ResetPasswordRequest\x1a%.switchboard.v3.ResetPasswordResponse\x12\x62\n\x0f\x41skVerification\x12&.switchboard.v3.AskVerificationRequest\x1a\'.switchboard.v3.AskVerificationResponse\x12V\n\x0bVerifyEmail\x12\".switchboard.v3.VerifyEmailRequest\x1a#.switchboard.v3.VerifyEmailResponse\x12V\n\x0bListSignIns\x12\".switchboard.v3.ListSignInsRequest\x1a#.switchboard.v3.ListSignInsResponse\x12S\n\nEndSignIns\x12!.switchboard.v3.EndSignInsRequest\x1a\".switchboard.v3.EndSignInsResponse\x12\x63\n\x06\x44\x65lete\x12+.switchboard.v3.AccountServiceDeleteRequest\x1a,.switchboard.v3.AccountServiceDeleteResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dswitchboard/v3/accounts.proto\x12\x0eswitchboard.v3\x1a\x1fgoogle/protobuf/timestamp.proto\"D\n\x07Session\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\"[\n\x0fRegisterRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65vice_name\x18\x03 \x01(\t\x12\x12\n\ninvitation\x18\x04 \x01(\t\"<\n\x10RegisterResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"K\n\x13\x41uthenticateRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65vice_name\x18\x03 \x01(\t\"@\n\x14\x41uthenticateResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"\'\n\x0eRefreshRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\";\n\x0fRefreshResponse\x12(\n\x07session\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.Session\"&\n\rRevokeRequest\x12\x15\n\rrefresh_token\x18\x01 \x01(\t\"4\n\x0eRevokeResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\"c\n\x15\x43hangePasswordRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\x12\x10\n\x08password\x18\x03 \x01(\t\x12\x14\n\x0cnew_password\x18\x04 \x01(\t\",\n\x16\x43hangePasswordResponse\x12\x12\n\nfamily_ids\x18\x01 \x03(\t\"\x12\n\x10GetPolicyRequest\"U\n\x11GetPolicyResponse\x12\x32\n\x0cregistration\x18\x01 \x01(\x0e\x32\x1c.switchboard.v3.Registration\x12\x0c\n\x04mail\x18\x02 \x01(\x08\"$\n\x11GetAccountRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"\xb4\x01\n\x12GetAccountResponse\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12.\n\ncreated_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11\x65mail_verified_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x08sign_ins\x18\x04 \x03(\x0b\x32\x16.switchboard.v3.SignIn\" \n\x0f\x41skResetRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\"\x12\n\x10\x41skResetResponse\":\n\x14ResetPasswordRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x14\n\x0cnew_password\x18\x02 \x01(\t\"<\n\x15ResetPasswordResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x12\n\nfamily_ids\x18\x02 \x03(\t\")\n\x16\x41skVerificationRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"\x19\n\x17\x41skVerificationResponse\"\"\n\x12VerifyEmailRequest\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"\x15\n\x13VerifyEmailResponse\"%\n\x12ListSignInsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"?\n\x13ListSignInsResponse\x12(\n\x08sign_ins\x18\x01 \x03(\x0b\x32\x16.switchboard.v3.SignIn\"\xbd\x01\n\x06SignIn\x12\x11\n\tfamily_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65vice_name\x18\x02 \x01(\t\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07used_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x11\x45ndSignInsRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tfamily_id\x18\x02 \x01(\t\x12\x16\n\x0ekeep_family_id\x18\x03 \x01(\t\"(\n\x12\x45ndSignInsResponse\x12\x12\n\nfamily_ids\x18\x01 \x03(\t\"T\n\x1b\x41\x63\x63ountServiceDeleteRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\x12\x12\n\ncheck_only\x18\x03 \x01(\x08\"\x1e\n\x1c\x41\x63\x63ountServiceDeleteResponse*y\n\x0cRegistration\x12\x1c\n\x18REGISTRATION_UNSPECIFIED\x10\x00\x12\x15\n\x11REGISTRATION_OPEN\x10\x01\x12\x1b\n\x17REGISTRATION_INVITATION\x10\x02\x12\x17\n\x13REGISTRATION_CLOSED\x10\x03\x32\xd2\t\n\x0e\x41\x63\x63ountService\x12P\n\tGetPolicy\x12 .switchboard.v3.GetPolicyRequest\x1a!.switchboard.v3.GetPolicyResponse\x12M\n\x08Register\x12\x1f.switchboard.v3.RegisterRequest\x1a .switchboard.v3.RegisterResponse\x12Y\n\x0c\x41uthenticate\x12#.switchboard.v3.AuthenticateRequest\x1a$.switchboard.v3.AuthenticateResponse\x12J\n\x07Refresh\x12\x1e.switchboard.v3.RefreshRequest\x1a\x1f.switchboard.v3.RefreshResponse\x12G\n\x06Revoke\x12\x1d.switchboard.v3.RevokeRequest\x1a\x1e.switchboard.v3.RevokeResponse\x12_\n\x0e\x43hangePassword\x12%.switchboard.v3.ChangePasswordRequest\x1a&.switchboard.v3.ChangePasswordResponse\x12S\n\nGetAccount\x12!.switchboard.v3.GetAccountRequest\x1a\".switchboard.v3.GetAccountResponse\x12M\n\x08\x41skReset\x12\x1f.switchboard.v3.AskResetRequest\x1a .switchboard.v3.AskResetResponse\x12\\\n\rResetPassword\x12$.switchboard.v3.ResetPasswordRequest\x1a%.switchboard.v3.ResetPasswordResponse\x12\x62\n\x0f\x41skVerification\x12&.switchboard.v3.AskVerificationRequest\x1a\'.switchboard.v3.AskVerificationResponse\x12V\n\x0bVerifyEmail\x12\".switchboard.v3.VerifyEmailRequest\x1a#.switchboard.v3.VerifyEmailResponse\x12V\n\x0bListSignIns\x12\".switchboard.v3.ListSignInsRequest\x1a#.switchboard.v3.ListSignInsResponse\x12S\n\nEndSignIns\x12!.switchboard.v3.EndSignInsRequest\x1a\".switchboard.v3.EndSignInsResponse\x12\x63\n\x06\x44\x65lete\x12+.switchboard.v3.AccountServiceDeleteRequest\x1a,.switchboard.v3.AccountServiceDeleteResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'switchboard.v3.accounts_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REGISTRATION']._serialized_start=1742
-  _globals['_REGISTRATION']._serialized_end=1863
+  _globals['_REGISTRATION']._serialized_start=1963
+  _globals['_REGISTRATION']._serialized_end=2084
   _globals['_SESSION']._serialized_start=82
   _globals['_SESSION']._serialized_end=150
   _globals['_REGISTERREQUEST']._serialized_start=152
@@ -60,36 +60,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPOLICYREQUEST']._serialized_end=811
   _globals['_GETPOLICYRESPONSE']._serialized_start=813
   _globals['_GETPOLICYRESPONSE']._serialized_end=898
-  _globals['_ASKRESETREQUEST']._serialized_start=900
-  _globals['_ASKRESETREQUEST']._serialized_end=932
-  _globals['_ASKRESETRESPONSE']._serialized_start=934
-  _globals['_ASKRESETRESPONSE']._serialized_end=952
-  _globals['_RESETPASSWORDREQUEST']._serialized_start=954
-  _globals['_RESETPASSWORDREQUEST']._serialized_end=1012
-  _globals['_RESETPASSWORDRESPONSE']._serialized_start=1014
-  _globals['_RESETPASSWORDRESPONSE']._serialized_end=1074
-  _globals['_ASKVERIFICATIONREQUEST']._serialized_start=1076
-  _globals['_ASKVERIFICATIONREQUEST']._serialized_end=1117
-  _globals['_ASKVERIFICATIONRESPONSE']._serialized_start=1119
-  _globals['_ASKVERIFICATIONRESPONSE']._serialized_end=1144
-  _globals['_VERIFYEMAILREQUEST']._serialized_start=1146
-  _globals['_VERIFYEMAILREQUEST']._serialized_end=1180
-  _globals['_VERIFYEMAILRESPONSE']._serialized_start=1182
-  _globals['_VERIFYEMAILRESPONSE']._serialized_end=1203
-  _globals['_LISTSIGNINSREQUEST']._serialized_start=1205
-  _globals['_LISTSIGNINSREQUEST']._serialized_end=1242
-  _globals['_LISTSIGNINSRESPONSE']._serialized_start=1244
-  _globals['_LISTSIGNINSRESPONSE']._serialized_end=1307
-  _globals['_SIGNIN']._serialized_start=1310
-  _globals['_SIGNIN']._serialized_end=1499
-  _globals['_ENDSIGNINSREQUEST']._serialized_start=1501
-  _globals['_ENDSIGNINSREQUEST']._serialized_end=1580
-  _globals['_ENDSIGNINSRESPONSE']._serialized_start=1582
-  _globals['_ENDSIGNINSRESPONSE']._serialized_end=1622
-  _globals['_ACCOUNTSERVICEDELETEREQUEST']._serialized_start=1624
-  _globals['_ACCOUNTSERVICEDELETEREQUEST']._serialized_end=1708
-  _globals['_ACCOUNTSERVICEDELETERESPONSE']._serialized_start=1710
-  _globals['_ACCOUNTSERVICEDELETERESPONSE']._serialized_end=1740
-  _globals['_ACCOUNTSERVICE']._serialized_start=1866
-  _globals['_ACCOUNTSERVICE']._serialized_end=3015
+  _globals['_GETACCOUNTREQUEST']._serialized_start=900
+  _globals['_GETACCOUNTREQUEST']._serialized_end=936
+  _globals['_GETACCOUNTRESPONSE']._serialized_start=939
+  _globals['_GETACCOUNTRESPONSE']._serialized_end=1119
+  _globals['_ASKRESETREQUEST']._serialized_start=1121
+  _globals['_ASKRESETREQUEST']._serialized_end=1153
+  _globals['_ASKRESETRESPONSE']._serialized_start=1155
+  _globals['_ASKRESETRESPONSE']._serialized_end=1173
+  _globals['_RESETPASSWORDREQUEST']._serialized_start=1175
+  _globals['_RESETPASSWORDREQUEST']._serialized_end=1233
+  _globals['_RESETPASSWORDRESPONSE']._serialized_start=1235
+  _globals['_RESETPASSWORDRESPONSE']._serialized_end=1295
+  _globals['_ASKVERIFICATIONREQUEST']._serialized_start=1297
+  _globals['_ASKVERIFICATIONREQUEST']._serialized_end=1338
+  _globals['_ASKVERIFICATIONRESPONSE']._serialized_start=1340
+  _globals['_ASKVERIFICATIONRESPONSE']._serialized_end=1365
+  _globals['_VERIFYEMAILREQUEST']._serialized_start=1367
+  _globals['_VERIFYEMAILREQUEST']._serialized_end=1401
+  _globals['_VERIFYEMAILRESPONSE']._serialized_start=1403
+  _globals['_VERIFYEMAILRESPONSE']._serialized_end=1424
+  _globals['_LISTSIGNINSREQUEST']._serialized_start=1426
+  _globals['_LISTSIGNINSREQUEST']._serialized_end=1463
+  _globals['_LISTSIGNINSRESPONSE']._serialized_start=1465
+  _globals['_LISTSIGNINSRESPONSE']._serialized_end=1528
+  _globals['_SIGNIN']._serialized_start=1531
+  _globals['_SIGNIN']._serialized_end=1720
+  _globals['_ENDSIGNINSREQUEST']._serialized_start=1722
+  _globals['_ENDSIGNINSREQUEST']._serialized_end=1801
+  _globals['_ENDSIGNINSRESPONSE']._serialized_start=1803
+  _globals['_ENDSIGNINSRESPONSE']._serialized_end=1843
+  _globals['_ACCOUNTSERVICEDELETEREQUEST']._serialized_start=1845
+  _globals['_ACCOUNTSERVICEDELETEREQUEST']._serialized_end=1929
+  _globals['_ACCOUNTSERVICEDELETERESPONSE']._serialized_start=1931
+  _globals['_ACCOUNTSERVICEDELETERESPONSE']._serialized_end=1961
+  _globals['_ACCOUNTSERVICE']._serialized_start=2087
+  _globals['_ACCOUNTSERVICE']._serialized_end=3321
 # @@protoc_insertion_point(module_scope)

@@ -66,6 +66,11 @@ class AccountServiceStub:
                 request_serializer=switchboard_dot_v3_dot_accounts__pb2.ChangePasswordRequest.SerializeToString,
                 response_deserializer=switchboard_dot_v3_dot_accounts__pb2.ChangePasswordResponse.FromString,
                 _registered_method=True)
+        self.GetAccount = channel.unary_unary(
+                '/switchboard.v3.AccountService/GetAccount',
+                request_serializer=switchboard_dot_v3_dot_accounts__pb2.GetAccountRequest.SerializeToString,
+                response_deserializer=switchboard_dot_v3_dot_accounts__pb2.GetAccountResponse.FromString,
+                _registered_method=True)
         self.AskReset = channel.unary_unary(
                 '/switchboard.v3.AccountService/AskReset',
                 request_serializer=switchboard_dot_v3_dot_accounts__pb2.AskResetRequest.SerializeToString,
@@ -153,6 +158,13 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetAccount(self, request, context):
+        """Tells what is kept of an account, beside its memory.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AskReset(self, request, context):
         """Sends a code for a new password, where there is such an account; the answer does not tell.
         NOT_FOUND where this server sends no mail.
@@ -235,6 +247,11 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.ChangePassword,
                     request_deserializer=switchboard_dot_v3_dot_accounts__pb2.ChangePasswordRequest.FromString,
                     response_serializer=switchboard_dot_v3_dot_accounts__pb2.ChangePasswordResponse.SerializeToString,
+            ),
+            'GetAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAccount,
+                    request_deserializer=switchboard_dot_v3_dot_accounts__pb2.GetAccountRequest.FromString,
+                    response_serializer=switchboard_dot_v3_dot_accounts__pb2.GetAccountResponse.SerializeToString,
             ),
             'AskReset': grpc.unary_unary_rpc_method_handler(
                     servicer.AskReset,
@@ -436,6 +453,33 @@ class AccountService:
             '/switchboard.v3.AccountService/ChangePassword',
             switchboard_dot_v3_dot_accounts__pb2.ChangePasswordRequest.SerializeToString,
             switchboard_dot_v3_dot_accounts__pb2.ChangePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/switchboard.v3.AccountService/GetAccount',
+            switchboard_dot_v3_dot_accounts__pb2.GetAccountRequest.SerializeToString,
+            switchboard_dot_v3_dot_accounts__pb2.GetAccountResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,8 @@ class AccountServiceStub:
     """Revokes the family of a refresh token. Does nothing for an unknown one."""
     ChangePassword: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.ChangePasswordRequest, _accounts_pb2.ChangePasswordResponse]
     """Changes the password, and ends all sign-ins but the one that asks."""
+    GetAccount: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.GetAccountRequest, _accounts_pb2.GetAccountResponse]
+    """Tells what is kept of an account, beside its memory."""
     AskReset: _grpc.UnaryUnaryMultiCallable[_accounts_pb2.AskResetRequest, _accounts_pb2.AskResetResponse]
     """Sends a code for a new password, where there is such an account; the answer does not tell.
     NOT_FOUND where this server sends no mail.
@@ -95,6 +97,8 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """Revokes the family of a refresh token. Does nothing for an unknown one."""
     ChangePassword: _aio.UnaryUnaryMultiCallable[_accounts_pb2.ChangePasswordRequest, _accounts_pb2.ChangePasswordResponse]  # type: ignore[assignment]
     """Changes the password, and ends all sign-ins but the one that asks."""
+    GetAccount: _aio.UnaryUnaryMultiCallable[_accounts_pb2.GetAccountRequest, _accounts_pb2.GetAccountResponse]  # type: ignore[assignment]
+    """Tells what is kept of an account, beside its memory."""
     AskReset: _aio.UnaryUnaryMultiCallable[_accounts_pb2.AskResetRequest, _accounts_pb2.AskResetResponse]  # type: ignore[assignment]
     """Sends a code for a new password, where there is such an account; the answer does not tell.
     NOT_FOUND where this server sends no mail.
@@ -170,6 +174,14 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_accounts_pb2.ChangePasswordResponse, _abc.Awaitable[_accounts_pb2.ChangePasswordResponse]]:
         """Changes the password, and ends all sign-ins but the one that asks."""
+
+    @_abc_1.abstractmethod
+    def GetAccount(
+        self,
+        request: _accounts_pb2.GetAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_accounts_pb2.GetAccountResponse, _abc.Awaitable[_accounts_pb2.GetAccountResponse]]:
+        """Tells what is kept of an account, beside its memory."""
 
     @_abc_1.abstractmethod
     def AskReset(

@@ -1,9 +1,12 @@
 """REST beside the socket (PROTOCOL §7)."""
 
 import asyncio
+import json
 import re
 from io import BytesIO
+from typing import Any
 
+import aiohttp
 import pytest
 
 from edge.app import drain
@@ -311,8 +314,37 @@ async def test_what_is_remembered(stack: EdgeStack) -> None:
     assert (await stack.call("DELETE", "/api/v1/memory/episodic/e1"))[0] == 204
     assert (await stack.call("DELETE", "/api/v1/memory/other/e1"))[0] == 400
     assert (await stack.call("GET", "/api/v1/memory?limit=-1"))[0] == 400
-    status, line = await stack.call("GET", "/api/v1/memory/export")
-    assert (status, line) == (200, item)
+    account, line = await exported(stack, await registered(stack))
+    assert (account["tier"], account["text"]) == ("account", SAM["email"])
+    assert line == item
+
+
+async def exported(stack: EdgeStack, session: dict[str, str]) -> list[dict[str, Any]]:
+    """The lines of an export."""
+    url = f"{stack.url}/api/v1/memory/export"
+    async with stack.http.get(url, headers=bearer(session)) as response:
+        assert response.status == 200
+        assert response.content_type == "application/x-ndjson"
+        assert response.headers["Cache-Control"] == "no-store"
+        return [json.loads(line) for line in (await response.text()).splitlines()]
+
+
+async def test_an_export_comes_in_parts_and_a_cut_one_is_never_whole(stack: EdgeStack) -> None:
+    session, tier = await registered(stack), MemoryTier.MEMORY_TIER_EPISODIC
+    stack.behind.memory.items = [
+        MemoryItem(id=f"e{number}", tier=tier, text="x" * 40_000) for number in range(20)
+    ]
+    lines = await exported(stack, session)
+    assert [line["id"] for line in lines[1:]] == [f"e{number}" for number in range(20)]
+    stack.behind.memory.goes_away = True
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await exported(stack, session)
+
+
+async def test_an_export_that_cannot_begin_is_an_error(stack: EdgeStack) -> None:
+    stack.behind.memory.goes_away = True
+    status, error = await stack.call("GET", "/api/v1/memory/export")
+    assert (status, error["error"]["code"]) == (503, "service_unavailable")
 
 
 # The rest.
