@@ -54,6 +54,9 @@ FRAME_BYTES: Final = 16 * 1024
 FRAME_BURST_S: Final = 10
 """The frames of so many seconds may come at once."""
 
+STRANGER_BYTES: Final = 16 * 1024
+"""The largest hello of who has shown no token yet."""
+
 TURN: Final = 16
 """After so many frames of one socket others are served, however many have come."""
 
@@ -154,6 +157,8 @@ class Connection:
         if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
             return False  # closed by the other side
         try:
+            if self._identity is None and len(message.data) > STRANGER_BYTES:
+                raise InvalidFrame("", f"is larger than {STRANGER_BYTES} bytes before a token")
             frame = self._decode(message)
             if not frame.HasField("device_hello"):
                 raise InvalidFrame("type", "the first frame must be a device_hello")

@@ -40,6 +40,9 @@ CALL_S: Final = 10.0
 BODY_S: Final = 30.0
 """How long a body may take to arrive, in seconds."""
 
+AUTH_BYTES: Final = 4 * 1024
+"""The largest body of a call under /api/v1/auth/, which anybody may make, in bytes."""
+
 _GONE: Final = 499
 """The status of a call whose caller did not wait, as it is counted."""
 
@@ -126,12 +129,24 @@ async def body(request: web.Request) -> dict[str, Any]:
     """The JSON object that was sent. Raises InvalidFrame."""
     try:
         async with asyncio.timeout(BODY_S):
-            text = await request.read()
+            text = await _read(request)
     except TimeoutError:
         raise SwitchboardError(
             ErrorCode.ERROR_CODE_DEADLINE_EXCEEDED, "The body took too long to arrive."
         ) from None
     return codec.parse(text)
+
+
+async def _read(request: web.Request) -> bytes:
+    """The body; no more of one that is too large than it takes to see so."""
+    if not request.path.startswith("/api/v1/auth/"):
+        return await request.read()
+    text = bytearray()
+    async for piece in request.content.iter_any():
+        text += piece
+        if len(text) > AUTH_BYTES:
+            raise web.HTTPRequestEntityTooLarge(AUTH_BYTES, len(text))
+    return bytes(text)
 
 
 def text_of(value: dict[str, Any], name: str) -> str:

@@ -1,7 +1,9 @@
 """What one caller may ask for, and that others notice nothing of who asks for more."""
 
 import asyncio
+import json
 import time
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from uuid import uuid4
 
@@ -274,3 +276,50 @@ async def _drip(writer: asyncio.StreamWriter) -> None:
     for _ in range(1_000):
         writer.write(b"x")
         await asyncio.sleep(0.02)  # pacing
+
+
+# Strangers.
+
+
+async def test_a_hello_without_a_token_before_it_is_short() -> None:
+    async with edge_stack() as stack:
+        token = stack.token()
+        long = {"device_id": "laptop", "token": token, "client_version": "x" * 16_384}
+        stranger = await stack.open()
+        await stranger.send("device_hello", **long)
+        await stranger.expect("error", code="invalid_frame", ref={"type": "device_hello"})
+        assert await stranger.closed() == 4400
+        known = await stack.open(token)
+        await known.send("device_hello", **long)
+        await known.expect("device_ready")
+        short = await stack.open()
+        await short.send("device_hello", **{**long, "client_version": "x" * 15_000})
+        await short.expect("device_ready")
+
+
+@pytest.mark.parametrize("path", ["login", "register", "refresh", "logout", "password"])
+@pytest.mark.parametrize("told", [True, False])  # how long it is, in Content-Length
+async def test_a_body_about_an_account_is_short(path: str, told: bool) -> None:
+    async with edge_stack() as stack:
+        text = json.dumps({**GUESS, "refresh_token": "x" * 5_000}).encode()
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield text[:3_000]
+            yield text[3_000:]
+
+        sent = text if told else pieces()
+        status, answer = await stack.call("POST", f"/api/v1/auth/{path}", data=sent)
+        assert (status, answer["error"]["code"]) == (413, "invalid_frame")
+
+
+@pytest.mark.parametrize("text", ["[]," * 349_000, '{"":0},' * 149_000, "0," * 500_000])
+async def test_a_frame_of_a_million_values_is_refused_and_named(
+    text: str, stack: EdgeStack
+) -> None:
+    device = await stack.device()
+    frame = f'{{"type":"data_response","query_id":"q","items":[{text[:-1]}]}}'
+    await device.ws.send_str(frame)
+    error = await device.expect("error", code="invalid_frame")
+    assert error["ref"] == {"type": "data_response", "id": "q"}
+    await device.send("ping")
+    await device.expect("pong")

@@ -308,3 +308,36 @@ def test_whose_frame_it_was_is_read_from_a_text_without_its_end(value: Any, cut:
 
 def test_a_text_of_quotes_alone_is_read_once() -> None:
     assert codec.names('{"a":"' + '\\"' * 500_000) == {"a": '\\"' * 500_000}
+
+
+def how_many(value: Any) -> int:
+    """How many values there are, itself among them."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(map(how_many, inside))
+
+
+@given(
+    st.dictionaries(
+        st.text('a[{,\\"'),
+        st.recursive(
+            st.text('[]{},\\"') | st.integers(0, 9),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        ),
+    ),
+    st.integers(1, 30),
+)
+def test_no_more_values_are_parsed_than_may_be(found: dict[str, Any], most: int) -> None:
+    text = orjson.dumps(found)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codec, "MAX_VALUES", most)
+        if how_many(found) > most:
+            with pytest.raises(InvalidFrame, match=f"more than {most} values"):
+                codec.parse(text)
+        else:
+            patch.setattr(codec, "MAX_VALUES", 2 * most)  # an empty bracket counts for two
+            assert codec.parse(text) == found
+
+
+def test_brackets_and_commas_in_strings_are_no_values() -> None:
+    text = orjson.dumps({"a": '[{,"\\' * 100_000})
+    assert codec.parse(text) == {"a": '[{,"\\' * 100_000}
