@@ -217,6 +217,7 @@ class Thinking(Prose):
             return False
         before, behind = self._text[max(0, self._at - 1) : self._at], self._text[end]
         told = is_text(behind) and (behind.isalnum() or before != behind)
+        told |= behind in "-|`" and (before.isalnum() or before == "\n")  # a list, table or code
         return told or self._text[rest] == "{"
 
 

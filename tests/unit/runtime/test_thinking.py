@@ -108,6 +108,7 @@ PROSE = [
     "**</think>** closes, _</think>_ too.",
     '{"type":"text","content":"ends with </think>"}',
     '{"type":"text","content":"a </think>tag, a <think>tag</think>, \\n</think> {x}"}',
+    "Tags (<think>…</think>-style), the </think>-tag, |a| </think>|.",
     "analysis",
     "analysisThe user wants no end of it",
     "analysis of the data, by assistantfinalists",
@@ -214,7 +215,17 @@ def test_an_answer_that_was_cut_within_its_line_shows_no_thinking() -> None:
 
 
 def test_a_lone_closing_tag_within_a_line_takes_what_has_not_been_sent() -> None:
-    for text in ("whole", "**whole**", "1. whole", "# whole", "你好", "<b>whole</b>"):
+    for text in (
+        "whole",
+        "**whole**",
+        "1. whole",
+        "# whole",
+        "你好",
+        "<b>whole</b>",
+        "- a\n- b",
+        "|a|b|",
+        "`x`",
+    ):
         assert shown(f"secret plan</think>{text}") == text
     assert shown("secret plan</think><answer>whole</answer>") == "whole"
     thinking = Thinking()
