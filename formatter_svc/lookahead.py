@@ -109,11 +109,14 @@ CLOSERS_AHEAD: Final = _compiled(
 
 # At a backslash: LaTeX whose first letter would be an escape; nobody means a form feed and `rac`.
 LATEX: Final = regex.compile(
-    r"\\(?:frac|forall|beta|binom|boldsymbol|b(?:ar|egin)\{|times|theta|tau"
-    r"|text(?:bf|it|rm|tt)?\{|nabla|neq|rho|right|rightarrow|rangle)[^a-z]"
+    r"\\(?:(?:frac|forall|flat|beta|binom|boldsymbol|bullet|bmod|bigcup|bigcap|bigl|bigr|times|theta"
+    r"|tau|tfrac|triangle|therefore|to|top|nabla|neq|notin|rho|right|rightarrow|rangle|rfloor|rceil"
+    r"|rvert)[^a-z]|(?:bar|begin|fbox|footnote|text(?:bf|it|rm|tt)?|tilde|ref)\{)"
 )
-# At a backslash of a path, one of whose backslashes was no escape.
+# At a backslash of a path, one of whose backslashes was no escape; at the first one, after a drive,
+# where a line break may be meant.
 PATH: Final = regex.compile(r"\\[bfnrt][a-z0-9_]")
+PATH_START: Final = regex.compile(r"\\[bfrt][a-z0-9_]")
 # At a `{` of prose: what may open an object, a quoted key or a bare one with its colon.
 OPENING: Final = _compiled(
     rf"\{{[ \t\r\n]{{0,1024}}+(?:{_ANY_QUOTE}|[^\W\d][\w$-]{{0,63}}+[ \t]{{0,16}}+:|{_COMMENT})"

@@ -20,6 +20,7 @@ from formatter_svc.lookahead import (
     LAST_QUOTE,
     LATEX,
     PATH,
+    PATH_START,
     ahead,
 )
 
@@ -55,6 +56,7 @@ _PLAIN_AT_LINE_START: Final = {
 }
 _RUNS: Final = re.compile(r"`+|[^`]+")
 MIN_FENCE: Final = 3
+DRIVE_SIZE: Final = 4  # with what stands before it
 _BRACES: Final = re.compile(r"[{}]")
 _SIMPLE: Final = {
     '"': '"',
@@ -70,6 +72,7 @@ _SIMPLE: Final = {
 _ESCAPE: Final = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
 _ESCAPE_BEGUN: Final = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?")
 _LOW: Final = re.compile(r"\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_DRIVE: Final = re.compile(r"(?:.?[^a-zA-Z0-9])?[a-zA-Z]:")
 _LOW_BEGUN: Final = re.compile(r"(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?")
 # What follows nearly every quote that closes: the short way to the same answer.
 _PLAINLY: Final = {
@@ -104,6 +107,7 @@ class Strings:
         self._last = ""  # the last piece of the string that is not blank
         self._letter_follows = False  # a letter followed the quote that ended a key
         self._path = False  # a backslash of the word at hand was no escape
+        self._near = ""  # the last characters since a backslash, enough to hold a drive
         self._fenced = False  # within a fence of the string's own
         self._ticks = 0  # backticks that the string ends with so far
 
@@ -130,6 +134,7 @@ class Strings:
         self._braces = 0
         self._last = ""
         self._path = False
+        self._near = ""
         self._fenced = False
         self._ticks = 0
 
@@ -154,6 +159,7 @@ class Strings:
         return i + 1
 
     def _plain(self, plain: str) -> None:
+        self._near = (self._near + plain)[-DRIVE_SIZE:]
         if not plain.isspace():
             self._last = plain
             self._fresh = False
@@ -241,7 +247,7 @@ class Strings:
         if self._ticks:
             self._count_ticks(source)
         if source[1] in "bfnrt":
-            plain = ahead(PATH if self._in_path() else LATEX, text, i, final)
+            plain = ahead(self._no_escapes(), text, i, final)
             if plain is None:
                 return NEED_MORE
             if plain:
@@ -261,8 +267,18 @@ class Strings:
             char = chr(code)
         self._fresh = False
         self._last = "\\"
+        self._near = ""
         self._piece(source, char, json)
         return i + len(source)
+
+    def _no_escapes(self) -> Any:
+        """What tells that a backslash begins no escape, though it could."""
+        if self._in_path():
+            return PATH
+        return PATH_START if self._after_drive() else LATEX
+
+    def _after_drive(self) -> bool:
+        return _DRIVE.fullmatch(self._near) is not None
 
     def _in_path(self) -> bool:
         r"""Whether it follows a word that an undoubled backslash came before, as in `C:\a\b`."""
@@ -274,6 +290,7 @@ class Strings:
         if text[i + 1 : i + 2].isalpha():
             self._path = True
         self._last = "\\"
+        self._near = ""
         if text[i + 1 : i + 2] in ("'", "’", "‘"):
             self._piece(text[i : i + 2], text[i + 1], text[i + 1])
             return i + 2

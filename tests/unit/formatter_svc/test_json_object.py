@@ -224,11 +224,23 @@ PAINTED: list[tuple[str, str, str]] = [
     ("a template of its own", '"Write f"{name}" now."', 'Write f"{name}" now.'),
     ("an unknown escape", r'"\_so\_ and \(\pi\)"', r"\_so\_ and \(\pi\)"),
     ("a path", r'"In C:\Users\ann\notes\today."', r"In C:\Users\ann\notes\today."),
+    (
+        "paths on drives",
+        r'"On D:\temp\notes or c:\backup\raw."',
+        r"On D:\temp\notes or c:\backup\raw.",
+    ),
+    ("a list behind a letter", r'"Plan B:\n- go\nPlan C:\nrest"', "Plan B:\n- go\nPlan C:\nrest"),
+    ("tabs behind words", r'"Due:\tnow, Q:\tWhat, 3:\tx"', "Due:\tnow, Q:\tWhat, 3:\tx"),
     ("a line break after a path", r'"In C:\\Users\nNext"', "In C:\\Users\nNext"),
     (
         "LaTeX",
         r'"\(\alpha \times \beta\) is \frac{1}{2}."',
         r"\(\alpha \times \beta\) is \frac{1}{2}.",
+    ),
+    (
+        "LaTeX in braces",
+        r'"\bar{x} \text{if} \begin{cases} x \to 0 \end{cases}"',
+        r"\bar{x} \text{if} \begin{cases} x \to 0 \end{cases}",
     ),
     ("half an escape", r'"x\u00"', r"x\u00"),
     ("raw line breaks and tabs", '"a\n\n\tb"', "a\n\n\tb"),
