@@ -63,6 +63,10 @@ class App:
             settings.database_pool,
             sessions=settings.database_pooling == "session",
         )
+        # Background jobs need a session: past a pooler that keeps none.
+        self._sessions = self.db
+        if settings.database_pooling == "transaction":
+            self._sessions = Database(settings.for_sessions, settings.memory_workers + 1)
         self.masters = MasterKeys([key.get_secret_value() for key in settings.master_keys])
         self.keys = KeyCache(Loader(self.db, self.masters))
         ledger = Ledger(settings.erasure_ledger)
@@ -93,7 +97,7 @@ class App:
             settings.memory_token_budget, settings.pattern_threshold, settings.embedding_timeout_s
         )
         self.context = Context(self.db, self.keys, self.embedder, limits)
-        self.worker = Worker(self.db, self._handlers())
+        self.worker = Worker(self._sessions, self._handlers())
         self.remember = Remember(self.db, self.keys, self._jobs(), self.worker.wake)
         self.preferences = Preferences(self.db, self.keys)
         self.browse = Browse(self.db, self.keys, self.context, self.embedder.model)
@@ -113,7 +117,8 @@ class App:
 
         Raises MissingMasterKeys.
         """
-        await self.db.connect()
+        for each in {self.db, self._sessions}:
+            await each.connect()
         if count := await missing(self.db, self.masters):
             raise MissingMasterKeys(f"{count} keys that wrap users' keys are missing")
 
@@ -178,7 +183,8 @@ class App:
         await self.client.close()
         await self.embedder.close()
         await self.embeddings.close()
-        await self.db.close()
+        for each in {self.db, self._sessions}:
+            await each.close()
         self.passwords.close()
 
     async def rewrap_all(self) -> Rewrapped:

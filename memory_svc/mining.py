@@ -23,6 +23,7 @@ from memory_svc.store import jobs as job_store
 from memory_svc.store import patterns as store
 from memory_svc.store.database import Connection
 from memory_svc.store.jobs import Claim
+from memory_svc.worker import Write
 from runtime.model.asking import learning
 from runtime.model.client import calling, spent
 from runtime.model.completions import content, tokens
@@ -43,18 +44,20 @@ class Mine:
     def __init__(self, keys: KeyCache) -> None:
         self._keys = keys
 
-    async def run(self, db: Connection, claim: Claim) -> float | None:
-        """Mines, and comes again tomorrow while there are habits that may fade."""
+    async def run(self, db: Connection, claim: Claim) -> Write:
+        """Mines; what it returns has it come again tomorrow while there are habits that may
+        fade."""
         keys = await self._keys.get(claim.user_id)
         now = datetime.now(UTC)
         rows = await episodes.newest(db, claim.user_id, MOST, now - patterns.WINDOW)
         found = await asyncio.to_thread(_mine, keys, rows, now)
-        if not await users.hold(db, claim.user_id):
-            return None
-        kept = await _keep(db, keys, found, now)
-        if kept:
-            await job_store.add(db, claim.user_id, "mine", _DAY_S)
-        return None
+        return partial(self._write, db, keys, found, now)
+
+    async def _write(self, db: Connection, keys: Keys, found: list[Pattern], now: datetime) -> None:
+        if not await users.hold(db, keys.user_id):
+            return
+        if await _keep(db, keys, found, now):
+            await job_store.add(db, keys.user_id, "mine", _DAY_S)
 
 
 def _mine(keys: Keys, rows: Sequence[episodes.Row], now: datetime) -> list[Pattern]:
@@ -158,17 +161,28 @@ class Summarise:
         self._model = model
         self._profiles = profiles
 
-    async def run(self, db: Connection, claim: Claim) -> float | None:
-        """Rewrites the newest summaries; returns when to come again after a failure."""
+    async def run(self, db: Connection, claim: Claim) -> Write:
+        """Asks for the newest summaries; what it returns rewrites them, or says when to come
+        again after a failure."""
         keys = await self._keys.get(claim.user_id)
         rows = await episodes.newest(db, claim.user_id, _FAR_BACK)
         todo = [(row, each) for row in rows if (each := read(keys, row)) and not each.summarised]
         try:
             written = [await self._write(each) for _, each in todo]
         except (openai.OpenAIError, OSError, TimeoutError):
-            return min(3600.0, 10 * 2.0**claim.attempts) if claim.attempts < 8 else None
-        if not await users.hold(db, claim.user_id):
-            return None
+            pause = min(3600.0, 10 * 2.0**claim.attempts) if claim.attempts < 8 else None
+            return partial(asyncio.sleep, 0, pause)
+        return partial(self._rewrite, db, keys, todo, written)
+
+    async def _rewrite(
+        self,
+        db: Connection,
+        keys: Keys,
+        todo: list[tuple[episodes.Row, Detail]],
+        written: list[str],
+    ) -> None:
+        if not await users.hold(db, keys.user_id):
+            return
         found = await episodes.by_ids(db, keys.user_id, _ids(todo), hold=True)
         held = {row.id: row for row in found}
         for (row, each), summary in zip(todo, written, strict=True):
@@ -177,7 +191,6 @@ class Summarise:
                 new = rewritten(keys, row, summary, replace(each, summarised=True))
                 terms = recall.hashed(keys, f"{each.message} {summary}")
                 await episodes.rewrite(db, keys.user_id, new, terms)
-        return None
 
     async def _write(self, what: Detail) -> str:
         lines = facts.summary(what.message, what.entities, what.agent, what.tools)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -13,6 +14,7 @@ from memory_svc.store import core, users
 from memory_svc.store.database import Connection, Database
 from memory_svc.store.jobs import Claim
 from memory_svc.tiers import Item, Tier
+from memory_svc.worker import Write
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 
@@ -100,16 +102,18 @@ class SealKeys:
     def __init__(self, keys: KeyCache) -> None:
         self._keys = keys
 
-    async def run(self, db: Connection, claim: Claim) -> None:
-        """Does all of them: there are few."""
-        keys = await self._keys.get(claim.user_id)
-        if not await users.alone(db, claim.user_id):
+    async def run(self, db: Connection, claim: Claim) -> Write:
+        """What it returns does all of them: there are few."""
+        return partial(self._write, db, await self._keys.get(claim.user_id))
+
+    async def _write(self, db: Connection, keys: Keys) -> None:
+        if not await users.alone(db, keys.user_id):
             return
-        for row in await core.rows(db, claim.user_id):
+        for row in await core.rows(db, keys.user_id):
             if row.sealed is None and preference_keys.FORM.fullmatch(row.key):
                 name = Name.of(keys, row.key)
                 # The last changed comes first, and is the one that stays.
-                await core.delete(db, claim.user_id, name, keep=row.id)
+                await core.delete(db, keys.user_id, name, keep=row.id)
                 await core.seal_key(
                     db, row.id, name.hashed, preference_keys.seal(keys, row.id, row.key)
                 )

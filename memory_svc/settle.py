@@ -2,7 +2,8 @@
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from memory_svc.store import recall as search
 from memory_svc.store.database import Connection
 from memory_svc.store.jobs import Claim
 from memory_svc.tiers import Tier
+from memory_svc.worker import Write
 
 log = logging.getLogger(__name__)
 
@@ -47,23 +49,36 @@ class Settle:
         self._keys = keys
         self._embedder = embedder
 
-    async def run(self, db: Connection, claim: Claim) -> float | None:
-        """Does a batch; returns in how many seconds to come again, None: all is done."""
+    async def run(self, db: Connection, claim: Claim) -> Write:
+        """Asks for a batch's embeddings; what it returns says in how many seconds to come again,
+        None: all is done."""
         keys = await self._keys.get(claim.user_id)
         rows = await facts.unsettled(db, claim.user_id, BATCH)
         fresh = [_Fresh(row, text) for row in rows if (text := _text(keys, row))]
         vectors = await embeddings(self._embedder, [each.text for each in fresh])
+        known = [
+            replace(one, vector=_rotated(keys, got), refused=got.refused)
+            for one, got in zip(fresh, vectors, strict=True)
+        ]
+        return partial(self._write, db, claim, keys, rows, known)
+
+    async def _write(
+        self,
+        db: Connection,
+        claim: Claim,
+        keys: Keys,
+        rows: list[facts.Row],
+        fresh: list[_Fresh],
+    ) -> float | None:
         if not await users.hold(db, claim.user_id):
             return None
         for row in {row.id for row in rows} - {each.row.id for each in fresh}:
             await facts.settle(db, row)  # does not open: nothing to be done about it
         said = await _Said.load(db, keys, fresh)
         waiting = False
-        for each, got in zip(fresh, vectors, strict=True):
-            rotated = keys.rotate(got.vector) if got.vector is not None else None
-            known = _Fresh(each.row, each.text, rotated, got.refused)
-            done = rotated is not None or got.refused
-            if await self._kept(db, keys, known, said) and done:
+        for each in fresh:
+            done = each.vector is not None or each.refused
+            if await self._kept(db, keys, each, said) and done:
                 await facts.settle(db, each.row.id)
             waiting |= not done
         if waiting:
@@ -195,6 +210,10 @@ async def embeddings(embedder: Embedder, given: list[str]) -> list[Embedding]:
     return found
 
 
+def _rotated(keys: Keys, got: Embedding) -> Vector | None:
+    return keys.rotate(got.vector) if got.vector is not None else None
+
+
 def _pause(claim: Claim) -> float:
     """How long to leave the provider alone, in seconds."""
     return min(_LONGEST_PAUSE_S, 2.0 ** min(claim.attempts, 16))
@@ -211,21 +230,28 @@ class Reembed:
         self._keys = keys
         self._embedder = embedder
 
-    async def run(self, db: Connection, claim: Claim) -> float | None:
-        """Does a batch; returns in how many seconds to come again, None: all is done."""
+    async def run(self, db: Connection, claim: Claim) -> Write:
+        """Asks for a batch; what it returns says in how many seconds to come again, None: all is
+        done."""
         keys = await self._keys.get(claim.user_id)
         rows = await facts.of_other_models(db, claim.user_id, self._embedder.model, BATCH)
         given = [_text(keys, row) or "" for row in rows]
         vectors = await embeddings(self._embedder, given)
+        known = [
+            _Fresh(row, text, _rotated(keys, got) if text else None, got.refused or not text)
+            for row, text, got in zip(rows, given, vectors, strict=True)
+        ]
+        return partial(self._write, db, claim, known)
+
+    async def _write(self, db: Connection, claim: Claim, known: list[_Fresh]) -> float | None:
         if not await users.hold(db, claim.user_id):
             return None
         waiting = False
-        for row, text, got in zip(rows, given, vectors, strict=True):
-            rotated = keys.rotate(got.vector) if got.vector is not None and text else None
-            if rotated is not None or got.refused or not text:
-                await facts.set_embedding(db, row.id, rotated, self._embedder.model)
+        for each in known:
+            if each.vector is not None or each.refused:
+                await facts.set_embedding(db, each.row.id, each.vector, self._embedder.model)
             else:
                 waiting = True
         if waiting:
             return _pause(claim)
-        return 0 if rows else None
+        return 0 if known else None

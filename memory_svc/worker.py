@@ -17,8 +17,12 @@ from switchboard.v3.errors_pb2 import ErrorCode
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Connection, jobs.Claim], Awaitable[float | None]]
-"""Does jobs in the given transaction; returns in how many seconds to come again, or None."""
+Write = Callable[[], Awaitable[float | None]]
+"""Writes what came of jobs; returns in how many seconds to come again, or None."""
+
+Handler = Callable[[Connection, jobs.Claim], Awaitable[Write]]
+"""Does jobs but for writing, in no transaction: it may ask a model. What it returns is called
+in one, and uses the same connection."""
 
 _LOOK_S: Final = 1.0
 """Jobs of other processes are found by looking; one's own by being woken."""
@@ -54,8 +58,7 @@ class Worker:
 
     async def step(self) -> bool:
         """Does what is due the longest; False: nothing is."""
-        async with self._db.transaction() as db:
-            claim = await jobs.claim(db)
+        async with self._db.connection() as db, jobs.claimed(db) as claim:
             if claim is None:
                 return False
             with (
@@ -63,29 +66,34 @@ class Worker:
                 tracing.span(f"job {claim.kind}"),
                 metrics.JOBS.labels(claim.kind).time(),
             ):
-                again = await self._do(db, claim)
-            if again is None:
-                await jobs.finish(db, claim)
-            else:
-                await jobs.postpone(db, claim, again)
+                await self._do(db, claim)
         return True
 
-    async def _do(self, db: Connection, claim: jobs.Claim) -> float | None:
+    async def _do(self, db: Connection, claim: jobs.Claim) -> None:
         try:
-            async with db.transaction():  # a savepoint: what fails leaves nothing half-done
-                return await self._handlers[claim.kind](db, claim)
+            write = await self._handlers[claim.kind](db, claim)
+            async with db.transaction():  # what fails leaves nothing half-done
+                await _end(db, claim, await write())
         except SwitchboardError as error:
-            if error.code == ErrorCode.ERROR_CODE_NOT_FOUND:  # erased meanwhile
-                return None
             if error.code == ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE:
                 raise
-            return self._failed(claim, error)
+            erased = error.code == ErrorCode.ERROR_CODE_NOT_FOUND
+            await _end(db, claim, None if erased else self._failed(claim, error))
         except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError):
             raise  # the database went: the job is as it was
         except Exception as error:  # noqa: BLE001 - one bad job must not stop the others
-            return self._failed(claim, error)
+            await _end(db, claim, self._failed(claim, error))
 
     def _failed(self, claim: jobs.Claim, error: Exception) -> float | None:
         log.error("a job (%s) failed", claim.kind, exc_info=error)
         metrics.JOB_FAILURES.labels(claim.kind).inc()
         return None if claim.attempts >= _GIVE_UP else min(600.0, 2.0**claim.attempts)
+
+
+async def _end(db: Connection, claim: jobs.Claim, again: float | None) -> None:
+    """Takes jobs off the list, or puts them off by `again` seconds."""
+    async with db.transaction():
+        if again is None:
+            await jobs.finish(db, claim)
+        else:
+            await jobs.postpone(db, claim, again)

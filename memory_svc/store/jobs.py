@@ -1,10 +1,13 @@
 """memory_jobs: what is to be done in the background.
 
-Whoever works on a job holds its row and the user's advisory lock, in one transaction with
-the work itself: a worker that is killed leaves the job as it was, and no two workers are at
-one user's memory at once.
+Whoever works on a job holds the user's advisory lock, so that no two workers are at one
+user's memory at once. The lock is the session's: a model may be asked while no transaction is
+open. What comes of a job is written in one transaction with the job's end, and a worker that is
+killed leaves it as it was.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -21,32 +24,50 @@ class Claim:
     attempts: int
 
 
-async def claim(db: Connection) -> Claim | None:
-    """The jobs that are due the longest and nobody is at; None: there are none."""
+@asynccontextmanager
+async def claimed(db: Connection) -> AsyncIterator[Claim | None]:
+    """The jobs that are due the longest and nobody is at, for as long as this lasts; None: there
+    are none. The connection is to stay the same meanwhile, in a transaction or not."""
+    try:
+        yield await _claim(db)
+    finally:
+        await _release(db)
+
+
+async def _claim(db: Connection) -> Claim | None:
     passed_over: list[UUID] = []
-    while True:
-        row = await db.fetchrow(
-            """SELECT user_id, kind FROM memory_jobs
-            WHERE run_at <= clock_timestamp() AND user_id <> ALL ($1::uuid[])
-            ORDER BY run_at, id LIMIT 1 FOR UPDATE SKIP LOCKED""",
-            passed_over,
-        )
-        if row is None:
-            return None
+    while row := await db.fetchrow(
+        """SELECT user_id, kind FROM memory_jobs
+        WHERE run_at <= clock_timestamp() AND user_id <> ALL ($1::uuid[])
+        ORDER BY run_at, id LIMIT 1""",
+        passed_over,
+    ):
         user_id, kind = row
         if await db.fetchval(
-            "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))", f"memory {user_id}"
-        ):
-            break
+            "SELECT pg_try_advisory_lock(hashtextextended($1, 0))", f"memory {user_id}"
+        ) and (rows := await _due(db, user_id, kind)):
+            # The fewest: what is new shall not be given up for what failed before.
+            return Claim(user_id, kind, [row[0] for row in rows], min(row[1] for row in rows))
         passed_over.append(user_id)
-    rows = await db.fetch(
+    return None
+
+
+async def _due(db: Connection, user_id: UUID, kind: str) -> list[tuple[int, int]]:
+    """Id and attempts of each; none: another worker did them before the lock was ours."""
+    rows: list[tuple[int, int]] = await db.fetch(
         """SELECT id, attempts FROM memory_jobs
-        WHERE user_id = $1 AND kind = $2 AND run_at <= clock_timestamp()
-        ORDER BY id FOR UPDATE SKIP LOCKED""",
+        WHERE user_id = $1 AND kind = $2 AND run_at <= clock_timestamp() ORDER BY id""",
         *(user_id, kind),
     )
-    # The fewest: what is new shall not be given up for what failed before.
-    return Claim(user_id, kind, [row[0] for row in rows], min(row[1] for row in rows))
+    return rows
+
+
+async def _release(db: Connection) -> None:
+    try:
+        await db.execute("SELECT pg_advisory_unlock_all()")
+    except BaseException:
+        db.terminate()  # with a lock that it kept, nobody would come to that user again
+        raise
 
 
 async def finish(db: Connection, claim: Claim) -> None:

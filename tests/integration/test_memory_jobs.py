@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -15,11 +16,13 @@ import grpc
 import pytest
 
 from memory_svc.store import jobs, patterns
+from memory_svc.worker import Write
 from switchboard.v3 import memory_pb2 as pb
 from switchboard.v3.entities_pb2 import ENTITY_KIND_PROJECT
 from tests.support.embeddings import EmbeddingServer
 from tests.support.memory import Running, memory_service
 
+T = TypeVar("T")
 HABIT = pb.MEMORY_TIER_PROACTIVE
 
 
@@ -58,6 +61,65 @@ async def test_a_worker_that_is_cancelled_leaves_the_job_to_the_next(
     (row,) = await memory.fetch("SELECT settled FROM memory_associative")
     assert row[0]
     assert not await memory.fetch("SELECT * FROM memory_jobs WHERE run_at <= now()")
+
+
+async def transactions_while_asked(
+    memory: Running, provider: EmbeddingServer, work: Coroutine[Any, Any, object]
+) -> int:
+    """How many transactions are open while the provider thinks."""
+    provider.gate.clear()
+    provider.asked.clear()
+    task = asyncio.create_task(work)
+    async with asyncio.timeout(10):
+        while not provider.asked:
+            await asyncio.sleep(0.01)
+    found = await memory.open_transactions()
+    provider.gate.set()
+    await task
+    return found
+
+
+async def test_no_transaction_is_open_while_a_model_is_asked(
+    memory: Running, provider: EmbeddingServer
+) -> None:
+    user = await memory.user()
+    await memory.say(user, "My puppy eats fish.")
+    step = memory.app.worker.step
+    assert await transactions_while_asked(memory, provider, step()) == 0
+    assert await memory.fetch("SELECT 1 FROM memory_associative WHERE settled")
+    recall = memory.enrich(user, "which food?")
+    assert await transactions_while_asked(memory, provider, recall) == 0
+    search = memory.stub.Search(pb.SearchRequest(user_id=str(user), query="dinner"))
+    assert await transactions_while_asked(memory, provider, awaited(search)) == 0
+    async with memory.app.db.transaction() as db:
+        await db.execute("UPDATE memory_associative SET embed_model = 'an older one'")
+        await jobs.add(db, user, "reembed")
+        await db.execute("DELETE FROM memory_jobs WHERE kind <> 'reembed'")
+    assert await transactions_while_asked(memory, provider, step()) == 0
+    assert not await memory.fetch("SELECT 1 FROM memory_associative WHERE embed_model LIKE 'an %'")
+
+
+async def awaited(call: Awaitable[T]) -> T:
+    return await call
+
+
+async def test_a_lock_is_not_left_behind_by_whoever_was_cancelled(
+    memory: Running, provider: EmbeddingServer
+) -> None:
+    user = await memory.user()
+    await memory.say(user, "My puppy eats fish.")
+    for pause in (0, 0.001, 0.002, 0.004, 0.008):
+        step = asyncio.create_task(memory.app.worker.step())
+        await asyncio.sleep(pause)
+        step.cancel()
+        await asyncio.gather(step, return_exceptions=True)
+    locks = """SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
+        WHERE locktype = 'advisory' AND datname = current_database()"""
+    async with asyncio.timeout(10):  # a connection that was let go needs a moment to end
+        while await memory.fetch(locks):
+            await asyncio.sleep(0.02)
+    await memory.settled()
+    assert await memory.fetch("SELECT 1 FROM memory_associative WHERE settled")
 
 
 async def test_a_process_that_is_killed_at_work_loses_nothing(
@@ -116,18 +178,21 @@ async def test_jobs_of_one_user_are_one_workers(memory: Running) -> None:
     user = await memory.user()
     for number in range(3):
         await memory.say(user, f"The crate {number} is full.")
-    async with memory.app.db.transaction() as first, memory.app.db.transaction() as second:
-        claim = await jobs.claim(first)
-        assert claim
-        assert len(claim.ids) == 3
-        assert await jobs.claim(second) is None
+    async with memory.app.db.connection() as first, memory.app.db.connection() as second:
+        async with jobs.claimed(first) as claim:
+            assert claim
+            assert len(claim.ids) == 3
+            async with jobs.claimed(second) as another:
+                assert another is None
+        async with jobs.claimed(second) as claim:  # whose work ended with nothing done
+            assert claim
 
 
 async def test_a_job_that_fails_does_not_stop_the_others(memory: Running) -> None:
     user = await memory.user()
     await memory.say(user, "My cat is grey.")
 
-    async def broken(*_: object) -> float | None:
+    async def broken(*_: object) -> Write:
         raise RuntimeError("a fault")
 
     handlers = dict(memory.app.worker._handlers)

@@ -91,6 +91,7 @@ async def test_what_was_removed_meanwhile_stays_removed(
     await memory.say(user, "The gate code is 4711. The cat is grey.")
     working = asyncio.create_task(work(memory))
     await begun(provider)
+    assert await memory.open_transactions() == 0
     listed = await memory.stub.List(
         pb.ListRequest(user_id=str(user), tier=pb.MEMORY_TIER_ASSOCIATIVE)
     )

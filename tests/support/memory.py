@@ -91,6 +91,14 @@ class Running:
         async with self.app.db.connection() as db:
             return list(await db.fetch(query, *values))
 
+    async def open_transactions(self) -> int:
+        """How many transactions stand open while nothing is asked of the database."""
+        found = await self.fetch(
+            """SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+            AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'"""
+        )
+        return len(found)
+
     async def facts(self, user: UUID) -> list[str]:
         """The facts in force, oldest first, opened."""
         listed = await self.stub.List(
