@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -15,7 +16,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from edge import catalogue, rest_accounts, rest_chat, rest_memory
 from edge.addresses import Proxies
 from edge.auth import Tokens, bearer
-from edge.budgets import Pool
+from edge.budgets import Doors, Pool
 from edge.connection import Connection
 from edge.device import Surroundings
 from edge.devices import Devices, send_away
@@ -79,6 +80,7 @@ def make(settings: EdgeSettings) -> web.Application:
         tokens=Tokens(settings.signing_keys, settings.access_token_s),
         origins=Origins(settings.allowed_origins),
         devices=Devices(around, settings.max_sockets_per_user),
+        doors=Doors(settings.most_sockets),
         proxies=Proxies(settings.trusted_proxies, settings.forwarded_header),
         hellos=Buckets(Rate.per_minute(settings.hellos_per_minute)),
         sign_ins=Buckets(Rate.per_minute(settings.sign_ins_per_minute)),
@@ -127,13 +129,20 @@ def _catalogue(
 async def device_socket(request: web.Request) -> web.StreamResponse:
     """The device's socket (PROTOCOL §1)."""
     edge = request.app[EDGE]
-    try:
-        edge.devices.admit()
-        edge.hellos.spend(address(request), asyncio.get_running_loop().time())
-    except SwitchboardError as error:
-        if "Origin" not in request.headers:
-            raise
-        return await _turn_away(request, error)
+    with ExitStack() as inside:
+        try:
+            edge.devices.admit()
+            edge.hellos.spend(address(request), asyncio.get_running_loop().time())
+            inside.enter_context(edge.doors.enter())
+        except SwitchboardError as error:
+            if "Origin" not in request.headers:
+                raise
+            return await _turn_away(request, error)
+        return await _talk(request)
+
+
+async def _talk(request: web.Request) -> web.StreamResponse:
+    edge = request.app[EDGE]
     token = bearer(request.headers.get("Authorization"))
     who = None if token is None else edge.tokens.check(token)
     ws = WebSocket(edge.settings)
@@ -158,8 +167,8 @@ async def _turn_away(request: web.Request, error: SwitchboardError) -> web.Strea
     where there is one, in its reason."""
     ws = WebSocket(request.app[EDGE].settings)
     await ws.prepare(request)
-    limited = error.code == ErrorCode.ERROR_CODE_RATE_LIMITED
-    code = CloseCode.CLOSE_CODE_RATE_LIMITED if limited else CloseCode.CLOSE_CODE_DRAINING
+    away = error.code == ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE
+    code = CloseCode.CLOSE_CODE_DRAINING if away else CloseCode.CLOSE_CODE_RATE_LIMITED
     await ws.close(code=code, message=close_reason(error))
     return ws
 

@@ -4,6 +4,8 @@ A request holds its message and history, here and at the router, from before it 
 until its end: through drops of the socket, and past the resume window where it runs on.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +14,10 @@ from switchboard.v3.errors_pb2 import ErrorCode
 
 RETRY_MS: Final = 1_000
 """When to ask again: answers take seconds, and each that ends makes room."""
+
+
+CROWDED_MS: Final = 5_000
+"""When to try another socket: another edge may have come meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,5 +81,27 @@ def too_many(message: str) -> SwitchboardError:
     return SwitchboardError(ErrorCode.ERROR_CODE_TOO_MANY_REQUESTS, message, RETRY_MS)
 
 
-def _overloaded(message: str) -> SwitchboardError:
-    return SwitchboardError(ErrorCode.ERROR_CODE_OVERLOADED, message, RETRY_MS)
+class Doors:
+    """Sockets that are open, `most` at once (None: no limit)."""
+
+    def __init__(self, most: int | None) -> None:
+        self._most = most
+        self._open = 0
+
+    def __repr__(self) -> str:
+        return f"Doors({self._open} of {self._most})"
+
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        """A socket is open inside. Raises SwitchboardError (overloaded) where none has room."""
+        if self._most is not None and self._open >= self._most:
+            raise _overloaded("The server has all the sockets that it can.", CROWDED_MS)
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+
+
+def _overloaded(message: str, retry_ms: int = RETRY_MS) -> SwitchboardError:
+    return SwitchboardError(ErrorCode.ERROR_CODE_OVERLOADED, message, retry_ms)

@@ -3,12 +3,13 @@
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_network
 from socket import gethostname
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
 
 from edge.budgets import Budget
 from edge.limits import Limits
+from runtime.memory_limit import of_cgroup
 from runtime.settings import Address, CommaList, ServiceSettings
 
 
@@ -20,6 +21,12 @@ def _server_version() -> str:
 
 
 SERVER_VERSION = _server_version()
+
+_START_BYTES: Final = 96 * 1024 * 1024
+"""What an edge uses without a socket."""
+
+_SOCKET_BYTES: Final = 40 * 1024
+"""What a socket adds, with its device and session: 34 KiB idle, by bench.idle_sockets."""
 
 
 class EdgeSettings(ServiceSettings):
@@ -78,6 +85,15 @@ class EdgeSettings(ServiceSettings):
     )
     max_sockets_per_user: int = Field(
         32, gt=0, description="How many sockets a user may have at once."
+    )
+    max_sockets: int = Field(
+        0,
+        ge=0,
+        description="How many sockets may be open at an edge. 0: what fits into MEMORY_LIMIT,"
+        " such as 7,372 in 512 MiB; no limit where there is none.",
+    )
+    memory_limit: int = Field(
+        0, ge=0, description="How much memory the edge may use, in bytes. 0: as its cgroup says."
     )
     max_requests_per_user: int = Field(
         16,
@@ -201,6 +217,17 @@ class EdgeSettings(ServiceSettings):
             resume_window_s=self.resume_window_s,
             journal_bytes=self.journal_bytes,
         )
+
+    @property
+    def most_sockets(self) -> int | None:
+        """So many may be open at once, with a quarter of the memory left to requests; None: no
+        limit."""
+        if self.max_sockets:
+            return self.max_sockets
+        memory = self.memory_limit or of_cgroup()
+        if memory is None:
+            return None
+        return max(1, (memory * 3 // 4 - _START_BYTES) // _SOCKET_BYTES)
 
     @property
     def budget(self) -> Budget:

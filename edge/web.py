@@ -18,6 +18,7 @@ from aiohttp import web
 from edge import codec, metrics
 from edge.addresses import Proxies, holder
 from edge.auth import Identity, Tokens, bearer, unauthenticated
+from edge.budgets import Doors
 from edge.devices import Devices
 from edge.mapping import InvalidFrame
 from edge.origins import Origins
@@ -64,6 +65,7 @@ class Edge:
     tokens: Tokens
     origins: Origins
     devices: Devices
+    doors: Doors
     proxies: Proxies
     hellos: Buckets
     sign_ins: Buckets

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from edge.budgets import Budget, Pool, Share
 from edge.events import Asked, Attached, Broken, Detached, Received, Tick
 from edge.limits import Limits
 from edge.session import Session
+from edge.settings import EdgeSettings
 from runtime.errors import word
 from switchboard.v3.errors_pb2 import Error, ErrorCode
 from switchboard.v3.frames_pb2 import (
@@ -22,7 +24,7 @@ from switchboard.v3.frames_pb2 import (
     HomeRequest,
     Resume,
 )
-from tests.support.edge_stack import DeviceSocket, EdgeStack, edge_stack, eventually
+from tests.support.edge_stack import KEY, DeviceSocket, EdgeStack, edge_stack, eventually
 from tests.support.edges import pair
 from tests.support.scripted_router import Turn
 
@@ -155,6 +157,33 @@ async def test_the_edge_holds_no_more_than_it_may_of_all_users() -> None:
         third = await stack.device(user_id="c")
         await refused(third, "overloaded", conversation_history=LONG)
         await runs(third)
+
+
+# Sockets.
+
+
+async def test_past_its_ceiling_the_edge_takes_no_socket() -> None:
+    async with edge_stack(max_sockets=2) as stack:
+        laptop, phone = await stack.device("laptop"), await stack.device("phone")
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await stack.open(stack.token("another"))
+        assert caught.value.headers is not None
+        assert (caught.value.status, caught.value.headers["Retry-After"]) == (503, "5")
+        browser = await stack.open(headers={"Origin": stack.url})
+        assert await browser.closed() == 4529
+        await laptop.send("ping")
+        await laptop.expect("pong")
+        await phone.close()
+        await eventually(lambda: repr(stack.edge.doors) == "Doors(1 of 2)")
+        await stack.device("phone", user_id="another")
+
+
+@pytest.mark.parametrize(
+    ("given", "most"),
+    [({"memory_limit": 512 << 20}, 7_372), ({"memory_limit": 1}, 1), ({"max_sockets": 9}, 9)],
+)
+def test_the_ceiling_is_what_fits_into_the_memory(given: dict[str, int], most: int) -> None:
+    assert EdgeSettings(auth_signing_keys=KEY, **given).most_sockets == most
 
 
 # What is counted is given back, however a request ends.
