@@ -133,7 +133,11 @@ class Accounts:
         await self._guesses.spend(address)
         async with self._db.connection() as db:
             login = await users.by_email(db, address)
-        right = await self._passwords.check(login.password_hash if login else None, password)
+        try:
+            right = await self._passwords.check(login.password_hash if login else None, password)
+        except SwitchboardError:  # too many wait: nothing was tried
+            await self._guesses.give_back(address)
+            raise
         if login is None or not right:
             raise _unauthenticated(wrong)
         await self._guesses.give_back(address)

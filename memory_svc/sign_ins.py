@@ -139,4 +139,4 @@ class SignIns:
     async def sweep(self) -> None:
         """Drops what is over."""
         async with self._db.connection() as db:
-            await sessions.sweep(db, self._days)
+            await sessions.sweep(db, self._days, tokens.GRACE)

@@ -120,8 +120,14 @@ async def families(db: Connection, user_id: UUID, limit: int) -> list[Family]:
     return [Family(*row) for row in rows]
 
 
-async def sweep(db: Connection, days: int) -> None:
-    """Drops sign-ins that are over, and used tokens too old for anybody to show them."""
+async def sweep(db: Connection, days: int, grace: timedelta) -> None:
+    """Drops sign-ins that are over, used tokens too old for anybody to show them, and successors
+    that nobody may ask for any more."""
+    await db.execute(
+        """UPDATE refresh_tokens SET next_sealed = NULL
+        WHERE next_sealed IS NOT NULL AND used_at < clock_timestamp() - $1::interval""",
+        grace,
+    )
     await db.execute(
         """DELETE FROM refresh_families
         WHERE expires_at < now() OR revoked_at < now() - interval '1 day'"""

@@ -133,6 +133,9 @@ async def test_a_successor_is_kept_no_longer_than_it_may_be_asked_for(service: R
         "SELECT count(*) FROM refresh_tokens WHERE used_at IS NOT NULL AND next_sealed IS NOT NULL"
     )
     assert kept == [(1,)]  # of the one that was just used
+    await age(service, 31)
+    await service.app.sign_ins.sweep()
+    assert await service.fetch("SELECT count(next_sealed) FROM refresh_tokens") == [(0,)]
 
 
 async def test_a_token_shown_again_later_revokes_its_family(service: Running) -> None:

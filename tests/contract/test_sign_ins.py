@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from memory_svc import passwords
 from switchboard.v3 import accounts_pb2 as pb
 from switchboard.v3.errors_pb2 import ErrorCode
 from tests.contract.test_account_service import age, refused, register, renew
@@ -257,3 +258,28 @@ async def test_the_right_password_takes_no_guesses_away(database_url: str, tmp_p
         await login(service)
         assert await guess(service) == ErrorCode.ERROR_CODE_UNAUTHENTICATED
         assert await guess(service, PASSWORD) == ErrorCode.ERROR_CODE_RATE_LIMITED
+
+
+async def test_who_is_sent_away_by_the_crowd_made_no_guess(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with memory_service(database_url, tmp_path, guesses_per_hour=2) as service:
+        await register(service)
+        with monkeypatch.context() as patch:
+            patch.setattr(passwords, "WAITING", -2)  # with its two workers: nobody may wait
+            for _ in range(4):
+                assert await guess(service) == ErrorCode.ERROR_CODE_RATE_LIMITED
+        await login(service)
+
+
+async def test_a_hundred_guesses_and_no_more(service: Running) -> None:
+    """As it comes, without a word in the settings."""
+    await register(service)
+    key = service.app.accounts._guesses._key(EMAIL)
+    async with service.app.db.connection() as db:
+        await db.execute("INSERT INTO account_attempts VALUES ($1, 99, now())", key)
+    assert await guess(service) == ErrorCode.ERROR_CODE_UNAUTHENTICATED
+    error = await refused(login(service))
+    assert error.code == ErrorCode.ERROR_CODE_RATE_LIMITED
+    assert error.retry_after_ms is not None
+    assert error.retry_after_ms <= 36_000

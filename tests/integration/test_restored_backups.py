@@ -11,6 +11,7 @@ import pytest
 from switchboard.v3 import memory_pb2 as pb
 from switchboard.v3.errors_pb2 import ErrorCode
 from tests.contract.test_account_service import refused
+from tests.integration.test_memory_jobs import ask_on, habits, mine, mondays
 from tests.support.embeddings import EmbeddingServer
 from tests.support.memory import Running, memory_service
 from tests.support.postgres import tool
@@ -198,3 +199,19 @@ async def test_the_ledger_holds_ids_and_times_only(life: Life) -> None:
     kind, who, when, what = line.split()
     assert (kind, who, what) == ("item", str(user), ids[fact])
     assert when.startswith("20")
+
+
+async def test_a_habit_does_not_come_back(life: Life) -> None:
+    async with life.running() as memory:
+        user = await memory.user()
+        await ask_on(memory, user, mondays(4, 8, "Asia/Tokyo"))
+        await mine(memory)
+        (habit,) = await habits(memory, user)
+    dump = life.backup()
+    async with life.running() as memory:
+        await delete(memory, user, "proactive", habit.text)
+    life.restore(dump)
+    async with life.running() as memory:
+        await mine(memory)
+        assert await habits(memory, user) == []
+        assert await memory.app.forgetting.replay() == 0
