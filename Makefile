@@ -101,6 +101,9 @@ env: $(VENV)/.devstack ## keys, certificates and settings for docker compose: .e
 test-containers: $(VENV)/.dev ## build and run the containers, and converse while they come and go (root; installs Docker on Debian)
 	@CONTAINERS=1 STANDINS="$(STANDINS)" bash deploy/ci/containers.sh $(BIN)/python -m pytest tests/containers -o timeout=600
 
+test-databases: $(VENV)/.dev ## memory on Postgres 15, over pgbouncer and TLS (root; installs them on Debian)
+	@bash deploy/ci/databases.sh $(BIN)/python -m pytest tests/databases -o timeout=120
+
 sbom: $(VENV)/.dev ## what the images hold, and under which licences: build/sbom.cdx.json, build/licences.txt
 	@$(BIN)/python -m deploy.sbom locks/services.txt build "$$(awk -F'"' '/^version/ {print $$2}' pyproject.toml)"
 
@@ -133,4 +136,4 @@ lock: $(VENV)/.dev ## renew the locks from pyproject.toml
 clean: ## remove what the targets made, but no data
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build client/node_modules
 
-.PHONY: help run chat env test test-repeat charts-sheet test-containers sbom audit check format proto proto-check proto-breaking docs docs-check test-corpus try-local-model conformance soak rotate-keys erase-replay invite bench-memory lock clean
+.PHONY: help run chat env test test-repeat charts-sheet test-containers test-databases sbom audit check format proto proto-check proto-breaking docs docs-check test-corpus try-local-model conformance soak rotate-keys erase-replay invite bench-memory lock clean
