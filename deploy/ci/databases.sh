@@ -8,7 +8,7 @@
 # another.
 set -euo pipefail
 
-programs=/usr/lib/postgresql/15/bin
+programs=${POSTGRES_15:-/usr/lib/postgresql/15/bin}
 vector=/usr/share/postgresql/15/extension/vector.control
 
 cannot() {
