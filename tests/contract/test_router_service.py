@@ -159,6 +159,29 @@ async def test_route_of_no_surface_is_an_invalid_frame() -> None:
 # --- Converse
 
 
+async def test_turns_hold_no_more_than_the_router_may() -> None:
+    over = asyncio.Event()
+
+    async def agent(run: AgentRun) -> None:
+        await over.wait()
+        await run.end()
+
+    async with bench(max_turn_bytes=1_000) as b:
+        b.peers.agent.script = agent
+        first = await b.converse("r1", message="x" * 800).begin()
+        await first.until("routed")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await (await b.converse("r2", user_id="u2", message="x" * 800).begin()).until("routed")
+        refused = errors.from_rpc(caught.value)
+        assert (refused.code, refused.retry_after_ms) == (ErrorCode.ERROR_CODE_OVERLOADED, 1_000)
+        over.set()
+        await first.rest()
+        await eventually(lambda: not own_tasks())
+        third = await b.converse("r3", message="x" * 800).begin()
+        await third.rest()
+        assert third.kinds[-1] == "stream_end"
+
+
 async def test_a_home_turn_from_routed_to_stream_end() -> None:
     async with bench() as b:
         b.peers.memory.items = [MemoryItem(id="m1", text="Likes short answers", score=1)]
