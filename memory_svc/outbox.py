@@ -32,11 +32,11 @@ class Outbox:
     def put(self, write: Callable[[], Awaitable[Mail | None]]) -> None:
         """Has a mail written and sent, later: how long that takes tells the caller nothing.
 
-        Raises SERVICE_UNAVAILABLE where too many wait.
+        Raises OVERLOADED where too many wait.
         """
         if len(self._tasks) >= WAITING:
             raise SwitchboardError(
-                ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE, "Too much mail waits to be sent.", 30_000
+                ErrorCode.ERROR_CODE_OVERLOADED, "Too much mail waits to be sent.", 30_000
             )
         task = asyncio.create_task(self._run(write))
         self._tasks.add(task)

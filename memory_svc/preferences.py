@@ -114,9 +114,8 @@ class SealKeys:
                 name = Name.of(keys, row.key)
                 # The last changed comes first, and is the one that stays.
                 await core.delete(db, keys.user_id, name, keep=row.id)
-                await core.seal_key(
-                    db, row.id, name.hashed, preference_keys.seal(keys, row.id, row.key)
-                )
+                sealed = preference_keys.seal(keys, row.id, row.key)
+                await core.seal_key(db, keys.user_id, row.id, name.hashed, sealed)
 
 
 def _open(keys: Keys, rows: list[core.Row]) -> list[_Open]:

@@ -56,12 +56,12 @@ async def put(db: Connection, user_id: UUID, row: Row) -> None:
     )
 
 
-async def seal_key(db: Connection, row: UUID, hashed: str, sealed: str) -> None:
+async def seal_key(db: Connection, user_id: UUID, row: UUID, hashed: str, sealed: str) -> None:
     """Puts a hash in a readable key's place, and its words beside it."""
     await db.execute(
-        """UPDATE memory_core SET key = $2, key_encrypted = $3
-        WHERE id = $1 AND key_encrypted IS NULL""",
-        *(row, hashed, sealed),
+        """UPDATE memory_core SET key = $3, key_encrypted = $4
+        WHERE user_id = $1 AND id = $2 AND key_encrypted IS NULL""",
+        *(user_id, row, hashed, sealed),
     )
 
 

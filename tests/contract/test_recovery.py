@@ -357,7 +357,8 @@ async def test_a_mail_server_that_is_away_costs_a_bounded_memory(
     async with memory_service(database_url, tmp_path, **given) as service:
         await register(service)
         error = await refused(ask(service))
-        assert error.code == ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE
+        assert error.code == ErrorCode.ERROR_CODE_OVERLOADED
+        assert error.retry_after_ms == 30_000
         await login(service)
 
 

@@ -6,6 +6,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from client.terminal.account import Account, load_identity
+from client.terminal.protocol import Refused
 from memory_svc.doors import invite
 from tests.support.edge_stack import DeviceSocket, EdgeStack
 from tests.support.edges import Pair, pair
@@ -158,3 +162,18 @@ async def test_only_the_invited_register_where_it_is_by_invitation(
         status, answer = await two.a.call("POST", path, json=ADA, headers={})
         assert (status, answer["error"]["code"]) == (403, "forbidden")
         await signed_in(two.a, "register", invitation=await invite(memory.app.db))
+
+
+async def test_the_terminal_client_shows_its_invitation(database_url: str, tmp_path: Path) -> None:
+    async with two_edges(database_url, tmp_path, registration="invitation") as (two, memory):
+        folder = tmp_path / "client"
+        with pytest.raises(Refused, match="invitation"):
+            await Account(two.a.http, two.a.url, load_identity(folder, {}), folder).token()
+        environ = {"SWITCHBOARD_INVITATION": await invite(memory.app.db)}
+        mine = load_identity(folder, environ)
+        token = await Account(two.a.http, two.a.url, mine, folder).token()
+        _, found = await two.b.call(
+            "GET", "/api/v1/auth/sign-ins", headers=bearer({"access_token": token})
+        )
+        assert found["items"][0]["device_name"].startswith("terminal client on ")
+        assert environ["SWITCHBOARD_INVITATION"] not in (folder / "account.json").read_text()
