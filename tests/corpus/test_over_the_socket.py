@@ -63,7 +63,8 @@ def lines(path: Path) -> list[Case]:
 
 
 async def ask(device: DeviceSocket) -> list[Frame]:
-    """The frames of one answer. A tool call is answered at once, with one task."""
+    """The frames of one answer. A tool call is answered at once, with one task; an item that no
+    tool has brought is not on the device."""
     request_id = str(uuid4())
     await device.send("home_request", message="What is there?", request_id=request_id)
     frames: list[Frame] = []
@@ -72,6 +73,8 @@ async def ask(device: DeviceSocket) -> list[Frame]:
         if frames[-1]["type"] == "tool_call":
             items = [{"id": "t1", "title": "Pay the rent", "status": "todo"}]
             await device.send("tool_result", call_id=frames[-1]["call_id"], result={"items": items})
+        elif frames[-1]["type"] == "data_request":
+            await device.send("data_response", query_id=frames[-1]["query_id"], items=[])
     return frames
 
 
