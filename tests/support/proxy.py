@@ -17,7 +17,7 @@ import socket
 import struct
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 REMEMBERED: Final = 256
 
@@ -52,6 +52,7 @@ class FaultProxy:
         self._connections: set[_Connection] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._accepting: set[asyncio.Task[Any]] = set()
         self._copies: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._refusing = False
         self._bytes_per_second: float | None = None
@@ -76,7 +77,9 @@ class FaultProxy:
             writer.transport.abort()
             tasks.append(task)
         self.reset()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for task in self._accepting:  # one that is still dialling has no connection yet
+            task.cancel()
+        await asyncio.gather(*tasks, *self._accepting, return_exceptions=True)
 
     @property
     def port(self) -> int:
@@ -134,14 +137,21 @@ class FaultProxy:
 
     async def _accept(self, near_reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
         self.accepted += 1
-        if self._refusing:
-            near.transport.abort()
-            return
+        task = asyncio.current_task()
+        assert task
+        self._accepting.add(task)
         try:
-            far_reader, far = await self._dial()
+            if not self._refusing:
+                await self._carry(near_reader, near)
         except OSError:
-            near.transport.abort()
-            return
+            pass  # there is nobody behind
+        finally:
+            self._accepting.discard(task)
+            if not near.is_closing():
+                near.transport.abort()
+
+    async def _carry(self, near_reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
+        far_reader, far = await self._dial()
         connection = _Connection(near, far)
         self._connections.add(connection)
         connection.tasks = [

@@ -1,5 +1,6 @@
 """The runs beside busy loops: what fails now and then is named."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,8 @@ def test_a_test_that_fails_once_in_three_runs_is_named(tmp_path: Path) -> None:
     test.write_text(SOMETIMES)
     status, said = repeated(test, 3)
     assert status == 1
-    assert "   1 of 3 failed  test_sometimes.test_now_and_then\n" in said
+    # How much of the folder is named depends on where the checkout stands.
+    assert re.search(r"^   1 of 3 failed  \S*test_sometimes\.test_now_and_then$", said, re.M)
     assert "test_always" not in said
     assert repeated(test, 1)[0] == 0
 
