@@ -10,7 +10,7 @@ from typing import Any
 from client.terminal import protocol
 from client.terminal.device import Device
 from client.terminal.protocol import Frame
-from client.terminal.render import Screen
+from client.terminal.render import Screen, left_out
 from client.terminal.tools import writes
 
 # Used until `device_ready` tells the server's own limits.
@@ -177,7 +177,11 @@ class Chat:
         error = frame.get("error") or {}
         self._device.end(frame["request_id"])
         ending = Ending(frame["status"], error.get("code", ""), error.get("message", ""))
+        ours = self._is_ours(frame)
         self._finish(frame["request_id"], ending)
+        # The last step: an answer has ended even where this cannot be read.
+        if ours and (missing := left_out(frame.get("skipped") or ())):
+            self._screen.note(missing)
 
     def _on_error(self, frame: Frame) -> None:
         """One that carries a request's id says that it never began; of a duplicate, one runs."""

@@ -3,6 +3,7 @@ file, so it is shown as text only: a terminal must not take any of it as a comma
 """
 
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -43,6 +44,14 @@ LABELS = {
     "isAiSuggested": "suggested",
     "isApproved": "approved",
     "content": "text",
+}
+
+BLOCKS = {
+    "chart": "chart",
+    "table": "table",
+    "timeline": "timeline",
+    "text": "text",
+    "entity_ref": "card",
 }
 
 
@@ -116,6 +125,21 @@ class Screen:
             self._at_start = True
 
 
+def left_out(skipped: Sequence[Mapping[str, Any]]) -> str:
+    """Tells in a line which blocks an answer lacks, and why; "" where it lacks none.
+
+    `skipped` is that of a `stream_end`. A type that only the model knows is a "block".
+    """
+    counted = Counter(
+        (BLOCKS.get(block["block_type"], "block"), str(block["reason"]).replace("_", " "))
+        for block in skipped
+    )
+    return "; ".join(
+        f"{count} {word}{'s' if count > 1 else ''} could not be shown ({reason})"
+        for (word, reason), count in counted.items()
+    )
+
+
 def renderable(block_type: str, data: Any, now: int) -> RenderableType:
     """Makes a block showable. Raises LookupError, TypeError or ValueError for what is no block."""
     match block_type:
@@ -147,12 +171,14 @@ def chart(data: Mapping[str, Any]) -> RenderableType:
     rows: Sequence[Mapping[str, Any]] = data["data"]
     bars = _shares(rows) if data["chartType"] in ("pie", "radial") else _series(data, rows)
     longest = max((abs(value) for _, _, value, _ in bars if value is not None), default=0)
-    total = sum(value for _, _, value, _ in bars if value is not None)
+    pie = data["chartType"] in ("pie", "radial")
+    total = sum(value for _, _, value, _ in bars if value is not None) if pie else 0
+    unit = plain(data.get("unit") or "")
     shown = Table.grid(padding=(0, 1))
     for label, series, value, colour in bars[:MAX_ROWS]:
         length = round(BAR_WIDTH * abs(value) / longest) if value and longest else 0
-        text = _cell(value)
-        if data["chartType"] in ("pie", "radial") and value is not None and total:
+        text = _cell(value) + (f" {unit}" if unit and value is not None else "")
+        if value is not None and total and unit != "%":
             text += f" ({100 * value / total:.0f} %)"
         bar = Text("█" * max(length, 1 if value else 0), style=colour)
         shown.add_row(Text(label), Text(series, style=colour), bar, Text(text))

@@ -70,6 +70,32 @@ async def test_an_answer_is_shown_and_remembered_for_the_next() -> None:
     ]
 
 
+async def test_what_an_answer_lacks_is_told_in_a_line_beside_it() -> None:
+    rig = Rig()
+    skipped = [
+        {"block_type": "table", "reason": "too_large"},
+        {"block_type": "chart", "reason": "chart_units"},
+        {"block_type": "entity_ref", "reason": "entity_not_found"},
+        {"block_type": "chart", "reason": "chart_units"},
+        {"block_type": "\x1b[31mgantt", "reason": "malformed"},
+    ]
+    ending, _ = await exchange(rig, "all of it", "Here.", skipped=skipped[:1])
+    assert ending == Ending("completed") and rig.out.getvalue() == "Here.\n"
+    assert rig.err.getvalue() == "1 table could not be shown (too large)\n"
+    await exchange(rig, "again", "Here.", skipped=skipped)
+    assert " ".join(rig.err.getvalue().split("\n", 1)[1].split()) == (
+        "1 table could not be shown (too large); 2 charts could not be shown (chart units); "
+        "1 card could not be shown (entity not found); 1 block could not be shown (malformed)"
+    )
+
+
+async def test_an_answer_ends_where_what_it_lacks_cannot_be_read() -> None:
+    rig = Rig()
+    async with asyncio.timeout(5):
+        ending, _ = await exchange(rig, "hello", "Hi.", skipped=[{"block_type": []}])
+    assert ending == Ending("completed") and "a broken stream_end" in rig.err.getvalue()
+
+
 async def test_what_failed_is_told_and_is_no_history() -> None:
     rig = Rig()
     error = {"code": "model_refused", "message": "It would not."}

@@ -77,8 +77,9 @@ def test_people_can_still_write_as_they_write() -> None:
 # Blocks
 
 
-def chart(kind: str, data: list[dict[str, Any]], **config: Any) -> str:
-    return shown("chart", {"chartType": kind, "title": "T", "data": data, "config": config})
+def chart(kind: str, data: list[dict[str, Any]], unit: str | None = None, **config: Any) -> str:
+    block = {"chartType": kind, "title": "T", "data": data, "config": config}
+    return shown("chart", block | ({"unit": unit} if unit else {}))
 
 
 def test_a_bar_chart_is_to_scale_and_names_its_values() -> None:
@@ -105,6 +106,21 @@ def test_a_pie_tells_shares() -> None:
     rows = [{"s": "todo", "n": 3, "fill": "red"}, {"s": "done", "n": 1, "fill": "blue"}]
     text = chart("pie", rows, n={"label": "Tasks"})
     assert "3 (75 %)" in text and "1 (25 %)" in text and "fill" not in text
+
+
+def test_a_unit_stands_behind_the_numbers_it_counts() -> None:
+    rows: list[dict[str, Any]] = [{"who": "Sam", "n": 1.5}, {"who": "Jo", "n": None}]
+    text = chart("bar", rows, unit="h", n={"label": "Time"})
+    assert "█ 1.5 h │" in text and re.search(r"Jo +– +│", text)
+    rows = [{"who": "Sam", "n": 3}, {"who": "Jo", "n": 1}]
+    text = chart("pie", rows, unit="h", n={"label": "Time"})
+    assert "█ 3 h (75 %) │" in text and re.search(r"█ +1 h \(25 %\) │", text)
+
+
+def test_a_pie_of_percentages_tells_each_once() -> None:
+    rows = [{"s": "todo", "n": 75}, {"s": "done", "n": 25}]
+    text = chart("pie", rows, unit="%", n={"label": "Share"})
+    assert "█ 75 % │" in text and text.count("%") == 2
 
 
 @pytest.mark.parametrize("kind", ["area", "bar", "line", "radar"])
