@@ -17,8 +17,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
 
 import httpx2
@@ -42,6 +43,7 @@ from runtime.errors import SwitchboardError
 from runtime.model import refusals
 from runtime.model.client import calling
 from runtime.model.failures import (
+    Unreadable,
     failure,
     failure_in_stream,
     is_transient,
@@ -126,14 +128,21 @@ class Model:
 
 
 class _Failed(Exception):
-    """The call failed before anything of it was shown. `refusal`: what the provider said."""
+    """The call failed before anything of it was shown. `refusal`: what the provider said;
+    `tell`: writes it to the log, where nothing could be learned of it."""
 
     def __init__(
-        self, meant: SwitchboardError, *, passes: bool, refusal: Refusal | None = None
+        self,
+        meant: SwitchboardError,
+        *,
+        passes: bool,
+        tell: Callable[[], None],
+        refusal: Refusal | None = None,
     ) -> None:
         super().__init__(meant.message)
         self.meant = meant
         self.passes = passes
+        self.tell = tell
         self.refusal = refusal
 
 
@@ -189,6 +198,7 @@ class _Call:
             except _Failed as failed:
                 if self._request.mended(failed.refusal, failed.meant.code):
                     continue
+                failed.tell()
                 failures += 1
                 wait_s = self._wait_s(failures, failed.meant.retry_after_ms)
                 if not failed.passes or failures == ATTEMPTS or wait_s > LONGEST_WAIT_S:
@@ -223,8 +233,12 @@ class _Call:
         except openai.APIError as error:
             self._under_way = False  # no answer was opened, and so nothing spent
             refusal = refusals.of_error(error) if isinstance(error, openai.APIStatusError) else None
-            log_failure(log, error, "chat")
-            raise _Failed(failure(error), passes=is_transient(error), refusal=refusal) from error
+            raise _Failed(
+                failure(error),
+                passes=is_transient(error),
+                tell=partial(log_failure, log, error, "chat"),
+                refusal=refusal,
+            ) from error
 
     async def _read(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[Said, None]:
         self._shown = shown = Shown(self._request)
@@ -267,6 +281,13 @@ class _Call:
                 patience = time() + _AFTER_FINISH_S
         await _drain(pieces)
 
+    def _tell(self, code: str, body: object) -> None:
+        if body is None:
+            log_failure(log, Unreadable(f"the answer cannot be read, {code}"), "chat")
+        else:
+            sent = str(self._request.messages)
+            log_failure_in_stream(log, body, "chat", key=self._client.api_key, sent=sent)
+
     def _noted(self, events: list[Event]) -> list[Event]:
         for event in events:
             if isinstance(event, Usage):
@@ -282,15 +303,14 @@ class _Call:
                     ErrorCode.ERROR_CODE_MODEL_REFUSED, "The model refused to answer."
                 )
             case ProviderError(code, body):
-                if body is None:
-                    log.warning("the provider's answer cannot be read: %s", code)
-                else:
-                    log_failure_in_stream(log, body, "chat", key=self._client.api_key)
-                if spoke:
-                    raise _truncated()
+                tell = partial(self._tell, code, body)
                 meant = failure_in_stream(body)
+                if spoke:
+                    tell()
+                    refused = meant.code == ErrorCode.ERROR_CODE_MODEL_REFUSED
+                    raise meant if refused else _truncated()
                 refusal = refusals.of_body(body)
-                raise _Failed(meant, passes=is_transient(meant), refusal=refusal)
+                raise _Failed(meant, passes=is_transient(meant), tell=tell, refusal=refusal)
             case Truncated(reason):
                 log.info("the model's answer is not whole: %s", reason)
                 raise _truncated()

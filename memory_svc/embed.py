@@ -18,7 +18,7 @@ from runtime.model import refusals
 from runtime.model.asking import learning
 from runtime.model.breaker import Breaker
 from runtime.model.client import calling, known_profiles, spent
-from runtime.model.failures import failure, log_failure
+from runtime.model.failures import Unreadable, failure, log_failure
 from runtime.model.meanings import about_key, about_model
 from runtime.model.profiles import Lesson, Profile, Profiles
 from switchboard.v3.errors_pb2 import ErrorCode
@@ -123,12 +123,16 @@ class Embedder:
     async def _ask(self, texts: Sequence[str], profile: Profile) -> list[Vector]:
         # An empty input is an error to some providers.
         inputs = [text[:MAX_CHARACTERS] or " " for text in texts]
-        answer = await self._client.embeddings.create(
-            model=self.model, input=inputs, **_asking(profile)
-        )
+        try:
+            answer = await self._client.embeddings.create(
+                model=self.model, input=inputs, **_asking(profile)
+            )
+        except (AttributeError, ValueError) as error:  # the package's, of a page of HTML, say
+            raise Unreadable("the answer holds no embeddings") from error
+        vectors = _vectors(answer, len(texts))
         tokens = getattr(answer.usage, "prompt_tokens", None)  # some providers count nothing
         spent("embed", tokens if isinstance(tokens, int) else 0, 0)
-        return _vectors(answer, len(texts))
+        return vectors
 
 
 def _meant(error: Exception) -> SwitchboardError:
@@ -145,8 +149,10 @@ def _asking(profile: Profile) -> dict[str, Any]:
 
 
 def _vectors(answer: CreateEmbeddingResponse, count: int) -> list[Vector]:
+    if not isinstance(answer, CreateEmbeddingResponse) or not isinstance(answer.data, list):
+        raise Unreadable("the answer holds no embeddings")
     if len(answer.data) != count:
-        raise ValueError("as many embeddings as texts were asked for")
+        raise Unreadable(f"the answer holds {len(answer.data)} embeddings for {count} texts")
     ordered = sorted(answer.data, key=lambda each: each.index)
     return [checked(each.embedding) for each in ordered]
 

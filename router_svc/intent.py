@@ -12,7 +12,7 @@ from router_svc.routing import Question, Verdict, answer_format, estimate, fallb
 from runtime.model.asking import learning
 from runtime.model.breaker import Breaker
 from runtime.model.client import calling, known_profiles, spent
-from runtime.model.failures import failure, log_failure
+from runtime.model.failures import Unreadable, failure, log_failure
 from runtime.model.profiles import Profiles
 from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.frames_pb2 import Usage
@@ -72,7 +72,7 @@ class Classifier:
             usage = _usage(said, question)
             spent("classify", usage.input_tokens, usage.output_tokens)
             answer = parse(said.text, question.offered)
-        except (TimeoutError, openai.APIError) as error:
+        except (TimeoutError, openai.APIError, Unreadable) as error:
             return self._failed(question, error)
         except Exception as error:  # a provider may answer anything: routing goes on
             log.warning("the classifier's answer could not be read", exc_info=error)

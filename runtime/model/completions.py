@@ -9,13 +9,20 @@ from typing import Any, Final
 from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
 
+from runtime.model.failures import Unreadable
+
 # Providers have words of their own for an answer that was cut short or stopped.
 _CUT_SHORT: Final = re.compile("length|max|filter|safety|sensitive|guardrail|recitation|error")
 _THOUGHT: Final = re.compile(r"</(?:think|thinking|thought|reasoning)>")
 
 
 def content(completion: ChatCompletion) -> str:
-    """What the model said, without its thinking; nothing where it stopped early or refused."""
+    """What the model said, without its thinking; nothing where it stopped early or refused.
+
+    Raises Unreadable.
+    """
+    if not isinstance(completion, ChatCompletion):
+        raise Unreadable("the answer is no completion")
     choices = completion.choices or []
     if not choices or _CUT_SHORT.search(str(choices[0].finish_reason).lower()):
         return ""
@@ -28,6 +35,8 @@ def content(completion: ChatCompletion) -> str:
 
 def content_of_response(response: Response) -> str:
     """What the model said; nothing where it stopped early, failed or refused."""
+    if not isinstance(response, Response):
+        raise Unreadable("the answer is no response")
     whole = response.status in {None, "completed"}
     return _without_thought(response.output_text) if whole else ""
 

@@ -37,6 +37,11 @@ _TOLD: Final = {
 }
 
 
+class Unreadable(ValueError):
+    """A provider answered well, but with something that the API does not have, such as a page of
+    HTML. The text says what, and holds nothing of it."""
+
+
 def failure(error: Exception) -> SwitchboardError:
     """What a failed call means to the user. The provider's own words stay out of it."""
     match error:
@@ -45,7 +50,13 @@ def failure(error: Exception) -> SwitchboardError:
         case openai.APIStatusError():
             refusal = refusals.of_error(error)
             return _told(meaning(refusal), retry_after_ms(error))
-        case openai.APIError() | asyncio.TimeoutError() | OSError() | aiohttp.ClientError():
+        case (
+            openai.APIError()
+            | asyncio.TimeoutError()
+            | OSError()
+            | aiohttp.ClientError()
+            | Unreadable()
+        ):
             return _told(_UNAVAILABLE)
         case _:
             return SwitchboardError(ErrorCode.ERROR_CODE_INTERNAL, "A fault of the server's own.")
@@ -140,26 +151,41 @@ def log_failure(log: logging.Logger, error: Exception, operation: str) -> None:
     Never a key, nor what was sent: a message stands in it only where the provider speaks of
     the set-up or the form of the request, without what it quotes at length.
     """
-    hint = _where(error, operation) if isinstance(error, openai.APIConnectionError) else ""
-    if isinstance(error, openai.APIStatusError):
-        _log(log, operation, refusals.of_error(error), _key(error))
-    else:
-        _tell(log, operation, failure(error).code, [type(error).__name__], hint)
+    match error:
+        case openai.APIStatusError():
+            _log(log, operation, refusals.of_error(error), _key(error), _sent(error))
+        case openai.APIConnectionError():
+            how = _how(error)
+            _tell(log, operation, failure(error).code, [how], _where(error, operation))
+        case Unreadable():
+            url = f"OPENAI_BASE_URL (or {_prefix(operation)}_BASE_URL)"
+            hint = f" - is {url} right, and does it end as the provider says, such as in /v1?"
+            _tell(log, operation, failure(error).code, [str(error)], hint)
+        case _:
+            _tell(log, operation, failure(error).code, [type(error).__name__], "")
 
 
-def log_failure_in_stream(log: logging.Logger, body: object, operation: str, *, key: str) -> None:
+def _how(error: openai.APIConnectionError) -> str:
+    if isinstance(error, openai.APITimeoutError) and not _was_no_timeout(error):
+        return "timed out"
+    return "refused the connection, or closed it without an answer"
+
+
+def log_failure_in_stream(
+    log: logging.Logger, body: object, operation: str, *, key: str, sent: str = ""
+) -> None:
     """The same line for an error object that stands where an answer's chunk would."""
-    _log(log, operation, refusals.of_body(body), key)
+    _log(log, operation, refusals.of_body(body), key, sent)
 
 
-def _log(log: logging.Logger, operation: str, refusal: Refusal, key: str) -> None:
+def _log(log: logging.Logger, operation: str, refusal: Refusal, key: str, sent: str) -> None:
     code = meaning(refusal)
     told = [f"status {refusal.status}"]
-    if refusal.code or refusal.kind:
-        told.append(safe(f"code {refusal.code or refusal.kind}", key=key))
-    if refusal.param:
+    if _WORD.fullmatch(name := refusal.code or refusal.kind):
+        told.append(safe(f"code {name}", key=key))
+    if _WORD.fullmatch(refusal.param):
         told.append(safe(f"parameter {refusal.param}", key=key))
-    if refusal.message and code == _MISCONFIGURED:
+    if refusal.message and code == _MISCONFIGURED and not quotes(refusal.message, sent):
         told.append(safe(refusal.message, key=key))
     hint = _hint(refusal, _prefix(operation)) if code == _MISCONFIGURED else ""
     _tell(log, operation, code, told, hint)
@@ -178,8 +204,9 @@ def _prefix(operation: str) -> str:
 
 
 def _where(error: openai.APIConnectionError, operation: str) -> str:
-    host, url = error.request.url.host, f"OPENAI_BASE_URL (or {_prefix(operation)}_BASE_URL)"
-    return f" - is {url} right, and does something listen at {host}?"
+    at, url = error.request.url, f"OPENAI_BASE_URL (or {_prefix(operation)}_BASE_URL)"
+    where = at.host if at.port is None else f"{at.host}:{at.port}"
+    return f" - is {url} right, and does something listen at {where}?"
 
 
 def _hint(refusal: Refusal, prefix: str) -> str:
@@ -191,6 +218,24 @@ def _hint(refusal: Refusal, prefix: str) -> str:
     if refusal.status == 404 or about_model(refusal):
         return f" - are {prefix}_MODEL and OPENAI_BASE_URL (or {prefix}_BASE_URL) right?"
     return " - does the model's profile fit (docs/models.md)?"
+
+
+_WORD: Final = re.compile(r"[\w.:/\[\]-]{1,80}")
+_QUOTE: Final = 3  # words in a row: two may stand in any sentence
+
+
+def quotes(message: str, sent: str) -> bool:
+    """Whether an error repeats what was sent, and so perhaps what a user wrote."""
+    said, asked = (re.findall(r"\w+", text.casefold()) for text in (message, sent))
+    runs = {tuple(asked[at : at + _QUOTE]) for at in range(len(asked) - _QUOTE + 1)}
+    return any(tuple(said[at : at + _QUOTE]) in runs for at in range(len(said) - _QUOTE + 1))
+
+
+def _sent(error: openai.APIStatusError) -> str:
+    try:
+        return error.request.content.decode("utf-8", "replace")
+    except RuntimeError:  # a body that was streamed, which none of ours is
+        return ""
 
 
 # Words that are joined, such as codes and names of models, are no secrets, however long.

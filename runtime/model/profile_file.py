@@ -26,6 +26,12 @@ _FIELDS: Final = {
     for each in fields(Profile)
 }
 
+_COUNTS: Final = frozenset({"context_window", "max_output_tokens"})
+# What a request is made of; a profile has settings of its own for the rest.
+_OURS: Final = frozenset(
+    {"messages", "input", "instructions", "model", "tools", "stream", "store", "include"}
+)
+
 
 def read(path: str | Path) -> Rules:
     """The rules of a file, in its order. Raises ValueError with what is wrong and where."""
@@ -52,6 +58,10 @@ def _value(where: str, key: str, value: object) -> Any:
         raise ValueError(
             f"{where}: no such setting" + (f", did you mean {near[0]}?" if near else "")
         )
+    if key in _COUNTS and isinstance(value, int) and value < 1:
+        raise ValueError(f"{where}: must be 1 or more")
+    if key == "extra_body" and isinstance(value, dict) and (ours := _OURS & value.keys()):
+        raise ValueError(f"{where}: may not set {', '.join(sorted(ours))}")
     try:
         return _FIELDS[key].validate_python(value, strict=key != "schema_without")
     except ValidationError as error:

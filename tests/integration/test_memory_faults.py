@@ -171,7 +171,7 @@ async def test_a_store_that_is_cut_off_leaves_all_of_it_or_nothing(
 # The embedding provider
 
 
-@pytest.mark.parametrize("fault", ["down", "rate limited", "slow", "short", "nan", "zero"])
+@pytest.mark.parametrize("fault", ["down", "page", "rate limited", "slow", "short", "nan", "zero"])
 async def test_without_an_embedding_words_alone_still_find(
     memory: Running, provider: EmbeddingServer, fault: str
 ) -> None:
@@ -181,6 +181,8 @@ async def test_without_an_embedding_words_alone_still_find(
     match fault:
         case "down":
             provider.status = 500
+        case "page":  # what a wrong base URL gets
+            provider.page = "<html>Please sign in</html>"
         case "rate limited":
             provider.status, provider.headers = 429, {"retry-after": "20"}
         case "slow":

@@ -57,6 +57,7 @@ class EmbeddingServer:
         self.gate.set()
         self.spoil: Callable[[list[float]], list[float]] = lambda vector: vector
         self.refuses = ""
+        self.page = ""  # HTML in place of every answer
         self.asked: list[str] = []
         self._runner: web.AppRunner | None = None
         self.url = ""
@@ -85,6 +86,8 @@ class EmbeddingServer:
         texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
         self.asked += texts
         await self.gate.wait()
+        if self.page:
+            return web.Response(text=self.page, content_type="text/html")
         if self.status != 200 or any(self.refuses and self.refuses in text for text in texts):
             error = {"error": {"message": "no", "type": "test"}}
             return web.json_response(error, status=max(self.status, 400), headers=self.headers)

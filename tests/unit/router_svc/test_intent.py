@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 
 import orjson
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from router_svc.intent import Classifier
 from router_svc.routing import Question, Verdict
@@ -97,6 +99,25 @@ async def test_a_model_that_is_not_there_falls_back() -> None:
         await server.stop()
         verdict = await asks.classify_intent(POPUP)
         assert verdict.reason == "scope: project - model not reached"
+
+
+async def test_a_page_in_place_of_an_answer_tells_the_operator_where_to_look(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text="<html>Sign in</html>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_post("/chat/completions", page)
+    async with TestServer(app) as server:
+        settings = ModelSettings(openai_base_url=str(server.make_url("/")))
+        async with model.client(settings) as client:
+            asks = Classifier(client, "m", settings.profiles(), timeout_s=5, min_confidence=0.5)
+            verdict = await asks.classify_intent(POPUP)
+            await asks.close()
+    assert verdict.reason.endswith("model answer unreadable")
+    assert "is OPENAI_BASE_URL (or ROUTER_BASE_URL) right" in caplog.text
+    assert "AttributeError" not in caplog.text
 
 
 async def test_a_cancel_is_not_swallowed() -> None:

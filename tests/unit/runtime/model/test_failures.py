@@ -12,6 +12,7 @@ import pytest
 from runtime.errors import word
 from runtime.model import refusals
 from runtime.model.failures import (
+    Unreadable,
     failure,
     failure_in_stream,
     is_transient,
@@ -232,7 +233,51 @@ def test_a_line_of_any_text_takes_no_time(text: str) -> None:
 def test_what_cannot_be_reached_is_told_with_where(caplog: pytest.LogCaptureFixture) -> None:
     told = line(openai.APIConnectionError(request=REQUEST), caplog)
     assert told.startswith("WARNING: model call failed (chat): model_unavailable: ")
-    assert "does something listen at 127.0.0.1?" in told
+    assert "refused the connection" in told
+    assert "does something listen at 127.0.0.1:1?" in told
+    late = line(openai.APITimeoutError(request=REQUEST), caplog)
+    assert "model_unavailable: timed out - " in late
+
+
+def test_what_is_none_of_the_api_is_told_with_where_to_look(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = line(Unreadable("the answer is no completion"), caplog)
+    assert "model_unavailable: the answer is no completion - is OPENAI_BASE_URL" in told
+    assert failure(Unreadable("x")).retryable
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("Invalid prompt: LEMUR, my diary of today", "weird"),
+        ("could not apply template to: [{role: user, content: LEMUR my diary}]", None),
+        ("no such thing as lemur my diary", None),
+        ("refused", "LEMUR my diary"),
+    ],
+)
+def test_what_the_user_wrote_is_in_no_line_though_a_provider_repeats_it(
+    message: str, code: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent = httpx2.Request(
+        "POST",
+        "http://127.0.0.1:1/v1/chat/completions",
+        json={"model": "m", "messages": [{"role": "user", "content": "LEMUR my diary"}]},
+    )
+    body = {"error": {"message": message, "code": code}}
+    response = httpx2.Response(400, json=body, request=sent)
+    told = line(openai.BadRequestError(message, response=response, body=body["error"]), caplog)
+    assert "lemur" not in told.casefold()
+    assert told.startswith("ERROR: model call failed (chat): model_misconfigured: status 400")
+    caplog.clear()
+    log_failure_in_stream(
+        logging.getLogger("x"),
+        body["error"] | {"code": 400},
+        "chat",
+        key=KEY,
+        sent=str(sent.content),
+    )
+    assert "lemur" not in caplog.text.casefold()
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ def test_the_file_overrules_what_is_known_by_name(tmp_path: Path) -> None:
         ("[qwen", "is no TOML: "),
         ("temperature = 1", "[temperature] is no table: begin with a model's name in brackets"),
         ("[q]\ntemprature = 1", "[q] temprature: no such setting, did you mean temperature?"),
+        ("[q]\ncontext_window = -5", "[q] context_window: must be 1 or more"),
+        ("[q]\nextra_body = {messages = [], model = 'x'}", "may not set messages, model"),
         ("[q]\nwhatever = 1", "[q] whatever: no such setting"),
         ('[q]\ntemperature = "hot"', "[q] temperature: Input should be a valid number"),
         ('[q]\nsystem_role = "root"', "[q] system_role: Input should be 'system', 'developer'"),
