@@ -128,7 +128,9 @@ def changes(call: Call, result: Json) -> Iterator[Mutation]:
     if call.effect == MutationOp.MUTATION_OP_DELETE and isinstance(value.get("id"), str):
         yield _change(call, call.id, value["id"], None)
         return
-    items = value["items"] if isinstance(value.get("items"), list) else [value.get("item")]
+    # What a delete lists beside may be what is left: it deletes the one that it names.
+    several = isinstance(value.get("items"), list) and call.effect != MutationOp.MUTATION_OP_DELETE
+    items = value["items"] if several else [value.get("item")]
     found = [item for item in items if isinstance(item, dict) and isinstance(item.get("id"), str)]
     for item in found:
         many = len(found) > 1

@@ -97,6 +97,10 @@ def test_a_delete_has_no_data() -> None:
     assert (change.op, change.id, change.HasField("data")) == (DELETE, "t1", False)
 
 
+def test_a_delete_that_answers_with_a_list_deletes_nothing_of_it() -> None:
+    assert changes(call(DELETE), {"items": [{"id": "t1"}, {"id": "t2"}], "total": 2}) == []
+
+
 def test_reading_changes_nothing() -> None:
     assert changes(call(None), {"items": [{"id": "a"}]}) == []
 
