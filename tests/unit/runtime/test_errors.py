@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import AsyncIterator
 from typing import TypeAlias
 
@@ -26,7 +25,6 @@ from switchboard.v3.router_pb2 import (
     RouterServiceListToolsRequest,
     RouterServiceListToolsResponse,
 )
-from tests.support.proxy import FaultProxy
 
 CODES = [value for value in ErrorCode.values() if value]
 NAME = "switchboard.v3.RouterService"
@@ -121,30 +119,6 @@ async def test_a_peer_that_is_not_there_is_service_unavailable() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await router_pb2_grpc.RouterServiceStub(channel).Route(RouteRequest(), timeout=10)
     assert from_rpc(raised.value).code == ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE
-
-
-async def test_a_peer_that_is_lost_in_the_middle_is_service_unavailable() -> None:
-    """Cut and reset at every moment of a call, as a kill does; never a fault of our own."""
-    server, servicer = Server(ServiceSettings(), "router_svc", [NAME]), Router()
-    router_pb2_grpc.add_RouterServiceServicer_to_server(servicer, server.grpc)
-    port = await server.start()
-    for ends, streams in itertools.product((FaultProxy.cut, FaultProxy.reset), (False, True)):
-        async with (
-            FaultProxy("127.0.0.1", port) as proxy,
-            dial(f"127.0.0.1:{proxy.port}", ServiceSettings()) as channel,
-        ):
-            stub = router_pb2_grpc.RouterServiceStub(channel)
-            await stub.ListTools(RouterServiceListToolsRequest(), timeout=10)
-            call = stub.Converse(timeout=10)
-            await call.write(ConverseRequest(request_id="r"))
-            if streams:
-                assert await call.read() != grpc.aio.EOF
-            ends(proxy)
-            with pytest.raises(grpc.aio.AioRpcError) as raised:
-                while await call.read() != grpc.aio.EOF:
-                    pass
-            assert from_rpc(raised.value).code == ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE
-    await server.stop()
 
 
 @pytest.mark.parametrize("status", ["UNKNOWN", "INTERNAL", "CANCELLED", "ABORTED", "DATA_LOSS"])
