@@ -138,7 +138,7 @@ class Bridge:
                     self._room.clear()
                     await self._room.wait()
         except grpc.aio.AioRpcError as error:
-            return _meaning(from_rpc(error))
+            return from_rpc(error)
         return _lost()
 
     async def _write(self, call: Converse) -> None:
@@ -148,11 +148,6 @@ class Bridge:
             await call.done_writing()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             pass  # the reader sees why
-
-
-def _meaning(error: SwitchboardError) -> SwitchboardError:
-    """A cancel that nobody here asked for is a loss like others."""
-    return _lost() if error.code == ErrorCode.ERROR_CODE_CANCELLED else error
 
 
 def _lost() -> SwitchboardError:
