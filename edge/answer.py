@@ -38,7 +38,8 @@ class Answer:
     """The frames of one request, in order.
 
     `attached`: the device's socket of now reads it. `abandoned`: nobody will read it any
-    more, so nothing is kept. `quiet`: asked by REST. `held`: what the request itself takes up
+    more, so nothing is kept. `quiet`: asked by REST; `offered`: to a device elsewhere, which has
+    not begun to read it. `held`: what the request itself takes up
     while it runs. Sizes in bytes.
     """
 
@@ -54,9 +55,11 @@ class Answer:
         self.agent: str | None = None
         self.mutations: list[Mutation] = []
         self.away_until: float | None = None
+        self.offered = False
         self.seq = 0
         self.waiting_bytes = 0
         self.journal_bytes = 0
+        self._unread_bytes = 0
         self._limit = journal_bytes
         self._waiting: deque[tuple[ServerFrame, int]] = deque()
         self._journal: deque[tuple[ServerFrame, int]] = deque()
@@ -84,9 +87,15 @@ class Answer:
         """Whether all that may be kept for a device that is away is kept."""
         return not self.abandoned and self.waiting_bytes + self.journal_bytes >= self._limit
 
+    @property
+    def in_vain(self) -> bool:
+        """Whether more was said than would be kept, since nobody will read it any more."""
+        return not self.quiet and self._unread_bytes >= self._limit
+
     def say(self, frame: ServerFrame) -> None:
         """Adds a frame without a number."""
         if self.abandoned:
+            self._unread_bytes += frame.ByteSize()
             return
         if len(frame.stream_text.chunk) > PIECE_CHARS:
             for start in range(0, len(text := frame.stream_text.chunk), PIECE_CHARS):
@@ -140,7 +149,7 @@ class Answer:
             return False
         self._replay = deque(pending)
         self._replay += (frame for frame, _ in islice(self._journal, seq - oldest, None))
-        self.attached, self.away_until = True, None
+        self.attached, self.away_until, self.offered = True, None, False
         return True
 
     def detach(self, away_until: float) -> None:

@@ -100,8 +100,9 @@ class CallBook:
         return call if up else None
 
     def forget(self, call_id: str) -> None:
-        """A result of it would be unknown from now on."""
-        self._calls.pop(call_id, None)
+        """Of one that is over: a result of it would be unknown from now on."""
+        if (call := self._calls.get(call_id)) and call.state is not CallState.OPEN:
+            del self._calls[call_id]
 
     def set_deadline(self, frame: ServerFrame, now: float) -> None:
         """What remains to answer, as the frame is sent."""

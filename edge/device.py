@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, assert_never
 from uuid import uuid4
@@ -46,6 +46,7 @@ from edge.events import (
     Resumed,
     Say,
     Seek,
+    Spoiled,
     Tell,
     Tick,
     Unlink,
@@ -63,7 +64,6 @@ from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.edge_pb2 import AttachStart
 from switchboard.v3.errors_pb2 import CloseCode, ErrorCode
 from switchboard.v3.frames_pb2 import (
-    ClientFrame,
     DeviceHello,
     DeviceReady,
     HomeRequest,
@@ -159,6 +159,7 @@ class Device:
         self._readers: dict[str, Reader] = {}
         self._relays: dict[str, Relay] = {}
         self._sought: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self.session = Session(
             user_id=user.user_id,
@@ -182,7 +183,7 @@ class Device:
             self._perform(effect)
         self._look()
 
-    def aside(self, event: Received) -> list[ServerFrame]:
+    def aside(self, event: Received | Spoiled) -> list[ServerFrame]:
         """The same for a frame that came by way of another edge; returns the errors about it."""
         effects = self.session.feed(event, self._loop.time())
         for effect in effects:
@@ -293,18 +294,18 @@ class Device:
             case Collected(request_id, frame):
                 self._collected(request_id, frame)
             case Orphaned(request_id):
-                self._hand_over(request_id)
+                self._begin(self._hand_over(request_id))
             case Unlink(request_id):
                 if reader := self._readers.pop(request_id, None):
                     reader.take_over()
-            case Pass(request_id, said):
+            case Pass(request_id, frame, spoiled):
                 if relay := self._relays.get(request_id):
-                    relay.tell(said)
+                    relay.tell(frame, spoiled=spoiled)
             case Leave(request_id):
                 if relay := self._relays.pop(request_id, None):
                     relay.leave()
-            case Seek(said):
-                self._seek(said)
+            case Seek():
+                self._seek(effect)
             case Answered():
                 pass  # `aside` returns it
             case _:
@@ -323,36 +324,39 @@ class Device:
         task = relay.run(heard, lambda: self.session.has_room(request_id))
         task.add_done_callback(over)
 
-    def _seek(self, result: ClientFrame) -> None:
-        """Finds the edge that made the call, beside what else goes on.
+    def _seek(self, said: Seek) -> None:
+        """Finds the edge that made the call, or runs the request, beside what else goes on.
 
         A result that comes again meanwhile is ignored: the first one wins.
         """
-        call_id = result.tool_result.call_id or result.data_response.query_id
-        if call_id in self._sought:
+        frame = said.frame
+        id_ = frame.tool_result.call_id or frame.data_response.query_id or frame.cancel.request_id
+        if id_ in self._sought:
             return
         if len(self._sought) >= SOUGHT:
-            self._refuse(result, too_fast(WAIT_S))
+            self._refuse(said, too_fast(WAIT_S))
             return
-        task = asyncio.create_task(self._deliver(result))
-        self._sought[call_id] = task
-        task.add_done_callback(lambda _: self._sought.pop(call_id))
+        task = self._sought[id_] = asyncio.create_task(self._deliver(said))
+        task.add_done_callback(lambda _: self._sought.pop(id_))
 
-    async def _deliver(self, result: ClientFrame) -> None:
-        device_id = self.session.device_id
+    async def _deliver(self, said: Seek) -> None:
+        user_id, device_id = self.user.user_id, self.session.device_id
         try:
-            errors = await self._around.others.deliver(self.user.user_id, device_id, result)
+            errors = await self._around.others.deliver(
+                user_id, device_id, said.frame, spoiled=said.spoiled
+            )
         except grpc.aio.AioRpcError:
-            self._refuse(result, _UNREACHED)
+            self._refuse(said, _UNREACHED)
             return
-        if errors is None:
-            self._refuse(result, unknown_call())
+        if errors is None and not said.frame.HasField("cancel"):
+            self._refuse(said, unknown_call())
         for error in errors or ():
             self.feed(Say(error))
 
-    def _refuse(self, result: ClientFrame, error: SwitchboardError) -> None:
-        kind = result.WhichOneof("frame") or ""
-        self.feed(Say(refusal_of(error, kind, getattr(result, kind))))
+    def _refuse(self, said: Seek, error: SwitchboardError) -> None:
+        if not said.spoiled:  # that one was refused before
+            kind = said.frame.WhichOneof("frame") or ""
+            self.feed(Say(refusal_of(error, kind, getattr(said.frame, kind))))
 
     def _surface(self, surface: Surface.ValueType, request_id: str) -> str:
         return "rest" if request_id in self._collectors else metrics.surface_of(surface)
@@ -371,15 +375,28 @@ class Device:
         self._bridges[request_id] = bridge
         bridge.task.add_done_callback(lambda _: self._closed(request_id))
 
-    def _hand_over(self, request_id: str) -> None:
-        heir = next(iter(self.user.connected()), None)
-        left = self.session.bequeath(request_id, self._loop.time()) if heir else None
-        if heir is None or left is None:
+    async def _hand_over(self, request_id: str) -> None:
+        """Gives a request of REST whose device is gone to another one, wherever that is."""
+        elsewhere: str | None = None
+        if not self.user.connected():
+            elsewhere = await self._around.others.heir(self.user.user_id)
+        here = self.user.connected()  # one may have come meanwhile
+        found = here or elsewhere not in (None, self.session.device_id)
+        left = self.session.bequeath(request_id, self._loop.time()) if found else None
+        if left is None:
             self.feed(Abandoned(request_id))
-        else:
-            heir.inherit(
-                left, self._collectors.pop(request_id, None), self._bridges.pop(request_id, None)
-            )
+            return
+        heir = here[0] if here else self.user.device(elsewhere or "")
+        heir.inherit(
+            left, self._collectors.pop(request_id, None), self._bridges.pop(request_id, None)
+        )
+        if heir.socket is None:
+            self._around.others.offer(self.user.user_id, heir.session.device_id, request_id)
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def inherit(
         self, left: Inherited, collect: Callable[[ServerFrame], None] | None, bridge: Bridge | None

@@ -44,7 +44,12 @@ class User:
     user_id: str
     claimed: MutableSet[str]
     share: Share
+    make: Callable[[User, str], Device]
     devices: dict[str, Device] = field(default_factory=dict)
+
+    def device(self, device_id: str) -> Device:
+        """The device of this id; one that was not known has no socket yet."""
+        return self.devices.get(device_id) or self.make(self, device_id)
 
     def tell(self, mutation: Mutation) -> None:
         """Tells every connected device but the one that it came from."""
@@ -192,13 +197,12 @@ class Devices:
     ) -> Device | None:
         """The device that now speaks through `socket`; None where the user has too many."""
         user = self._user(user_id)
-        device = user.devices.get(hello.device_id)
-        others = [known for known in user.connected() if known is not device]
+        known = user.devices.get(hello.device_id)
+        others = [each for each in user.connected() if each is not known]
         if len(others) >= self._max_sockets:
             leave_all(relays)
             return None
-        if device is None:
-            device = self._new(user, hello.device_id, hello.device_id)
+        device = user.device(hello.device_id)
         device.attach(socket, hello, relays)
         self._around.others.arrived(user_id, hello.device_id, socket.hello_ns)
         if self.draining:
@@ -228,11 +232,10 @@ class Devices:
         if user := self._users.get(user_id):
             user.tell(mutation)
 
-    def idle_s(self, user_id: str) -> float | None:
-        """How long ago the most recently active device was, in seconds; None: none is connected."""
+    def latest(self, user_id: str) -> Device | None:
+        """The most recently active of the user's connected devices."""
         user = self._users.get(user_id)
-        there = user.connected() if user else []
-        return there[0].idle_s if there else None
+        return next(iter(user.connected()), None) if user else None
 
     def spend(self, user_id: str) -> None:
         """Counts a request beside the sockets. Raises SwitchboardError (rate_limited)."""
@@ -247,7 +250,9 @@ class Devices:
         device is lost meanwhile.
         """
         async with self.claim(user_id, request.request_id):
-            frames = await self._around.others.chat(user_id, request, self.idle_s(user_id))
+            latest = self.latest(user_id)
+            idle_s = latest.idle_s if latest else None
+            frames = await self._around.others.chat(user_id, request, idle_s)
             if frames is None:
                 self.for_chat(user_id).ask(request, collect)
         for frame in frames or ():
@@ -255,10 +260,7 @@ class Devices:
 
     def for_chat(self, user_id: str) -> Device:
         """The user's most recently active device; with none connected, one stand-in."""
-        user = self._user(user_id)
-        if there := user.connected():
-            return there[0]
-        return user.devices.get(STAND_IN) or self._new(user, STAND_IN, STAND_IN)
+        return self.latest(user_id) or self._user(user_id).device(STAND_IN)
 
     def of(self, user_id: str) -> list[Device]:
         """All devices of a user."""
@@ -268,18 +270,20 @@ class Devices:
     def _user(self, user_id: str) -> User:
         if user_id not in self._users:
             others = self._around.others
-            self._users[user_id] = User(user_id, Claims(user_id, others), Share(self._around.pool))
+            self._users[user_id] = User(
+                user_id, Claims(user_id, others), Share(self._around.pool), self._new
+            )
             others.joined(user_id)
         return self._users[user_id]
 
-    def _new(self, user: User, key: str, device_id: str) -> Device:
+    def _new(self, user: User, device_id: str) -> Device:
         def forget(device: Device) -> None:
-            if user.devices.get(key) is device:
-                del user.devices[key]
+            if user.devices.get(device_id) is device:
+                del user.devices[device_id]
             if not user.devices and self._users.get(user.user_id) is user:
                 del self._users[user.user_id]
                 self._around.others.left(user.user_id)
 
         device = Device(user, device_id, self._around, forget, draining=self.draining)
-        user.devices[key] = device
+        user.devices[device_id] = device
         return device

@@ -48,6 +48,7 @@ class Spoiled:
     """The device's answer to a call was refused for its form; the frame stands for it."""
 
     frame: ClientFrame
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +280,7 @@ class Pass:
 
     request_id: str
     frame: ClientFrame
+    spoiled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,9 +292,10 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Seek:
-    """A result of no call that was made here: find the edge that made it."""
+    """A result of no call, or a cancel of no request, of here: find the edge that has it."""
 
     frame: ClientFrame
+    spoiled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,13 +50,21 @@ class Others:
         return {}
 
     async def deliver(
-        self, user_id: str, device_id: str, frame: ClientFrame
+        self, user_id: str, device_id: str, frame: ClientFrame, *, spoiled: bool
     ) -> list[ServerFrame] | None:
-        """Hands a result to the edge that called; returns its errors. None: no edge did.
+        """Hands a result to the edge that called, or a cancel to the one that runs the request;
+        returns its errors. None: no edge did. `spoiled`: it was refused for its form.
 
         Raises AioRpcError where that edge is lost meanwhile, or slow.
         """
         return None
+
+    async def heir(self, user_id: str) -> str | None:
+        """The user's most recently active device at another edge."""
+        return None
+
+    def offer(self, user_id: str, device_id: str, request_id: str) -> None:
+        """Tells the edge that has this device to read a request of here for it."""
 
     async def chat(
         self, user_id: str, request: HomeRequest, idle_s: float | None

@@ -40,6 +40,7 @@ from switchboard.v3.frames_pb2 import ClientFrame, DeviceHello, HomeRequest, Mut
 
 if TYPE_CHECKING:
     from edge.auth import Tokens
+    from edge.device import Device
     from edge.devices import Devices
     from switchboard.v3.edge_pb2_grpc import EdgeServiceAsyncStub
 
@@ -227,45 +228,62 @@ class Peers(Others):
         return EdgeReply.FromString(answer).address or None if answer else None
 
     async def deliver(
-        self, user_id: str, device_id: str, frame: ClientFrame
+        self, user_id: str, device_id: str, frame: ClientFrame, *, spoiled: bool
     ) -> list[ServerFrame] | None:
-        """Finds who made the call, and hands the result in."""
-        call_id = frame.tool_result.call_id or frame.data_response.query_id
-        sought = EdgeNote(call_sought=CallSought(device_id=device_id, call_id=call_id))
+        """Finds who made the call, or runs the request, and hands in what is said of it."""
         try:
-            answer = await self._broker.ask(_user(user_id), sought.SerializeToString(), ANSWER_S)
-        except Silent:  # none of them made it
+            if frame.HasField("cancel"):
+                address = await self._owner(user_id, frame.cancel.request_id)
+            else:
+                call_id = frame.tool_result.call_id or frame.data_response.query_id
+                address = await self._caller(user_id, device_id, call_id)
+        except Silent:  # none of them has it
             return None
-        if not answer:
+        if address is None:
             return None
-        late = DeliverRequest(user_id=user_id, device_id=device_id, frame=frame)
-        edge = self._channels.stub(EdgeReply.FromString(answer).address)
-        response = await edge.Deliver(late, timeout=REACH_S, metadata=tracing.carried())
+        said = DeliverRequest(user_id=user_id, device_id=device_id, frame=frame, spoiled=spoiled)
+        edge = self._channels.stub(address)
+        response = await edge.Deliver(said, timeout=REACH_S, metadata=tracing.carried())
         return list(response.frames)
+
+    async def _caller(self, user_id: str, device_id: str, call_id: str) -> str | None:
+        sought = EdgeNote(call_sought=CallSought(device_id=device_id, call_id=call_id))
+        answer = await self._broker.ask(_user(user_id), sought.SerializeToString(), ANSWER_S)
+        return EdgeReply.FromString(answer).address or None if answer else None
+
+    async def heir(self, user_id: str) -> str | None:
+        """Asks all which device of the user they have."""
+        best = await self._latest(user_id)
+        return best.device_id or None if best else None
+
+    def offer(self, user_id: str, device_id: str, request_id: str) -> None:
+        """Tells all."""
+        offered = RequestOffered(
+            address=self._reply.address, device_id=device_id, request_id=request_id
+        )
+        self._tell(_user(user_id), EdgeNote(offered=offered))
 
     async def chat(
         self, user_id: str, request: HomeRequest, idle_s: float | None
     ) -> list[ServerFrame] | None:
         """Finds who has the device, and runs the request there."""
-        address = await self._holder(user_id, idle_s)
-        if address is None:
+        best = await self._latest(user_id)
+        if best is None or (idle_s is not None and idle_s * 1000 <= best.idle_ms):
             return None
-        response = await self._channels.stub(address).Chat(
+        response = await self._channels.stub(best.address).Chat(
             ChatRequest(user_id=user_id, request=request),
             timeout=self._deadline_s,
             metadata=tracing.carried(),
         )
         return list(response.frames)
 
-    async def _holder(self, user_id: str, idle_s: float | None) -> str | None:
+    async def _latest(self, user_id: str) -> EdgeReply | None:
+        """Of the edges that have a device of the user, the one where it was active last."""
         sought = EdgeNote(device_sought=DeviceSought()).SerializeToString()
         answers = await self._broker.ask_all(_user(user_id), sought, ANSWER_S, MORE_S)
         replies = [EdgeReply.FromString(answer) for answer in answers]
         there = [reply for reply in replies if reply.HasField("idle_ms")]
-        best = min(there, key=lambda reply: reply.idle_ms, default=None)
-        if best is None or (idle_s is not None and idle_s * 1000 <= best.idle_ms):
-            return None
-        return best.address
+        return min(there, key=lambda reply: reply.idle_ms, default=None)
 
     # What this edge hears.
 
@@ -279,15 +297,11 @@ class Peers(Others):
                 device_id = note.arrived.device_id
                 arrived = self._devices.arrived_elsewhere
                 for request_id in arrived(user_id, device_id, note.arrived.hello_unix_ns):
-                    self._tell(_user(user_id), self._offer(device_id, request_id))
+                    self.offer(user_id, device_id, request_id)
             case "offered":
                 self._begin(self._join(user_id, note.offered))
             case "device_sought":
-                idle_s = self._devices.idle_s(user_id)
-                reply = EdgeReply(address=self._reply.address)
-                if idle_s is not None:
-                    reply.idle_ms = round(idle_s * 1000)
-                return reply.SerializeToString()
+                return self._reply_of(self._devices.latest(user_id)).SerializeToString()
             case "call_sought":
                 sought = note.call_sought
                 device = self._devices.find(user_id, sought.device_id)
@@ -295,11 +309,12 @@ class Peers(Others):
                     return self._reply.SerializeToString()
         return None
 
-    def _offer(self, device_id: str, request_id: str) -> EdgeNote:
-        address = self._reply.address
-        return EdgeNote(
-            offered=RequestOffered(address=address, device_id=device_id, request_id=request_id)
-        )
+    def _reply_of(self, latest: Device | None) -> EdgeReply:
+        reply = EdgeReply(address=self._reply.address)
+        if latest is not None:
+            reply.idle_ms = round(latest.idle_s * 1000)
+            reply.device_id = latest.session.device_id
+        return reply
 
     async def _join(self, user_id: str, offered: RequestOffered) -> None:
         device = self._devices.find(user_id, offered.device_id) if self._devices else None

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -40,7 +42,7 @@ class Relay:
 
     def __init__(self, stub: EdgeServiceAsyncStub, request_id: str, start: AttachStart) -> None:
         self._request_id = request_id
-        self._inputs: BoundedStream[ClientFrame] = BoundedStream(INPUTS)
+        self._inputs: BoundedStream[tuple[ClientFrame, bool]] = BoundedStream(INPUTS)
         self._room = asyncio.Event()
         self._left = False
         self._call: Attach = stub.Attach()
@@ -73,10 +75,10 @@ class Relay:
         self._task = asyncio.create_task(self._run(on_event, has_room))
         return self._task
 
-    def tell(self, frame: ClientFrame) -> None:
-        """Passes on what the device said."""
+    def tell(self, frame: ClientFrame, *, spoiled: bool) -> None:
+        """Passes on what the device said; `spoiled`: what was refused for its form."""
         if not self._inputs.closed:
-            self._inputs.put_now(frame)
+            self._inputs.put_now((frame, spoiled))
 
     def look(self) -> None:
         """Something left for the device: there may be room again."""
@@ -125,7 +127,11 @@ class Relay:
     async def _write(self) -> None:
         try:
             async for batch in self._inputs:
-                await self._call.write(AttachRequest(request_id=self._request_id, frames=batch))
+                for spoiled, said in groupby(batch, itemgetter(1)):
+                    frames = [frame for frame, _ in said]
+                    await self._call.write(
+                        AttachRequest(request_id=self._request_id, frames=frames, spoiled=spoiled)
+                    )
             await self._call.done_writing()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             pass  # the reader sees why

@@ -8,7 +8,7 @@ import grpc
 
 from edge.device import Device
 from edge.devices import Devices
-from edge.events import Received
+from edge.events import Received, Spoiled
 from switchboard.v3.edge_pb2 import (
     AttachRequest,
     AttachResponse,
@@ -20,7 +20,7 @@ from switchboard.v3.edge_pb2 import (
     DeliverResponse,
 )
 from switchboard.v3.edge_pb2_grpc import EdgeServiceServicer
-from switchboard.v3.frames_pb2 import ServerFrame
+from switchboard.v3.frames_pb2 import ClientFrame, ServerFrame
 
 BATCH_BYTES: Final = 64 * 1024
 """About so much goes into one message."""
@@ -80,11 +80,15 @@ class EdgeServicer(EdgeServiceServicer):
     async def Deliver(  # noqa: N802
         self, request: DeliverRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> DeliverResponse:
-        """Takes a late result."""
+        """Takes a late result, or a cancel."""
         device = self._devices.find(request.user_id, request.device_id)
         if device is None or request.frame.WhichOneof("frame") not in _SAID:
             return DeliverResponse()
-        return DeliverResponse(frames=device.aside(Received(request.frame, aside=True)))
+        return DeliverResponse(frames=device.aside(_event(request.frame, spoiled=request.spoiled)))
+
+
+def _event(frame: ClientFrame, *, spoiled: bool) -> Received | Spoiled:
+    return Spoiled(frame, aside=True) if spoiled else Received(frame, aside=True)
 
 
 class Link:
@@ -124,7 +128,8 @@ class Link:
             async for request in requests:
                 for frame in request.frames:
                     if frame.WhichOneof("frame") in _SAID:
-                        self._errors += self._device.aside(Received(frame, aside=True))
+                        event = _event(frame, spoiled=request.spoiled)
+                        self._errors += self._device.aside(event)
                 if self._errors:
                     self._output.set()
         finally:

@@ -234,12 +234,13 @@ class Session:
         match event:
             case Received(frame, aside):
                 self._received(frame, now, aside=aside)
-            case Spoiled(frame):
-                self._spoiled(frame, now)
+            case Spoiled(frame, aside):
+                self._spoiled(frame, now, aside=aside)
             case Inherited():
                 self._inherit(event, now)
             case Abandoned(request_id):
-                self._abandon(self._answers.get(request_id), now)
+                if (left := self._answers.get(request_id)) and not left.attached:
+                    self._abandon(left, now)
             case Produced(request_id, outputs):
                 self._produced(request_id, outputs, now)
             case Tick():
@@ -367,10 +368,13 @@ class Session:
         elif answer.attached:
             window_s = self._limits.resume_window_s
             # A caller of REST waits for it meanwhile, and another device may do as well.
-            until = now + (min(RETURN_S, window_s) if answer.quiet else window_s)
-            answer.detach(until)
-            self._alarms.at(until, Due.AWAY, answer.request_id)
+            self._expect(answer, now + (min(RETURN_S, window_s) if answer.quiet else window_s))
             self._calls.pause_all(answer.request_id, now)
+
+    def _expect(self, answer: Answer, until: float) -> None:
+        """A reader may come until then."""
+        answer.detach(until)
+        self._alarms.at(until, Due.AWAY, answer.request_id)
 
     def _link(self, link: Linked, now: float) -> None:
         answer = self._answers.get(link.request_id)
@@ -425,7 +429,7 @@ class Session:
                 case HomeRequest() | PopupRequest():
                     self._request(body, now)
                 case Cancel():
-                    self._cancel(body.request_id, now)
+                    self._cancel(frame, now, aside=aside)
                 case Mutation():
                     self._mutation(body)
                 case DeviceHello():
@@ -476,9 +480,12 @@ class Session:
         self._open(asked.request_id, asked)
 
     def bequeath(self, request_id: str, now: float) -> Inherited | None:
-        """Gives away a request of REST, for another session of the user; None: it is over."""
+        """Gives away a request of REST, for another session of the user.
+
+        None: it is over, or this device reads it again.
+        """
         answer = self._answers.get(request_id)
-        if answer is None or answer.state is not State.RUNNING:
+        if answer is None or answer.state is not State.RUNNING or answer.attached:
             return None
         given = self._calls.give_away(request_id, now)
         self._answers.release(answer)
@@ -489,7 +496,11 @@ class Session:
             left.request_id, quiet=True, attached=self.connected, held=left.held
         )
         answer.agent, answer.mutations = left.agent, list(left.mutations)
+        if not answer.attached:  # the device is at another edge, which is told of it
+            answer.offered = True
+            self._expect(answer, now + RETURN_S)
         for call in left.calls:
+            self._calls.forget(call.id)  # it may have been given away from here before
             if call.may_be_done:  # to ask another device for it could make the change twice
                 self._tell(left.request_id, never_asked(call))
             else:
@@ -517,12 +528,14 @@ class Session:
             return too_many(f"{most} requests of a device may run at once.")
         return self._share.problem(size)
 
-    def _cancel(self, request_id: str, now: float) -> None:
+    def _cancel(self, frame: ClientFrame, now: float, *, aside: bool) -> None:
+        request_id = frame.cancel.request_id
         if request_id in self._relays:
-            cancel = ClientFrame(cancel=Cancel(request_id=request_id))
-            self._effects.append(Pass(request_id, cancel))
+            self._effects.append(Pass(request_id, frame))
             return
         answer = self._answers.get(request_id)
+        if answer is None and not (self._alone or aside):
+            self._effects.append(Seek(frame))  # it may be lost for this device, and run on there
         if answer is None or answer.state is not State.RUNNING:
             return
         answer.state = State.CANCELLING
@@ -565,12 +578,14 @@ class Session:
             )
         self._tell(call.request_id, _said(result))
 
-    def _spoiled(self, frame: ClientFrame, now: float) -> None:
+    def _spoiled(self, frame: ClientFrame, now: float, *, aside: bool) -> None:
         # The device may send the right answer yet: for the agent it is late, its change is not.
         result = frame.tool_result if frame.HasField("tool_result") else frame.data_response
         call, elsewhere = self._called(result)
         if elsewhere:
-            self._effects.append(Pass(elsewhere, frame))
+            self._effects.append(Pass(elsewhere, frame, spoiled=True))
+        elif call is None and not (self._alone or aside):
+            self._effects.append(Seek(frame, spoiled=True))
         elif call is not None and call.state is CallState.OPEN:
             self._calls.close(call, CallState.OVER, now)
             self._tell(call.request_id, _said(result))
@@ -632,6 +647,8 @@ class Session:
                 else:
                     answer.say(frame)
                     self._wake(answer)
+                    if answer.in_vain:  # a short answer is remembered; this one may never end
+                        self._end_here(answer, EndStatus.END_STATUS_FAILED, _GONE, now)
 
     def _ask(self, answer: Answer, frame: ServerFrame, call: Call, now: float) -> None:
         if answer.state is not State.RUNNING or call.id in self._calls:
@@ -711,7 +728,7 @@ class Session:
                     self._end_here(answer, EndStatus.END_STATUS_CANCELLED, _CANCELLED, now)
             case Due.AWAY:
                 if answer and answer.away_until is not None and answer.away_until <= now:
-                    if answer.quiet and answer.state is State.RUNNING:
+                    if answer.quiet and answer.state is State.RUNNING and not answer.offered:
                         self._effects.append(Orphaned(key))
                     else:
                         self._abandon(answer, now)
@@ -756,6 +773,9 @@ def _surface(asked: HomeRequest | PopupRequest) -> Surface.ValueType:
     return Surface.SURFACE_HOME if isinstance(asked, HomeRequest) else Surface.SURFACE_POPUP
 
 
+_GONE: Final = SwitchboardError(
+    ErrorCode.ERROR_CODE_DEVICE_GONE, "The device that asked is gone."
+).to_proto()
 _CANCELLED: Final = SwitchboardError(
     ErrorCode.ERROR_CODE_CANCELLED, "The request was cancelled."
 ).to_proto()

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from switchboard.v3.frames_pb2 import MutationOp
-from tests.support.edge_stack import DeviceSocket, Frame, eventually
+from switchboard.v3.frames_pb2 import EndStatus, MutationOp
+from tests.support.edge_stack import DeviceSocket, EdgeStack, Frame, eventually
 from tests.support.edges import Pair, met, pair
 from tests.support.scripted_router import Turn
 
@@ -286,21 +286,80 @@ async def test_a_call_that_waits_is_said_again_at_the_other_edge_whatever_was_se
     assert whole(seen + await device.until("stream_end")) == "meanwhile rejected"
 
 
-async def test_of_a_bad_result_at_the_other_edge_the_agent_hears_at_once(two: Pair) -> None:
+@pytest.mark.parametrize("resumed", [True, False])
+async def test_of_a_bad_result_at_the_other_edge_the_agent_hears_at_once(
+    two: Pair, resumed: bool
+) -> None:
     async def script(turn: Turn) -> None:
-        await turn.text((await turn.call()).error.code)
+        await turn.text((await turn.call(effect=MutationOp.MUTATION_OP_CREATE)).error.code)
+        await turn.end()
+
+    two.run(script)
+    device, phone = await two.a.device(), await two.a.device("phone")
+    request_id = await asked(device)
+    seen = await device.until("tool_call")
+    device.cut()
+    again = await two.b.device(**(resume(request_id, seen) if resumed else {}))
+    if resumed:
+        await again.expect("tool_call")
+    call_id = seen[-1]["call_id"]
+    await again.send("tool_result", call_id=call_id)
+    await again.expect("error", code="invalid_frame", ref={"type": "tool_result", "id": call_id})
+    turn = await two.a.behind.router.turn()
+    await eventually(lambda: turn.results)
+    assert [result.error.code for result in turn.results] == ["invalid_result"]
+    if resumed:
+        assert whole(seen + await again.until("stream_end")) == "invalid_result"
+    # The right answer comes too late for the agent, and its change is one.
+    await again.send("tool_result", call_id=call_id, result=CREATED)
+    await again.expect("error", code="tool_call_expired")
+    await phone.expect("mutation", id="t1")
+
+
+async def test_of_a_bad_answer_to_a_query_at_the_other_edge_the_agent_hears(two: Pair) -> None:
+    async def script(turn: Turn) -> None:
+        await turn.text((await turn.query("t1")).error.code)
         await turn.end()
 
     two.run(script)
     device = await two.a.device()
     request_id = await asked(device)
-    seen = await device.until("tool_call")
+    seen = await device.until("data_request")
     device.cut()
     again = await two.b.device(**resume(request_id, seen))
-    await again.expect("tool_call")
-    await again.send("tool_result", call_id=seen[-1]["call_id"])
+    query = await again.expect("data_request")
+    await again.send("data_response", query_id=query["query_id"], items=3)
     await again.expect("error", code="invalid_frame")
     assert whole(seen + await again.until("stream_end")) == "invalid_result"
+
+
+async def test_what_was_never_asked_is_told_once_to_who_answers_badly(two: Pair) -> None:
+    device = await two.b.device()
+    await device.send("tool_result", call_id="nobody's")
+    await device.expect("error", code="invalid_frame")
+    await silent(device)
+    await device.send("tool_result", call_id="nobody's", result={})
+    await device.expect("error", code="tool_call_unknown")
+    await device.send("cancel", request_id=str(uuid4()))
+    await silent(device)
+
+
+async def test_what_is_lost_at_another_edge_can_be_cancelled(two: Pair) -> None:
+    async def script(turn: Turn) -> None:
+        await turn.text("one ")
+        await turn.cancelled.wait()
+        await turn.end(EndStatus.END_STATUS_CANCELLED)
+
+    two.run(script)
+    device = await two.a.device()
+    request_id = await asked(device)
+    await device.until("stream_text")
+    device.cut()
+    again = await two.b.device()  # it does not know any more how far it was
+    await again.send("cancel", request_id=request_id)
+    turn = await two.a.behind.router.turn()
+    await eventually(turn.cancelled.is_set)
+    await silent(again)
 
 
 async def test_mutations_reach_devices_of_other_edges_once(two: Pair) -> None:
@@ -381,6 +440,11 @@ async def test_logout_and_erasure_close_sockets_everywhere(two: Pair) -> None:
     assert (await b.call("GET", "/api/v1/memory/core", headers=bearer))[0] == 401
 
 
+def idle_s(stack: EdgeStack) -> float:
+    latest = stack.edge.devices.latest("user-1")
+    return latest.idle_s if latest else 0
+
+
 async def test_chat_finds_the_device_at_another_edge(two: Pair) -> None:
     async def script(turn: Turn) -> None:
         assert turn.start.device_connected
@@ -391,7 +455,7 @@ async def test_chat_finds_the_device_at_another_edge(two: Pair) -> None:
 
     two.run(script)
     await two.b.device("older")
-    await eventually(lambda: (two.b.edge.devices.idle_s("user-1") or 0) > 0.2)
+    await eventually(lambda: idle_s(two.b) > 0.2)
     device = await two.a.device()
     calling = asyncio.create_task(two.b.call("POST", "/api/v1/chat", json={"message": "x"}))
     call = (await device.until("tool_call"))[-1]

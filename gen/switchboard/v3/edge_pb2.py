@@ -25,43 +25,43 @@ _sym_db = _symbol_database.Default()
 from switchboard.v3 import frames_pb2 as switchboard_dot_v3_dot_frames__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19switchboard/v3/edge.proto\x12\x0eswitchboard.v3\x1a\x1bswitchboard/v3/frames.proto\"\x8b\x01\n\rAttachRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12/\n\x05start\x18\x02 \x01(\x0b\x32\x1b.switchboard.v3.AttachStartH\x00\x88\x01\x01\x12+\n\x06\x66rames\x18\x03 \x03(\x0b\x32\x1b.switchboard.v3.ClientFrameB\x08\n\x06_start\"m\n\x0b\x41ttachStart\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x11\n\tafter_seq\x18\x03 \x01(\r\x12\x10\n\x08\x66\x65\x61tures\x18\x04 \x03(\t\x12\x15\n\rhello_unix_ns\x18\x05 \x01(\x03\"}\n\x0e\x41ttachResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.switchboard.v3.AttachState\x12+\n\x06\x66rames\x18\x03 \x03(\x0b\x32\x1b.switchboard.v3.ServerFrame\"L\n\x0b\x43hatRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12,\n\x07request\x18\x02 \x01(\x0b\x32\x1b.switchboard.v3.HomeRequest\";\n\x0c\x43hatResponse\x12+\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x1b.switchboard.v3.ServerFrame\"`\n\x0e\x44\x65liverRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12*\n\x05\x66rame\x18\x03 \x01(\x0b\x32\x1b.switchboard.v3.ClientFrame\">\n\x0f\x44\x65liverResponse\x12+\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x1b.switchboard.v3.ServerFrame\"\xd5\x02\n\x08\x45\x64geNote\x12,\n\x08mutation\x18\x01 \x01(\x0b\x32\x18.switchboard.v3.MutationH\x00\x12\x30\n\x07\x61rrived\x18\x02 \x01(\x0b\x32\x1d.switchboard.v3.DeviceArrivedH\x00\x12\x35\n\rdevice_sought\x18\x03 \x01(\x0b\x32\x1c.switchboard.v3.DeviceSoughtH\x00\x12\x31\n\x0b\x63\x61ll_sought\x18\x04 \x01(\x0b\x32\x1a.switchboard.v3.CallSoughtH\x00\x12\x30\n\x07revoked\x18\x05 \x01(\x0b\x32\x1d.switchboard.v3.TokensRevokedH\x00\x12\x12\n\x08\x64\x65\x66lated\x18\x06 \x01(\x0cH\x00\x12\x31\n\x07offered\x18\x07 \x01(\x0b\x32\x1e.switchboard.v3.RequestOfferedH\x00\x42\x06\n\x04note\"9\n\rDeviceArrived\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x15\n\rhello_unix_ns\x18\x02 \x01(\x03\"H\n\x0eRequestOffered\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x0e\n\x0c\x44\x65viceSought\"0\n\nCallSought\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61ll_id\x18\x02 \x01(\t\"F\n\rTokensRevoked\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x16\n\tfamily_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_family_id\">\n\tEdgeReply\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x14\n\x07idle_ms\x18\x02 \x01(\x04H\x00\x88\x01\x01\x42\n\n\x08_idle_ms*u\n\x0b\x41ttachState\x12\x1c\n\x18\x41TTACH_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41TTACH_STATE_ATTACHED\x10\x01\x12\x15\n\x11\x41TTACH_STATE_LOST\x10\x02\x12\x16\n\x12\x41TTACH_STATE_TAKEN\x10\x03\x32\xe9\x01\n\x0b\x45\x64geService\x12K\n\x06\x41ttach\x12\x1d.switchboard.v3.AttachRequest\x1a\x1e.switchboard.v3.AttachResponse(\x01\x30\x01\x12\x41\n\x04\x43hat\x12\x1b.switchboard.v3.ChatRequest\x1a\x1c.switchboard.v3.ChatResponse\x12J\n\x07\x44\x65liver\x12\x1e.switchboard.v3.DeliverRequest\x1a\x1f.switchboard.v3.DeliverResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19switchboard/v3/edge.proto\x12\x0eswitchboard.v3\x1a\x1bswitchboard/v3/frames.proto\"\x9c\x01\n\rAttachRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12/\n\x05start\x18\x02 \x01(\x0b\x32\x1b.switchboard.v3.AttachStartH\x00\x88\x01\x01\x12+\n\x06\x66rames\x18\x03 \x03(\x0b\x32\x1b.switchboard.v3.ClientFrame\x12\x0f\n\x07spoiled\x18\x04 \x01(\x08\x42\x08\n\x06_start\"m\n\x0b\x41ttachStart\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x11\n\tafter_seq\x18\x03 \x01(\r\x12\x10\n\x08\x66\x65\x61tures\x18\x04 \x03(\t\x12\x15\n\rhello_unix_ns\x18\x05 \x01(\x03\"}\n\x0e\x41ttachResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.switchboard.v3.AttachState\x12+\n\x06\x66rames\x18\x03 \x03(\x0b\x32\x1b.switchboard.v3.ServerFrame\"L\n\x0b\x43hatRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12,\n\x07request\x18\x02 \x01(\x0b\x32\x1b.switchboard.v3.HomeRequest\";\n\x0c\x43hatResponse\x12+\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x1b.switchboard.v3.ServerFrame\"q\n\x0e\x44\x65liverRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12*\n\x05\x66rame\x18\x03 \x01(\x0b\x32\x1b.switchboard.v3.ClientFrame\x12\x0f\n\x07spoiled\x18\x04 \x01(\x08\">\n\x0f\x44\x65liverResponse\x12+\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x1b.switchboard.v3.ServerFrame\"\xd5\x02\n\x08\x45\x64geNote\x12,\n\x08mutation\x18\x01 \x01(\x0b\x32\x18.switchboard.v3.MutationH\x00\x12\x30\n\x07\x61rrived\x18\x02 \x01(\x0b\x32\x1d.switchboard.v3.DeviceArrivedH\x00\x12\x35\n\rdevice_sought\x18\x03 \x01(\x0b\x32\x1c.switchboard.v3.DeviceSoughtH\x00\x12\x31\n\x0b\x63\x61ll_sought\x18\x04 \x01(\x0b\x32\x1a.switchboard.v3.CallSoughtH\x00\x12\x30\n\x07revoked\x18\x05 \x01(\x0b\x32\x1d.switchboard.v3.TokensRevokedH\x00\x12\x12\n\x08\x64\x65\x66lated\x18\x06 \x01(\x0cH\x00\x12\x31\n\x07offered\x18\x07 \x01(\x0b\x32\x1e.switchboard.v3.RequestOfferedH\x00\x42\x06\n\x04note\"9\n\rDeviceArrived\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x15\n\rhello_unix_ns\x18\x02 \x01(\x03\"H\n\x0eRequestOffered\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x11\n\tdevice_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x0e\n\x0c\x44\x65viceSought\"0\n\nCallSought\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63\x61ll_id\x18\x02 \x01(\t\"F\n\rTokensRevoked\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x16\n\tfamily_id\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_family_id\"Q\n\tEdgeReply\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x14\n\x07idle_ms\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x11\n\tdevice_id\x18\x03 \x01(\tB\n\n\x08_idle_ms*u\n\x0b\x41ttachState\x12\x1c\n\x18\x41TTACH_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41TTACH_STATE_ATTACHED\x10\x01\x12\x15\n\x11\x41TTACH_STATE_LOST\x10\x02\x12\x16\n\x12\x41TTACH_STATE_TAKEN\x10\x03\x32\xe9\x01\n\x0b\x45\x64geService\x12K\n\x06\x41ttach\x12\x1d.switchboard.v3.AttachRequest\x1a\x1e.switchboard.v3.AttachResponse(\x01\x30\x01\x12\x41\n\x04\x43hat\x12\x1b.switchboard.v3.ChatRequest\x1a\x1c.switchboard.v3.ChatResponse\x12J\n\x07\x44\x65liver\x12\x1e.switchboard.v3.DeliverRequest\x1a\x1f.switchboard.v3.DeliverResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'switchboard.v3.edge_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ATTACHSTATE']._serialized_start=1434
-  _globals['_ATTACHSTATE']._serialized_end=1551
+  _globals['_ATTACHSTATE']._serialized_start=1487
+  _globals['_ATTACHSTATE']._serialized_end=1604
   _globals['_ATTACHREQUEST']._serialized_start=75
-  _globals['_ATTACHREQUEST']._serialized_end=214
-  _globals['_ATTACHSTART']._serialized_start=216
-  _globals['_ATTACHSTART']._serialized_end=325
-  _globals['_ATTACHRESPONSE']._serialized_start=327
-  _globals['_ATTACHRESPONSE']._serialized_end=452
-  _globals['_CHATREQUEST']._serialized_start=454
-  _globals['_CHATREQUEST']._serialized_end=530
-  _globals['_CHATRESPONSE']._serialized_start=532
-  _globals['_CHATRESPONSE']._serialized_end=591
-  _globals['_DELIVERREQUEST']._serialized_start=593
-  _globals['_DELIVERREQUEST']._serialized_end=689
-  _globals['_DELIVERRESPONSE']._serialized_start=691
-  _globals['_DELIVERRESPONSE']._serialized_end=753
-  _globals['_EDGENOTE']._serialized_start=756
-  _globals['_EDGENOTE']._serialized_end=1097
-  _globals['_DEVICEARRIVED']._serialized_start=1099
-  _globals['_DEVICEARRIVED']._serialized_end=1156
-  _globals['_REQUESTOFFERED']._serialized_start=1158
-  _globals['_REQUESTOFFERED']._serialized_end=1230
-  _globals['_DEVICESOUGHT']._serialized_start=1232
-  _globals['_DEVICESOUGHT']._serialized_end=1246
-  _globals['_CALLSOUGHT']._serialized_start=1248
-  _globals['_CALLSOUGHT']._serialized_end=1296
-  _globals['_TOKENSREVOKED']._serialized_start=1298
-  _globals['_TOKENSREVOKED']._serialized_end=1368
-  _globals['_EDGEREPLY']._serialized_start=1370
-  _globals['_EDGEREPLY']._serialized_end=1432
-  _globals['_EDGESERVICE']._serialized_start=1554
-  _globals['_EDGESERVICE']._serialized_end=1787
+  _globals['_ATTACHREQUEST']._serialized_end=231
+  _globals['_ATTACHSTART']._serialized_start=233
+  _globals['_ATTACHSTART']._serialized_end=342
+  _globals['_ATTACHRESPONSE']._serialized_start=344
+  _globals['_ATTACHRESPONSE']._serialized_end=469
+  _globals['_CHATREQUEST']._serialized_start=471
+  _globals['_CHATREQUEST']._serialized_end=547
+  _globals['_CHATRESPONSE']._serialized_start=549
+  _globals['_CHATRESPONSE']._serialized_end=608
+  _globals['_DELIVERREQUEST']._serialized_start=610
+  _globals['_DELIVERREQUEST']._serialized_end=723
+  _globals['_DELIVERRESPONSE']._serialized_start=725
+  _globals['_DELIVERRESPONSE']._serialized_end=787
+  _globals['_EDGENOTE']._serialized_start=790
+  _globals['_EDGENOTE']._serialized_end=1131
+  _globals['_DEVICEARRIVED']._serialized_start=1133
+  _globals['_DEVICEARRIVED']._serialized_end=1190
+  _globals['_REQUESTOFFERED']._serialized_start=1192
+  _globals['_REQUESTOFFERED']._serialized_end=1264
+  _globals['_DEVICESOUGHT']._serialized_start=1266
+  _globals['_DEVICESOUGHT']._serialized_end=1280
+  _globals['_CALLSOUGHT']._serialized_start=1282
+  _globals['_CALLSOUGHT']._serialized_end=1330
+  _globals['_TOKENSREVOKED']._serialized_start=1332
+  _globals['_TOKENSREVOKED']._serialized_end=1402
+  _globals['_EDGEREPLY']._serialized_start=1404
+  _globals['_EDGEREPLY']._serialized_end=1485
+  _globals['_EDGESERVICE']._serialized_start=1607
+  _globals['_EDGESERVICE']._serialized_end=1840
 # @@protoc_insertion_point(module_scope)

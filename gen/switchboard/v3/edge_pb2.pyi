@@ -57,8 +57,11 @@ class AttachRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     START_FIELD_NUMBER: _builtins.int
     FRAMES_FIELD_NUMBER: _builtins.int
+    SPOILED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request."""
+    spoiled: _builtins.bool
+    """These were refused for their form, and the device knows: each tells the agent so, and is no answer."""
     @_builtins.property
     def start(self) -> Global___AttachStart:
         """In the first message only."""
@@ -73,10 +76,11 @@ class AttachRequest(_message.Message):
         request_id: _builtins.str = ...,
         start: Global___AttachStart | None = ...,
         frames: _abc.Iterable[_frames_pb2.ClientFrame] | None = ...,
+        spoiled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_start", b"_start", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_start", b"_start", "frames", b"frames", "request_id", b"request_id", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_start", b"_start", "frames", b"frames", "request_id", b"request_id", "spoiled", b"spoiled", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__start: _TypeAlias = _typing.Literal["start"]  # noqa: Y015
     _WhichOneofArgType__start: _TypeAlias = _typing.Literal["_start", b"_start"]  # noqa: Y015
@@ -212,20 +216,23 @@ Global___ChatResponse: _TypeAlias = ChatResponse  # noqa: Y015
 
 @_typing.final
 class DeliverRequest(_message.Message):
-    """What a device said late."""
+    """What a device said of what runs elsewhere."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_ID_FIELD_NUMBER: _builtins.int
     DEVICE_ID_FIELD_NUMBER: _builtins.int
     FRAME_FIELD_NUMBER: _builtins.int
+    SPOILED_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The user."""
     device_id: _builtins.str
     """The device."""
+    spoiled: _builtins.bool
+    """As in AttachRequest."""
     @_builtins.property
     def frame(self) -> _frames_pb2.ClientFrame:
-        """A tool_result or a data_response."""
+        """A tool_result, a data_response or a cancel."""
 
     def __init__(
         self,
@@ -233,10 +240,11 @@ class DeliverRequest(_message.Message):
         user_id: _builtins.str = ...,
         device_id: _builtins.str = ...,
         frame: _frames_pb2.ClientFrame | None = ...,
+        spoiled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "frame", b"frame", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_id", b"device_id", "frame", b"frame", "spoiled", b"spoiled", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -303,7 +311,7 @@ class EdgeNote(_message.Message):
 
     @_builtins.property
     def offered(self) -> Global___RequestOffered:
-        """A request of REST whose device has moved: the edge that has it now attaches."""
+        """A request of REST whose device has moved, or is gone: the edge that has this one now attaches."""
 
     def __init__(
         self,
@@ -354,7 +362,7 @@ Global___DeviceArrived: _TypeAlias = DeviceArrived  # noqa: Y015
 
 @_typing.final
 class RequestOffered(_message.Message):
-    """The device never heard of the request, and cannot resume it by name."""
+    """A request for a device that never heard of it, and cannot resume it by name."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -461,19 +469,23 @@ class EdgeReply(_message.Message):
 
     ADDRESS_FIELD_NUMBER: _builtins.int
     IDLE_MS_FIELD_NUMBER: _builtins.int
+    DEVICE_ID_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     """Where its EdgeService is, host:port."""
     idle_ms: _builtins.int
     """How long the most recently active device has been quiet, in milliseconds; left out: none is connected."""
+    device_id: _builtins.str
+    """That device."""
     def __init__(
         self,
         *,
         address: _builtins.str = ...,
         idle_ms: _builtins.int | None = ...,
+        device_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_idle_ms", b"_idle_ms", "idle_ms", b"idle_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_idle_ms", b"_idle_ms", "address", b"address", "idle_ms", b"idle_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_idle_ms", b"_idle_ms", "address", b"address", "device_id", b"device_id", "idle_ms", b"idle_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__idle_ms: _TypeAlias = _typing.Literal["idle_ms"]  # noqa: Y015
     _WhichOneofArgType__idle_ms: _TypeAlias = _typing.Literal["_idle_ms", b"_idle_ms"]  # noqa: Y015

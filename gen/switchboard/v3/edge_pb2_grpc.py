@@ -73,7 +73,7 @@ class EdgeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Deliver(self, request, context):
-        """Hands in a device's result for a call of this edge's whose request nobody reads any more.
+        """Hands in what a device says of a request of this edge's that it does not read: a result, or a cancel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,7 +41,7 @@ class EdgeServiceStub:
     Chat: _grpc.UnaryUnaryMultiCallable[_edge_pb2.ChatRequest, _edge_pb2.ChatResponse]
     """Runs a whole request beside the socket, its tools on the user's most recently active device here."""
     Deliver: _grpc.UnaryUnaryMultiCallable[_edge_pb2.DeliverRequest, _edge_pb2.DeliverResponse]
-    """Hands in a device's result for a call of this edge's whose request nobody reads any more."""
+    """Hands in what a device says of a request of this edge's that it does not read: a result, or a cancel."""
 
 @_typing.type_check_only
 class EdgeServiceAsyncStub(EdgeServiceStub):
@@ -56,7 +56,7 @@ class EdgeServiceAsyncStub(EdgeServiceStub):
     Chat: _aio.UnaryUnaryMultiCallable[_edge_pb2.ChatRequest, _edge_pb2.ChatResponse]  # type: ignore[assignment]
     """Runs a whole request beside the socket, its tools on the user's most recently active device here."""
     Deliver: _aio.UnaryUnaryMultiCallable[_edge_pb2.DeliverRequest, _edge_pb2.DeliverResponse]  # type: ignore[assignment]
-    """Hands in a device's result for a call of this edge's whose request nobody reads any more."""
+    """Hands in what a device says of a request of this edge's that it does not read: a result, or a cancel."""
 
 class EdgeServiceServicer(metaclass=_abc_1.ABCMeta):
     """What an edge does for another one. Called by edges only."""
@@ -86,6 +86,6 @@ class EdgeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _edge_pb2.DeliverRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_edge_pb2.DeliverResponse, _abc.Awaitable[_edge_pb2.DeliverResponse]]:
-        """Hands in a device's result for a call of this edge's whose request nobody reads any more."""
+        """Hands in what a device says of a request of this edge's that it does not read: a result, or a cancel."""
 
 def add_EdgeServiceServicer_to_server(servicer: EdgeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -87,7 +87,7 @@ class Slow(Others):
         self.taken: list[str] = []
 
     async def deliver(
-        self, user_id: str, device_id: str, frame: ClientFrame
+        self, user_id: str, device_id: str, frame: ClientFrame, *, spoiled: bool
     ) -> list[ServerFrame] | None:
         await self.free.wait()
         call_id = frame.tool_result.call_id
@@ -103,7 +103,7 @@ class Slow(Others):
 def slow_edge(monkeypatch: pytest.MonkeyPatch) -> Slow:
     there = Slow()
     monkeypatch.setattr(Others, "alone", Slow.alone)
-    monkeypatch.setattr(Others, "deliver", lambda _, *given: there.deliver(*given))
+    monkeypatch.setattr(Others, "deliver", lambda _, *given, **how: there.deliver(*given, **how))
     return there
 
 

@@ -24,6 +24,7 @@ from edge.events import (
     Received,
     RelayLost,
     Seek,
+    Spoiled,
     Tick,
     Unlink,
     Unlinked,
@@ -34,6 +35,7 @@ from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import (
     Activity,
     ActivityState,
+    ClientFrame,
     DeviceHello,
     DeviceReady,
     EndStatus,
@@ -77,6 +79,10 @@ def edge(number: int = 0, limits: Limits | None = None) -> Session:
     )
 
 
+def aside(frame: ClientFrame, spoiled: bool) -> Received | Spoiled:
+    return Spoiled(frame, aside=True) if spoiled else Received(frame, aside=True)
+
+
 class Roaming(Promises):
     """The same device and the same promises, with two edges for it to go to."""
 
@@ -106,16 +112,18 @@ class Roaming(Promises):
         self.session = self.edges[number]  # for Promises.feed
         for effect in self.follow(number, event):
             match effect:
-                case Pass(request_id, frame):
-                    self.feed_at(self.owner[request_id], Received(frame, aside=True))
+                case Pass(request_id, frame, spoiled):
+                    self.feed_at(self.owner[request_id], aside(frame, spoiled))
                 case Leave(request_id):
                     self.leave(number, request_id)
                 case Unlink(request_id):
                     self.links.pop(request_id)
-                case Seek(frame):
-                    call_id = frame.tool_result.call_id
-                    if self.edges[1 - number].called(call_id):
-                        self.feed_at(1 - number, Received(frame, aside=True))
+                case Seek(frame, spoiled):
+                    other = self.edges[1 - number]
+                    if other.called(frame.tool_result.call_id) or other.owns(
+                        frame.cancel.request_id
+                    ):
+                        self.feed_at(1 - number, aside(frame, spoiled))
         self.session = self.edges[self.at]
 
     def follow(self, number: int, event: Any) -> list[Effect]:

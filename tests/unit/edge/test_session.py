@@ -31,6 +31,7 @@ from edge.events import (
     Received,
     Refused,
     Say,
+    Spoiled,
     Stopped,
     Tell,
     Tick,
@@ -59,6 +60,7 @@ from switchboard.v3.frames_pb2 import (
     StreamEnd,
     StreamText,
     ToolCall,
+    ToolError,
     ToolResult,
 )
 from switchboard.v3.router_pb2 import ConverseOutput
@@ -134,6 +136,11 @@ def called(
 def result(call_id: str, value: Any = None) -> Received:
     outcome = ToolResult(call_id=call_id, result=Json(utf8=orjson.dumps(value)))
     return Received(ClientFrame(tool_result=outcome))
+
+
+def spoiled(call_id: str) -> Spoiled:
+    why = ToolError(code="invalid_result", message="")
+    return Spoiled(ClientFrame(tool_result=ToolResult(call_id=call_id, error=why)))
 
 
 def cancel(request_id: str) -> Received:
@@ -247,6 +254,16 @@ class Promises(RuleBasedStateMachine):
     @rule(number=st.integers(0, 10))
     def answer(self, number: int) -> None:
         self.feed(result(self.calls[number % len(self.calls)]))
+
+    @precondition(lambda self: self.calls and self.there)
+    @rule(number=st.integers(0, 10))
+    def spoil(self, number: int) -> None:
+        """A result that is refused for its form: for a call that waits, the agent hears at once."""
+        call_id = self.calls[number % len(self.calls)]
+        waited = self.waits(call_id)
+        self.feed(spoiled(call_id))
+        assert not self.waits(call_id)
+        assert call_id in self.answered or not waited
 
     @rule(request_id=requests)
     def end(self, request_id: str) -> None:
@@ -686,6 +703,39 @@ def test_what_is_said_to_nobody_is_not_kept() -> None:
         session.feed(Say(ServerFrame(mutation=Mutation(mutation_id="m"))), 0)
     session.feed(hello(), 1)
     assert [kind(f) for f in session.take(1, 10_000)] == ["device_ready"]
+
+
+def test_a_request_that_is_away_for_good_runs_on_as_long_as_an_answer_may_be() -> None:
+    limits = Limits(journal_bytes=1000)
+    session = connected(limits)
+    session.feed(ask(R), 0)
+    session.feed(Detached(), 0)
+    session.feed(Tick(), limits.resume_window_s)
+    assert session.has_room(R)
+    assert session.feed(said(R, "x" * 400), 61) == []
+    (dropped,) = session.feed(said(R, "x" * 400, "x" * 400, "x" * 400), 61)
+    assert isinstance(dropped, Drop)
+    assert dropped.end.error.code == ErrorCode.ERROR_CODE_DEVICE_GONE
+    assert session.feed(ended(R), 61) == []
+    assert session.running == 0
+
+
+def test_a_request_that_is_lost_beside_its_device_is_bounded_too() -> None:
+    session = connected(Limits(journal_bytes=1000))
+    session.feed(ask(R), 0)
+    session.feed(hello(resume=Resume(requests={R: 99})), 0)
+    assert session.take(0, 10_000)[-1].device_ready.lost == [R]
+    effects = session.feed(said(R, "x" * 2000), 0)
+    assert [type(effect) for effect in effects] == [Drop]
+    session.feed(ask(R), 0)
+    assert "stream_start" in [kind(frame) for frame in session.take(0, 10_000)]
+
+
+def test_what_rest_waits_for_is_never_in_vain() -> None:
+    session = make(Limits(journal_bytes=1000))
+    session.feed(Asked(HomeRequest(message="x", request_id=R), device_connected=False), 0)
+    effects = session.feed(said(R, *["x" * 400] * 10), 0)
+    assert [type(effect) for effect in effects] == [Collected] * 10
 
 
 def test_too_much_that_waits_overflows() -> None:
