@@ -105,7 +105,7 @@ test-databases: $(VENV)/.dev ## memory on Postgres 15, over pgbouncer and TLS (r
 	@bash deploy/ci/databases.sh $(BIN)/python -m pytest tests/databases -o timeout=120
 
 sbom: $(VENV)/.dev ## what the images hold, and under which licences: build/sbom.cdx.json, build/licences.txt
-	@$(BIN)/python -m deploy.sbom locks/services.txt build "$$(awk -F'"' '/^version/ {print $$2}' pyproject.toml)"
+	@$(BIN)/python -m deploy.sbom locks/services.txt build "$$($(BIN)/python -c 'import runtime; print(runtime.__version__)')"
 
 audit: $(VENV)/.dev ## hold the locks against known vulnerabilities, offline: ADVISORIES=folder or zip in OSV format
 	@$(BIN)/python -m deploy.audit $(if $(ADVISORIES),"$(ADVISORIES)")
@@ -127,6 +127,10 @@ invite: $(VENV)/.devstack ## print an invitation for one account, where REGISTRA
 
 bench-memory: $(VENV)/.dev ## what memory costs, finds, keeps and forgets: QUICK=1, SET=file
 	@$(BIN)/python -W ignore -m bench.memory
+
+release-check: $(VENV)/.dev ## all checks, and what must be true before a version is tagged: needs ADVISORIES
+	@$(MAKE) --no-print-directory check RELEASE=1
+	@$(BIN)/python -m deploy.release
 
 lock: $(VENV)/.dev ## renew the locks from pyproject.toml
 	@for kind in services: "devstack:--extra devstack" "dev:--extra devstack --extra dev"; do \

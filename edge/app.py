@@ -25,10 +25,11 @@ from edge.origins import Origins
 from edge.others import Others
 from edge.rates import Buckets, Rate
 from edge.refusals import close_reason
-from edge.settings import SERVER_VERSION, EdgeSettings
+from edge.settings import EdgeSettings
 from edge.several import Several
 from edge.web import EDGE, Edge, address, middleware, prepare, reply
 from edge.websocket import WebSocket
+from runtime import __version__
 from runtime.channels import dial
 from runtime.errors import SwitchboardError
 from switchboard.v3.accounts_pb2_grpc import AccountServiceStub
@@ -62,7 +63,7 @@ def make(settings: EdgeSettings) -> web.Application:
         dial(address, settings) for address in (settings.router_addr, settings.memory_addr)
     )
     router = RouterServiceStub(router_channel)
-    ready = DeviceReady(server_version=SERVER_VERSION, heartbeat_s=round(settings.heartbeat_s))
+    ready = DeviceReady(server_version=__version__, heartbeat_s=round(settings.heartbeat_s))
     several = Several(settings) if settings.nats_url else None
     around = Surroundings(
         router=router,

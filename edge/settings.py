@@ -1,6 +1,5 @@
 """What the edge may be told by its environment."""
 
-from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_network
 from socket import gethostname
 from typing import Annotated, Final, Literal, Self
@@ -11,16 +10,6 @@ from edge.budgets import Budget
 from edge.limits import Limits
 from runtime.memory_limit import of_cgroup
 from runtime.settings import Address, CommaList, ServiceSettings
-
-
-def _server_version() -> str:
-    try:
-        return version("switchboard")
-    except PackageNotFoundError:  # run from a checkout
-        return "0.1.0"
-
-
-SERVER_VERSION = _server_version()
 
 _START_BYTES: Final = 96 * 1024 * 1024
 """What an edge uses without a socket."""

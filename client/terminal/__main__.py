@@ -12,7 +12,6 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +24,7 @@ from client.terminal.device import Device
 from client.terminal.keyboard import Lines, asker
 from client.terminal.protocol import Frame, Link, Refused, Unreachable
 from client.terminal.render import Screen
+from runtime import __version__
 
 HELP = """Ask anything about your tasks, projects, notes and checkpoints.
   /popup KIND [ID]   ask from a popup about task, project, note or checkpoint; /home goes back
@@ -89,17 +89,11 @@ def _hello(device_id: str) -> Frame:
     hello: Frame = {
         "device_id": device_id,
         "device_name": "Terminal",
-        "client_version": _version(),
+        "client_version": __version__,
         "tools": sorted(tools.TOOLS),
     }
     zone = _time_zone()
     return hello | ({"timezone": zone} if zone else {})
-
-
-def _version() -> str:
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        return metadata.version("switchboard")
-    return "0.1.0"
 
 
 def _time_zone() -> str | None:
