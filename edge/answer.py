@@ -39,8 +39,9 @@ class Answer:
 
     `attached`: the device's socket of now reads it. `abandoned`: nobody will read it any
     more, so nothing is kept. `quiet`: asked by REST; `offered`: to a device elsewhere, which has
-    not begun to read it. `held`: what the request itself takes up
-    while it runs. Sizes in bytes.
+    not begun to read it. `held`: what the request itself takes up while it runs.
+    `next_step_at`: when a cancelled one ends at the latest, then when one that has ended may be
+    forgotten. Sizes in bytes.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Answer:
         self.mutations: list[Mutation] = []
         self.away_until: float | None = None
         self.offered = False
+        self.next_step_at: float | None = None
         self.seq = 0
         self.waiting_bytes = 0
         self.journal_bytes = 0
@@ -76,6 +78,14 @@ class Answer:
     def running(self) -> bool:
         """Whether its end is still to come."""
         return self.state is not State.ENDED
+
+    def due(self, state: State, now: float) -> bool:
+        """Whether its time in that state is over.
+
+        An alarm may be an earlier answer's: a request id is free again once its answer is
+        forgotten.
+        """
+        return self.state is state and self.next_step_at is not None and self.next_step_at <= now
 
     @property
     def ready(self) -> bool:

@@ -542,7 +542,8 @@ class Session:
         answer.withdraw_calls()
         self._calls.close_all(answer.request_id, now)
         self._tell(request_id, ConverseInput(cancel=ConverseCancel()))
-        self._alarms.at(now + self._limits.cancel_s, Due.CANCEL, request_id)
+        answer.next_step_at = now + self._limits.cancel_s
+        self._alarms.at(answer.next_step_at, Due.CANCEL, request_id)
 
     def _mutation(self, mutation: Mutation) -> None:
         check_mutation(mutation)
@@ -707,7 +708,8 @@ class Session:
         self._calls.close_all(answer.request_id, now)
         answer.say(fitted_end(frame))
         self._wake(answer)
-        self._alarms.at(now + self._limits.resume_window_s, Due.FORGET, answer.request_id)
+        answer.next_step_at = now + self._limits.resume_window_s
+        self._alarms.at(answer.next_step_at, Due.FORGET, answer.request_id)
         if answer.abandoned:
             self._answers.forget(answer)
         self._answers.trim()
@@ -724,7 +726,7 @@ class Session:
             case Due.FORGET_CALL:
                 self._calls.forget(key)
             case Due.CANCEL:
-                if answer:
+                if answer and answer.due(State.CANCELLING, now):
                     self._end_here(answer, EndStatus.END_STATUS_CANCELLED, _CANCELLED, now)
             case Due.AWAY:
                 if answer and answer.away_until is not None and answer.away_until <= now:
@@ -732,10 +734,11 @@ class Session:
                         self._effects.append(Orphaned(key))
                     else:
                         self._abandon(answer, now)
-            case Due.FORGET if answer:
+            case Due.FORGET if answer and answer.due(State.ENDED, now):
                 # A slow socket may still be owed some of it; of one that is away, AWAY decides.
                 if answer.ready:
-                    self._alarms.at(now + self._limits.resume_window_s, Due.FORGET, key)
+                    answer.next_step_at = now + self._limits.resume_window_s
+                    self._alarms.at(answer.next_step_at, Due.FORGET, key)
                 elif answer.away_until is None:
                     self._answers.forget(answer)
             case Due.FORGET:
