@@ -270,6 +270,8 @@ def _tool_call(m: Any) -> dict[str, Any]:
         found["arguments"] = raw(m.arguments)
     found["deadline_ms"] = m.deadline_ms
     found["requires_approval"] = m.requires_approval
+    if m.HasField("untrusted"):
+        found["untrusted"] = m.untrusted
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Final
 from unicodedata import category
 
 from edge.mapping import InvalidFrame
+from runtime import quoting
 from runtime.errors import SwitchboardError
 from switchboard.v3 import frames_pb2
 from switchboard.v3.errors_pb2 import ErrorCode
@@ -77,6 +78,7 @@ def check_request(request: HomeRequest | PopupRequest, limits: Limits) -> None:
             ErrorCode.ERROR_CODE_MESSAGE_TOO_LONG,
             f"A message may have {limits.max_message_chars} characters.",
         )
+    _check_quoted(request)
     history = request.conversation_history
     if (
         len(history) > limits.max_history_messages
@@ -87,6 +89,17 @@ def check_request(request: HomeRequest | PopupRequest, limits: Limits) -> None:
             f"A history may have {limits.max_history_messages} messages"
             f" and {limits.max_history_chars} characters.",
         )
+
+
+def _check_quoted(request: HomeRequest | PopupRequest) -> None:
+    """What a span means that reaches past its message is not ours to guess: a client that counts
+    otherwise than we do would have other words taken for quoted than it meant."""
+    last = quoting.units(request.message) if request.quoted else 0
+    for place, span in enumerate(request.quoted):
+        if span.end > last:
+            raise InvalidFrame(f"quoted[{place}].end", "lies past the end of the message")
+        if span.start > span.end:
+            raise InvalidFrame(f"quoted[{place}].start", "lies past its end")
 
 
 def check_mutation(mutation: Mutation) -> None:

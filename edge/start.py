@@ -30,6 +30,7 @@ def start_of(
         timezone=known.timezone if known.HasField("timezone") else None,
         device_connected=hello is not None,
         wants_activity="activity" in known.features,
+        quoted=asked.quoted,
     )
     if isinstance(asked, PopupRequest):
         start.scope.CopyFrom(asked.scope)

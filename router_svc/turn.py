@@ -205,6 +205,7 @@ class Turn:
             conversation_history=given.conversation_history,
             memory=self._memory or (),
             device_connected=given.device_connected,
+            quoted=given.quoted,
         )
         if given.HasField("scope"):
             start.scope.CopyFrom(given.scope)
@@ -427,6 +428,7 @@ class Turn:
             agent_name=self._agent,
             recalled_ids=[item.id for item in self._memory or ()],
             tools=self._transcript.tools,
+            quoted=self._start.quoted,
         )
         if self._start.HasField("timezone"):
             episode.timezone = self._start.timezone

@@ -29,15 +29,15 @@ from switchboard.v3 import memory_pb2 as switchboard_dot_v3_dot_memory__pb2
 from switchboard.v3 import values_pb2 as switchboard_dot_v3_dot_values__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aswitchboard/v3/agent.proto\x12\x0eswitchboard.v3\x1a\x1dswitchboard/v3/entities.proto\x1a\x1bswitchboard/v3/errors.proto\x1a\x1bswitchboard/v3/frames.proto\x1a\x1bswitchboard/v3/memory.proto\x1a\x1bswitchboard/v3/values.proto\"J\n\nRunRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12(\n\x06inputs\x18\x02 \x03(\x0b\x32\x18.switchboard.v3.RunInput\"\xd5\x01\n\x08RunInput\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x18.switchboard.v3.RunStartH\x00\x12\x31\n\x0btool_result\x18\x02 \x01(\x0b\x32\x1a.switchboard.v3.ToolResultH\x00\x12+\n\x06\x63\x61ncel\x18\x03 \x01(\x0b\x32\x19.switchboard.v3.RunCancelH\x00\x12\x35\n\rnothing_shown\x18\x04 \x01(\x0b\x32\x1c.switchboard.v3.NothingShownH\x00\x42\x07\n\x05input\"=\n\x0cNothingShown\x12-\n\x07skipped\x18\x01 \x03(\x0b\x32\x1c.switchboard.v3.SkippedBlock\"\x0b\n\tRunCancel\"\xa5\x03\n\x08RunStart\x12\x12\n\nagent_name\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12(\n\x07surface\x18\x05 \x01(\x0e\x32\x17.switchboard.v3.Surface\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x39\n\x14\x63onversation_history\x18\x07 \x03(\x0b\x32\x1b.switchboard.v3.ChatMessage\x12)\n\x05scope\x18\x08 \x01(\x0b\x32\x15.switchboard.v3.ScopeH\x00\x88\x01\x01\x12*\n\x06memory\x18\t \x03(\x0b\x32\x1a.switchboard.v3.MemoryItem\x12.\n\x05tools\x18\n \x01(\x0b\x32\x1a.switchboard.v3.StringListH\x01\x88\x01\x01\x12\x15\n\x08timezone\x18\x0b \x01(\tH\x02\x88\x01\x01\x12\x18\n\x10\x64\x65vice_connected\x18\x0c \x01(\x08\x42\x08\n\x06_scopeB\x08\n\x06_toolsB\x0b\n\t_timezone\"M\n\x0bRunResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x07outputs\x18\x02 \x03(\x0b\x32\x19.switchboard.v3.RunOutput\"\xcb\x01\n\tRunOutput\x12\'\n\x04text\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.RunTextH\x00\x12\x33\n\ttool_call\x18\x02 \x01(\x0b\x32\x1e.switchboard.v3.DeviceToolCallH\x00\x12/\n\x08\x61\x63tivity\x18\x03 \x01(\x0b\x32\x1b.switchboard.v3.RunActivityH\x00\x12%\n\x03\x65nd\x18\x04 \x01(\x0b\x32\x16.switchboard.v3.RunEndH\x00\x42\x08\n\x06output\"\x17\n\x07RunText\x12\x0c\n\x04text\x18\x01 \x01(\t\"W\n\x0bRunActivity\x12,\n\x05state\x18\x01 \x01(\x0e\x32\x1d.switchboard.v3.ActivityState\x12\x11\n\x04tool\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x07\n\x05_tool\"\xa0\x01\n\x0e\x44\x65viceToolCall\x12&\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x18.switchboard.v3.ToolCall\x12*\n\x06\x65ntity\x18\x02 \x01(\x0e\x32\x1a.switchboard.v3.EntityKind\x12/\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0e\x32\x1a.switchboard.v3.MutationOpH\x00\x88\x01\x01\x42\t\n\x07_effect\"\x80\x01\n\nToolRecord\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\'\n\targuments\x18\x03 \x01(\x0b\x32\x14.switchboard.v3.Json\x12*\n\x06result\x18\x04 \x01(\x0b\x32\x1a.switchboard.v3.ToolResult\"\xc0\x01\n\x06RunEnd\x12)\n\x06status\x18\x01 \x01(\x0e\x32\x19.switchboard.v3.EndStatus\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x15.switchboard.v3.ErrorH\x00\x88\x01\x01\x12$\n\x05usage\x18\x03 \x01(\x0b\x32\x15.switchboard.v3.Usage\x12\x30\n\x0ctool_results\x18\x04 \x03(\x0b\x32\x1a.switchboard.v3.ToolRecordB\x08\n\x06_error\"\x13\n\x11ListAgentsRequest\"?\n\x12ListAgentsResponse\x12)\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x19.switchboard.v3.AgentSpec\"=\n\tAgentSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\r\n\x05tools\x18\x03 \x03(\t\"\x12\n\x10ListToolsRequest\"<\n\x11ListToolsResponse\x12\'\n\x05tools\x18\x01 \x03(\x0b\x32\x18.switchboard.v3.ToolSpec\"\xa5\x02\n\x08ToolSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12.\n\x10\x61rguments_schema\x18\x03 \x01(\x0b\x32\x14.switchboard.v3.Json\x12+\n\rresult_schema\x18\x04 \x01(\x0b\x32\x14.switchboard.v3.Json\x12\x19\n\x11requires_approval\x18\x05 \x01(\x08\x12*\n\x06\x65ntity\x18\x06 \x01(\x0e\x32\x1a.switchboard.v3.EntityKind\x12/\n\x06\x65\x66\x66\x65\x63t\x18\x07 \x01(\x0e\x32\x1a.switchboard.v3.MutationOpH\x00\x88\x01\x01\x12\x16\n\x0eruns_on_server\x18\x08 \x01(\x08\x42\t\n\x07_effect*G\n\x07Surface\x12\x17\n\x13SURFACE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSURFACE_HOME\x10\x01\x12\x11\n\rSURFACE_POPUP\x10\x02\x32\xf9\x01\n\x0c\x41gentService\x12\x42\n\x03Run\x12\x1a.switchboard.v3.RunRequest\x1a\x1b.switchboard.v3.RunResponse(\x01\x30\x01\x12S\n\nListAgents\x12!.switchboard.v3.ListAgentsRequest\x1a\".switchboard.v3.ListAgentsResponse\x12P\n\tListTools\x12 .switchboard.v3.ListToolsRequest\x1a!.switchboard.v3.ListToolsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aswitchboard/v3/agent.proto\x12\x0eswitchboard.v3\x1a\x1dswitchboard/v3/entities.proto\x1a\x1bswitchboard/v3/errors.proto\x1a\x1bswitchboard/v3/frames.proto\x1a\x1bswitchboard/v3/memory.proto\x1a\x1bswitchboard/v3/values.proto\"J\n\nRunRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12(\n\x06inputs\x18\x02 \x03(\x0b\x32\x18.switchboard.v3.RunInput\"\xd5\x01\n\x08RunInput\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x18.switchboard.v3.RunStartH\x00\x12\x31\n\x0btool_result\x18\x02 \x01(\x0b\x32\x1a.switchboard.v3.ToolResultH\x00\x12+\n\x06\x63\x61ncel\x18\x03 \x01(\x0b\x32\x19.switchboard.v3.RunCancelH\x00\x12\x35\n\rnothing_shown\x18\x04 \x01(\x0b\x32\x1c.switchboard.v3.NothingShownH\x00\x42\x07\n\x05input\"=\n\x0cNothingShown\x12-\n\x07skipped\x18\x01 \x03(\x0b\x32\x1c.switchboard.v3.SkippedBlock\"\x0b\n\tRunCancel\"\xcd\x03\n\x08RunStart\x12\x12\n\nagent_name\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12(\n\x07surface\x18\x05 \x01(\x0e\x32\x17.switchboard.v3.Surface\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x39\n\x14\x63onversation_history\x18\x07 \x03(\x0b\x32\x1b.switchboard.v3.ChatMessage\x12)\n\x05scope\x18\x08 \x01(\x0b\x32\x15.switchboard.v3.ScopeH\x00\x88\x01\x01\x12*\n\x06memory\x18\t \x03(\x0b\x32\x1a.switchboard.v3.MemoryItem\x12.\n\x05tools\x18\n \x01(\x0b\x32\x1a.switchboard.v3.StringListH\x01\x88\x01\x01\x12\x15\n\x08timezone\x18\x0b \x01(\tH\x02\x88\x01\x01\x12\x18\n\x10\x64\x65vice_connected\x18\x0c \x01(\x08\x12&\n\x06quoted\x18\r \x03(\x0b\x32\x16.switchboard.v3.QuotedB\x08\n\x06_scopeB\x08\n\x06_toolsB\x0b\n\t_timezone\"M\n\x0bRunResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x07outputs\x18\x02 \x03(\x0b\x32\x19.switchboard.v3.RunOutput\"\xcb\x01\n\tRunOutput\x12\'\n\x04text\x18\x01 \x01(\x0b\x32\x17.switchboard.v3.RunTextH\x00\x12\x33\n\ttool_call\x18\x02 \x01(\x0b\x32\x1e.switchboard.v3.DeviceToolCallH\x00\x12/\n\x08\x61\x63tivity\x18\x03 \x01(\x0b\x32\x1b.switchboard.v3.RunActivityH\x00\x12%\n\x03\x65nd\x18\x04 \x01(\x0b\x32\x16.switchboard.v3.RunEndH\x00\x42\x08\n\x06output\"\x17\n\x07RunText\x12\x0c\n\x04text\x18\x01 \x01(\t\"W\n\x0bRunActivity\x12,\n\x05state\x18\x01 \x01(\x0e\x32\x1d.switchboard.v3.ActivityState\x12\x11\n\x04tool\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x07\n\x05_tool\"\xa0\x01\n\x0e\x44\x65viceToolCall\x12&\n\x04\x63\x61ll\x18\x01 \x01(\x0b\x32\x18.switchboard.v3.ToolCall\x12*\n\x06\x65ntity\x18\x02 \x01(\x0e\x32\x1a.switchboard.v3.EntityKind\x12/\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0e\x32\x1a.switchboard.v3.MutationOpH\x00\x88\x01\x01\x42\t\n\x07_effect\"\x80\x01\n\nToolRecord\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\'\n\targuments\x18\x03 \x01(\x0b\x32\x14.switchboard.v3.Json\x12*\n\x06result\x18\x04 \x01(\x0b\x32\x1a.switchboard.v3.ToolResult\"\xc0\x01\n\x06RunEnd\x12)\n\x06status\x18\x01 \x01(\x0e\x32\x19.switchboard.v3.EndStatus\x12)\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x15.switchboard.v3.ErrorH\x00\x88\x01\x01\x12$\n\x05usage\x18\x03 \x01(\x0b\x32\x15.switchboard.v3.Usage\x12\x30\n\x0ctool_results\x18\x04 \x03(\x0b\x32\x1a.switchboard.v3.ToolRecordB\x08\n\x06_error\"\x13\n\x11ListAgentsRequest\"?\n\x12ListAgentsResponse\x12)\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x19.switchboard.v3.AgentSpec\"=\n\tAgentSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\r\n\x05tools\x18\x03 \x03(\t\"\x12\n\x10ListToolsRequest\"<\n\x11ListToolsResponse\x12\'\n\x05tools\x18\x01 \x03(\x0b\x32\x18.switchboard.v3.ToolSpec\"\xa5\x02\n\x08ToolSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12.\n\x10\x61rguments_schema\x18\x03 \x01(\x0b\x32\x14.switchboard.v3.Json\x12+\n\rresult_schema\x18\x04 \x01(\x0b\x32\x14.switchboard.v3.Json\x12\x19\n\x11requires_approval\x18\x05 \x01(\x08\x12*\n\x06\x65ntity\x18\x06 \x01(\x0e\x32\x1a.switchboard.v3.EntityKind\x12/\n\x06\x65\x66\x66\x65\x63t\x18\x07 \x01(\x0e\x32\x1a.switchboard.v3.MutationOpH\x00\x88\x01\x01\x12\x16\n\x0eruns_on_server\x18\x08 \x01(\x08\x42\t\n\x07_effect*G\n\x07Surface\x12\x17\n\x13SURFACE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSURFACE_HOME\x10\x01\x12\x11\n\rSURFACE_POPUP\x10\x02\x32\xf9\x01\n\x0c\x41gentService\x12\x42\n\x03Run\x12\x1a.switchboard.v3.RunRequest\x1a\x1b.switchboard.v3.RunResponse(\x01\x30\x01\x12S\n\nListAgents\x12!.switchboard.v3.ListAgentsRequest\x1a\".switchboard.v3.ListAgentsResponse\x12P\n\tListTools\x12 .switchboard.v3.ListToolsRequest\x1a!.switchboard.v3.ListToolsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'switchboard.v3.agent_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SURFACE']._serialized_start=2400
-  _globals['_SURFACE']._serialized_end=2471
+  _globals['_SURFACE']._serialized_start=2440
+  _globals['_SURFACE']._serialized_end=2511
   _globals['_RUNREQUEST']._serialized_start=193
   _globals['_RUNREQUEST']._serialized_end=267
   _globals['_RUNINPUT']._serialized_start=270
@@ -47,33 +47,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNCANCEL']._serialized_start=548
   _globals['_RUNCANCEL']._serialized_end=559
   _globals['_RUNSTART']._serialized_start=562
-  _globals['_RUNSTART']._serialized_end=983
-  _globals['_RUNRESPONSE']._serialized_start=985
-  _globals['_RUNRESPONSE']._serialized_end=1062
-  _globals['_RUNOUTPUT']._serialized_start=1065
-  _globals['_RUNOUTPUT']._serialized_end=1268
-  _globals['_RUNTEXT']._serialized_start=1270
-  _globals['_RUNTEXT']._serialized_end=1293
-  _globals['_RUNACTIVITY']._serialized_start=1295
-  _globals['_RUNACTIVITY']._serialized_end=1382
-  _globals['_DEVICETOOLCALL']._serialized_start=1385
-  _globals['_DEVICETOOLCALL']._serialized_end=1545
-  _globals['_TOOLRECORD']._serialized_start=1548
-  _globals['_TOOLRECORD']._serialized_end=1676
-  _globals['_RUNEND']._serialized_start=1679
-  _globals['_RUNEND']._serialized_end=1871
-  _globals['_LISTAGENTSREQUEST']._serialized_start=1873
-  _globals['_LISTAGENTSREQUEST']._serialized_end=1892
-  _globals['_LISTAGENTSRESPONSE']._serialized_start=1894
-  _globals['_LISTAGENTSRESPONSE']._serialized_end=1957
-  _globals['_AGENTSPEC']._serialized_start=1959
-  _globals['_AGENTSPEC']._serialized_end=2020
-  _globals['_LISTTOOLSREQUEST']._serialized_start=2022
-  _globals['_LISTTOOLSREQUEST']._serialized_end=2040
-  _globals['_LISTTOOLSRESPONSE']._serialized_start=2042
-  _globals['_LISTTOOLSRESPONSE']._serialized_end=2102
-  _globals['_TOOLSPEC']._serialized_start=2105
-  _globals['_TOOLSPEC']._serialized_end=2398
-  _globals['_AGENTSERVICE']._serialized_start=2474
-  _globals['_AGENTSERVICE']._serialized_end=2723
+  _globals['_RUNSTART']._serialized_end=1023
+  _globals['_RUNRESPONSE']._serialized_start=1025
+  _globals['_RUNRESPONSE']._serialized_end=1102
+  _globals['_RUNOUTPUT']._serialized_start=1105
+  _globals['_RUNOUTPUT']._serialized_end=1308
+  _globals['_RUNTEXT']._serialized_start=1310
+  _globals['_RUNTEXT']._serialized_end=1333
+  _globals['_RUNACTIVITY']._serialized_start=1335
+  _globals['_RUNACTIVITY']._serialized_end=1422
+  _globals['_DEVICETOOLCALL']._serialized_start=1425
+  _globals['_DEVICETOOLCALL']._serialized_end=1585
+  _globals['_TOOLRECORD']._serialized_start=1588
+  _globals['_TOOLRECORD']._serialized_end=1716
+  _globals['_RUNEND']._serialized_start=1719
+  _globals['_RUNEND']._serialized_end=1911
+  _globals['_LISTAGENTSREQUEST']._serialized_start=1913
+  _globals['_LISTAGENTSREQUEST']._serialized_end=1932
+  _globals['_LISTAGENTSRESPONSE']._serialized_start=1934
+  _globals['_LISTAGENTSRESPONSE']._serialized_end=1997
+  _globals['_AGENTSPEC']._serialized_start=1999
+  _globals['_AGENTSPEC']._serialized_end=2060
+  _globals['_LISTTOOLSREQUEST']._serialized_start=2062
+  _globals['_LISTTOOLSREQUEST']._serialized_end=2080
+  _globals['_LISTTOOLSRESPONSE']._serialized_start=2082
+  _globals['_LISTTOOLSRESPONSE']._serialized_end=2142
+  _globals['_TOOLSPEC']._serialized_start=2145
+  _globals['_TOOLSPEC']._serialized_end=2438
+  _globals['_AGENTSERVICE']._serialized_start=2514
+  _globals['_AGENTSERVICE']._serialized_end=2763
 # @@protoc_insertion_point(module_scope)

@@ -179,6 +179,7 @@ class RunStart(_message.Message):
     TOOLS_FIELD_NUMBER: _builtins.int
     TIMEZONE_FIELD_NUMBER: _builtins.int
     DEVICE_CONNECTED_FIELD_NUMBER: _builtins.int
+    QUOTED_FIELD_NUMBER: _builtins.int
     agent_name: _builtins.str
     """Such as task_agent."""
     user_id: _builtins.str
@@ -211,6 +212,10 @@ class RunStart(_message.Message):
     def tools(self) -> _values_pb2.StringList:
         """The tools that the device can run; left out: the 24 that v3 began with."""
 
+    @_builtins.property
+    def quoted(self) -> _containers.RepeatedCompositeFieldContainer[_frames_pb2.Quoted]:
+        """The parts of `message` that are quoted, as the device told them."""
+
     def __init__(
         self,
         *,
@@ -226,10 +231,11 @@ class RunStart(_message.Message):
         tools: _values_pb2.StringList | None = ...,
         timezone: _builtins.str | None = ...,
         device_connected: _builtins.bool = ...,
+        quoted: _abc.Iterable[_frames_pb2.Quoted] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_scope", b"_scope", "_timezone", b"_timezone", "_tools", b"_tools", "scope", b"scope", "timezone", b"timezone", "tools", b"tools"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_scope", b"_scope", "_timezone", b"_timezone", "_tools", b"_tools", "agent_name", b"agent_name", "conversation_history", b"conversation_history", "device_connected", b"device_connected", "device_id", b"device_id", "memory", b"memory", "message", b"message", "scope", b"scope", "session_id", b"session_id", "surface", b"surface", "timezone", b"timezone", "tools", b"tools", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_scope", b"_scope", "_timezone", b"_timezone", "_tools", b"_tools", "agent_name", b"agent_name", "conversation_history", b"conversation_history", "device_connected", b"device_connected", "device_id", b"device_id", "memory", b"memory", "message", b"message", "quoted", b"quoted", "scope", b"scope", "session_id", b"session_id", "surface", b"surface", "timezone", b"timezone", "tools", b"tools", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__scope: _TypeAlias = _typing.Literal["scope"]  # noqa: Y015
     _WhichOneofArgType__scope: _TypeAlias = _typing.Literal["_scope", b"_scope"]  # noqa: Y015

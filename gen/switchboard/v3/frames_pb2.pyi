@@ -524,6 +524,32 @@ class ChatMessage(_message.Message):
 Global___ChatMessage: _TypeAlias = ChatMessage  # noqa: Y015
 
 @_typing.final
+class Quoted(_message.Message):
+    """A part of a message that the user pasted or quoted: no words of the user's own."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    start: _builtins.int
+    """Where it begins, counted in UTF-16 code units as JavaScript does: the part is `message.slice(start, end)`."""
+    end: _builtins.int
+    """Where it ends; what stands there is no part of it."""
+    def __init__(
+        self,
+        *,
+        start: _builtins.int = ...,
+        end: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Quoted: _TypeAlias = Quoted  # noqa: Y015
+
+@_typing.final
 class HomeRequest(_message.Message):
     """Asks from the Home page; the answer may hold blocks."""
 
@@ -533,6 +559,7 @@ class HomeRequest(_message.Message):
     CONVERSATION_HISTORY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
+    QUOTED_FIELD_NUMBER: _builtins.int
     message: _builtins.str
     """What the user says."""
     request_id: _builtins.str
@@ -543,6 +570,12 @@ class HomeRequest(_message.Message):
     def conversation_history(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChatMessage]:
         """What was said before, oldest first."""
 
+    @_builtins.property
+    def quoted(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quoted]:
+        """The parts of `message` that the user pasted or quoted; they may overlap. Left out or empty: fenced code and
+        lines that begin with `>`, as in Markdown.
+        """
+
     def __init__(
         self,
         *,
@@ -550,10 +583,11 @@ class HomeRequest(_message.Message):
         conversation_history: _abc.Iterable[Global___ChatMessage] | None = ...,
         request_id: _builtins.str | None = ...,
         session_id: _builtins.str | None = ...,
+        quoted: _abc.Iterable[Global___Quoted] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "_session_id", b"_session_id", "request_id", b"request_id", "session_id", b"session_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "_session_id", b"_session_id", "conversation_history", b"conversation_history", "message", b"message", "request_id", b"request_id", "session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "_session_id", b"_session_id", "conversation_history", b"conversation_history", "message", b"message", "quoted", b"quoted", "request_id", b"request_id", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__request_id: _TypeAlias = _typing.Literal["request_id"]  # noqa: Y015
     _WhichOneofArgType__request_id: _TypeAlias = _typing.Literal["_request_id", b"_request_id"]  # noqa: Y015
@@ -577,6 +611,7 @@ class PopupRequest(_message.Message):
     CONVERSATION_HISTORY_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
+    QUOTED_FIELD_NUMBER: _builtins.int
     message: _builtins.str
     """What the user says."""
     request_id: _builtins.str
@@ -591,6 +626,12 @@ class PopupRequest(_message.Message):
     def conversation_history(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChatMessage]:
         """What was said before, oldest first."""
 
+    @_builtins.property
+    def quoted(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quoted]:
+        """The parts of `message` that the user pasted or quoted; they may overlap. Left out or empty: fenced code and
+        lines that begin with `>`, as in Markdown.
+        """
+
     def __init__(
         self,
         *,
@@ -599,10 +640,11 @@ class PopupRequest(_message.Message):
         conversation_history: _abc.Iterable[Global___ChatMessage] | None = ...,
         request_id: _builtins.str | None = ...,
         session_id: _builtins.str | None = ...,
+        quoted: _abc.Iterable[Global___Quoted] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "_session_id", b"_session_id", "request_id", b"request_id", "scope", b"scope", "session_id", b"session_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "_session_id", b"_session_id", "conversation_history", b"conversation_history", "message", b"message", "request_id", b"request_id", "scope", b"scope", "session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_request_id", b"_request_id", "_session_id", b"_session_id", "conversation_history", b"conversation_history", "message", b"message", "quoted", b"quoted", "request_id", b"request_id", "scope", b"scope", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__request_id: _TypeAlias = _typing.Literal["request_id"]  # noqa: Y015
     _WhichOneofArgType__request_id: _TypeAlias = _typing.Literal["_request_id", b"_request_id"]  # noqa: Y015
@@ -1185,6 +1227,7 @@ class ToolCall(_message.Message):
     ARGUMENTS_FIELD_NUMBER: _builtins.int
     DEADLINE_MS_FIELD_NUMBER: _builtins.int
     REQUIRES_APPROVAL_FIELD_NUMBER: _builtins.int
+    UNTRUSTED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request."""
     seq: _builtins.int
@@ -1197,6 +1240,8 @@ class ToolCall(_message.Message):
     """What remains to answer as the frame is sent, in milliseconds."""
     requires_approval: _builtins.bool
     """Whether the user must agree first."""
+    untrusted: _builtins.bool
+    """True on a writing call that was made after the agent had read text that others than the user may have written."""
     @_builtins.property
     def arguments(self) -> _values_pb2.Json:
         """A JSON object that fits the tool's schema."""
@@ -1211,12 +1256,15 @@ class ToolCall(_message.Message):
         arguments: _values_pb2.Json | None = ...,
         deadline_ms: _builtins.int = ...,
         requires_approval: _builtins.bool = ...,
+        untrusted: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_untrusted", b"_untrusted", "arguments", b"arguments", "untrusted", b"untrusted"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "call_id", b"call_id", "deadline_ms", b"deadline_ms", "name", b"name", "request_id", b"request_id", "requires_approval", b"requires_approval", "seq", b"seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_untrusted", b"_untrusted", "arguments", b"arguments", "call_id", b"call_id", "deadline_ms", b"deadline_ms", "name", b"name", "request_id", b"request_id", "requires_approval", b"requires_approval", "seq", b"seq", "untrusted", b"untrusted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__untrusted: _TypeAlias = _typing.Literal["untrusted"]  # noqa: Y015
+    _WhichOneofArgType__untrusted: _TypeAlias = _typing.Literal["_untrusted", b"_untrusted"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__untrusted) -> _WhichOneofReturnType__untrusted | None: ...
 
 Global___ToolCall: _TypeAlias = ToolCall  # noqa: Y015
 

@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from switchboard.v3 import entities_pb2 as _entities_pb2
+from switchboard.v3 import frames_pb2 as _frames_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -52,6 +53,30 @@ MEMORY_TIER_EPISODIC: MemoryTier.ValueType  # 3
 MEMORY_TIER_PROACTIVE: MemoryTier.ValueType  # 4
 """Habits that were noticed."""
 Global___MemoryTier: _TypeAlias = MemoryTier  # noqa: Y015
+
+class _MemorySource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MemorySourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MemorySource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEMORY_SOURCE_UNSPECIFIED: _MemorySource.ValueType  # 0
+    """Not known: to be taken as a device's."""
+    MEMORY_SOURCE_USER: _MemorySource.ValueType  # 1
+    """The user's own, and nobody else's."""
+    MEMORY_SOURCE_DEVICE: _MemorySource.ValueType  # 2
+    """A device's too: what tools returned, which others may have written."""
+
+class MemorySource(_MemorySource, metaclass=_MemorySourceEnumTypeWrapper):
+    """Whose words a memory holds."""
+
+MEMORY_SOURCE_UNSPECIFIED: MemorySource.ValueType  # 0
+"""Not known: to be taken as a device's."""
+MEMORY_SOURCE_USER: MemorySource.ValueType  # 1
+"""The user's own, and nobody else's."""
+MEMORY_SOURCE_DEVICE: MemorySource.ValueType  # 2
+"""A device's too: what tools returned, which others may have written."""
+Global___MemorySource: _TypeAlias = MemorySource  # noqa: Y015
 
 class _PatternDecision:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -96,6 +121,7 @@ class MemoryItem(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     EVIDENCE_IDS_FIELD_NUMBER: _builtins.int
     SUPERSEDED_AT_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique in its tier."""
     tier: Global___MemoryTier.ValueType
@@ -116,6 +142,8 @@ class MemoryItem(_message.Message):
     """Of an exchange: its conversation."""
     confidence: _builtins.float
     """Of a pattern: the lower bound of how sure it is, 0–1."""
+    source: Global___MemorySource.ValueType
+    """Whose words it holds."""
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
         """When it was last changed."""
@@ -144,10 +172,11 @@ class MemoryItem(_message.Message):
         confidence: _builtins.float | None = ...,
         evidence_ids: _abc.Iterable[_builtins.str] | None = ...,
         superseded_at: _timestamp_pb2.Timestamp | None = ...,
+        source: Global___MemorySource.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_entity_id", b"_entity_id", "_entity_type", b"_entity_type", "_key", b"_key", "_session_id", b"_session_id", "confidence", b"confidence", "entity_id", b"entity_id", "entity_type", b"entity_type", "key", b"key", "session_id", b"session_id", "superseded_at", b"superseded_at", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_entity_id", b"_entity_id", "_entity_type", b"_entity_type", "_key", b"_key", "_session_id", b"_session_id", "confidence", b"confidence", "entity_id", b"entity_id", "entity_type", b"entity_type", "evidence_ids", b"evidence_ids", "id", b"id", "key", b"key", "score", b"score", "session_id", b"session_id", "superseded_at", b"superseded_at", "text", b"text", "tier", b"tier", "updated_at", b"updated_at", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_entity_id", b"_entity_id", "_entity_type", b"_entity_type", "_key", b"_key", "_session_id", b"_session_id", "confidence", b"confidence", "entity_id", b"entity_id", "entity_type", b"entity_type", "evidence_ids", b"evidence_ids", "id", b"id", "key", b"key", "score", b"score", "session_id", b"session_id", "source", b"source", "superseded_at", b"superseded_at", "text", b"text", "tier", b"tier", "updated_at", b"updated_at", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
@@ -314,6 +343,7 @@ class StoreEpisodeRequest(_message.Message):
     TIMEZONE_FIELD_NUMBER: _builtins.int
     RECALLED_IDS_FIELD_NUMBER: _builtins.int
     TOOLS_FIELD_NUMBER: _builtins.int
+    QUOTED_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The user."""
     session_id: _builtins.str
@@ -340,6 +370,10 @@ class StoreEpisodeRequest(_message.Message):
     def tools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The tools that were called, by name."""
 
+    @_builtins.property
+    def quoted(self) -> _containers.RepeatedCompositeFieldContainer[_frames_pb2.Quoted]:
+        """The parts of `message` that are quoted, as the device told them: nothing of them is kept."""
+
     def __init__(
         self,
         *,
@@ -353,10 +387,11 @@ class StoreEpisodeRequest(_message.Message):
         timezone: _builtins.str | None = ...,
         recalled_ids: _abc.Iterable[_builtins.str] | None = ...,
         tools: _abc.Iterable[_builtins.str] | None = ...,
+        quoted: _abc.Iterable[_frames_pb2.Quoted] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_timezone", b"_timezone", "timezone", b"timezone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_timezone", b"_timezone", "agent_name", b"agent_name", "entities", b"entities", "message", b"message", "recalled_ids", b"recalled_ids", "request_id", b"request_id", "response", b"response", "session_id", b"session_id", "timezone", b"timezone", "tools", b"tools", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_timezone", b"_timezone", "agent_name", b"agent_name", "entities", b"entities", "message", b"message", "quoted", b"quoted", "recalled_ids", b"recalled_ids", "request_id", b"request_id", "response", b"response", "session_id", b"session_id", "timezone", b"timezone", "tools", b"tools", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__timezone: _TypeAlias = _typing.Literal["timezone"]  # noqa: Y015
     _WhichOneofArgType__timezone: _TypeAlias = _typing.Literal["_timezone", b"_timezone"]  # noqa: Y015

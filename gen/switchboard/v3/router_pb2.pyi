@@ -197,6 +197,7 @@ class ConverseStart(_message.Message):
     TIMEZONE_FIELD_NUMBER: _builtins.int
     DEVICE_CONNECTED_FIELD_NUMBER: _builtins.int
     WANTS_ACTIVITY_FIELD_NUMBER: _builtins.int
+    QUOTED_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The user."""
     device_id: _builtins.str
@@ -225,6 +226,10 @@ class ConverseStart(_message.Message):
     def tools(self) -> _values_pb2.StringList:
         """The tools that the device can run; left out: the 24 that v3 began with."""
 
+    @_builtins.property
+    def quoted(self) -> _containers.RepeatedCompositeFieldContainer[_frames_pb2.Quoted]:
+        """The parts of `message` that are quoted, as the device told them."""
+
     def __init__(
         self,
         *,
@@ -239,10 +244,11 @@ class ConverseStart(_message.Message):
         timezone: _builtins.str | None = ...,
         device_connected: _builtins.bool = ...,
         wants_activity: _builtins.bool = ...,
+        quoted: _abc.Iterable[_frames_pb2.Quoted] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_scope", b"_scope", "_timezone", b"_timezone", "_tools", b"_tools", "scope", b"scope", "timezone", b"timezone", "tools", b"tools"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_scope", b"_scope", "_timezone", b"_timezone", "_tools", b"_tools", "conversation_history", b"conversation_history", "device_connected", b"device_connected", "device_id", b"device_id", "message", b"message", "scope", b"scope", "session_id", b"session_id", "surface", b"surface", "timezone", b"timezone", "tools", b"tools", "user_id", b"user_id", "wants_activity", b"wants_activity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_scope", b"_scope", "_timezone", b"_timezone", "_tools", b"_tools", "conversation_history", b"conversation_history", "device_connected", b"device_connected", "device_id", b"device_id", "message", b"message", "quoted", b"quoted", "scope", b"scope", "session_id", b"session_id", "surface", b"surface", "timezone", b"timezone", "tools", b"tools", "user_id", b"user_id", "wants_activity", b"wants_activity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__scope: _TypeAlias = _typing.Literal["scope"]  # noqa: Y015
     _WhichOneofArgType__scope: _TypeAlias = _typing.Literal["_scope", b"_scope"]  # noqa: Y015

@@ -59,6 +59,7 @@ hot = st.one_of(
         arguments=json_objects | st.none(),
         deadline_ms=seq,
         requires_approval=st.booleans(),
+        untrusted=st.none() | st.booleans(),
     ),
     st.builds(Pong, nonce=text | st.none()),
 )

@@ -311,6 +311,34 @@ async def test_too_many_sockets_of_a_user_close_4529() -> None:
 # Requests.
 
 
+@pytest.mark.parametrize(
+    ("quoted", "why"),
+    [
+        ([{"start": -1, "end": 1}], "quoted[0].start: is no whole number"),
+        ([{"start": 0.5, "end": 1}], "quoted[0].start: is no whole number"),
+        ([{"start": "0", "end": 1}], "quoted[0].start: is no whole number"),
+        ([{"start": 0, "end": True}], "quoted[0].end: is no whole number"),
+        ([{"start": 0, "end": 1}, {"start": 0}], "quoted[1].end: is missing"),
+        ([{"start": 0, "end": 9}], "quoted[0].end: lies past the end of the message"),
+        ([{"start": 2, "end": 1}], "quoted[0].start: lies past its end"),
+        ({"start": 0, "end": 1}, "quoted: is no list"),
+    ],
+)
+async def test_a_bad_quotation_is_refused_by_name(
+    stack: EdgeStack, quoted: object, why: str
+) -> None:
+    device, request_id = await stack.device(), str(uuid4())
+    for kind, more in (("home_request", {}), ("popup_request", {"scope": {"type": "task"}})):
+        asked = {"message": "hello", "request_id": request_id, "quoted": quoted, **more}
+        await device.send(kind, **asked)
+        error = await device.expect("error", code="invalid_frame", request_id=request_id)
+        assert error["message"].startswith(why)
+    status, answer = await stack.call(
+        "POST", "/api/v1/chat", json={"message": "hello", "quoted": quoted}
+    )
+    assert (status, answer["error"]["code"]) == (400, "invalid_frame")
+
+
 async def test_limits_of_messages(stack: EdgeStack) -> None:
     device = await stack.device()
     await device.send("home_request", message="x" * 32_001)

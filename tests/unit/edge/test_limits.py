@@ -4,7 +4,14 @@ import pytest
 
 from edge.limits import Limits, check_hello, check_mutation, check_request
 from edge.mapping import InvalidFrame
-from switchboard.v3.frames_pb2 import DeviceHello, Mutation, PopupRequest, Scope
+from switchboard.v3.frames_pb2 import (
+    DeviceHello,
+    HomeRequest,
+    Mutation,
+    PopupRequest,
+    Quoted,
+    Scope,
+)
 
 GOOD = ["x", "x" * 128, "Sam\u2019s\u00a0laptop", "\U0001f4bb", "a\u200db", "\u0627\u0644"]
 BAD = ["", "x" * 129, "a\x00", "a\nb", "a\x7f", "a\x85", "a\u2028", "a\u2029"]
@@ -34,6 +41,39 @@ def test_a_scope_keeps_to_the_same(id_: str) -> None:
 
 def test_a_scope_needs_no_id() -> None:
     check_request(popup(type="task"), Limits())
+
+
+FACE = "\U0001f642"
+
+
+@pytest.mark.parametrize(
+    ("message", "spans"),
+    [
+        ("hello", [(0, 5), (1, 2), (0, 0), (5, 5)]),  # over each other, out of order, empty
+        (FACE, [(0, 2)]),  # as JavaScript counts it
+        ("", [(0, 0)]),
+    ],
+)
+def test_what_is_quoted_lies_within_the_message(message: str, spans: list[tuple[int, int]]) -> None:
+    quoted = [Quoted(start=start, end=end) for start, end in spans]
+    check_request(HomeRequest(message=message, quoted=quoted), Limits())
+
+
+@pytest.mark.parametrize(
+    ("message", "span", "field"),
+    [
+        ("hello", (0, 6), "quoted[1].end"),
+        ("hello", (3, 2), "quoted[1].start"),
+        (FACE, (0, 3), "quoted[1].end"),
+        ("", (0, 1), "quoted[1].end"),
+    ],
+)
+def test_what_does_not_is_refused_by_name(message: str, span: tuple[int, int], field: str) -> None:
+    quoted = [Quoted(), Quoted(start=span[0], end=span[1])]
+    request = PopupRequest(message=message, scope=Scope(type="task"), quoted=quoted)
+    with pytest.raises(InvalidFrame) as refused:
+        check_request(request, Limits())
+    assert refused.value.field == field
 
 
 def popup(**scope: str) -> PopupRequest:

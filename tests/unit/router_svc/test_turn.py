@@ -56,6 +56,7 @@ from switchboard.v3.frames_pb2 import (
     MemoryStatus,
     MutationOp,
     PopupDomain,
+    Quoted,
     Scope,
     ServerFrame,
     SkippedBlock,
@@ -94,6 +95,7 @@ def start(surface: Surface.ValueType = HOME, wants_activity: bool = False) -> Co
         scope=Scope(type="task", id="t1"),
         device_connected=True,
         wants_activity=wants_activity,
+        quoted=QUOTED,
     )
 
 
@@ -127,6 +129,7 @@ QUERY = Formatted(ServerFrame(data_request=DataRequest(request_id="r1", query_id
 FOUND = DataAnswered(DataResponse(query_id="q1", items=Json(utf8=b"[]")))
 THINKING = AgentActivity(RunActivity(state=ActivityState.ACTIVITY_STATE_THINKING))
 STORED = Stored(MemoryStatus.MEMORY_STATUS_STORED)
+QUOTED = [Quoted(start=8, end=16)]
 BAD_CHART = SkippedBlock(block_type="chart", reason="chart_values")
 
 
@@ -203,6 +206,7 @@ def test_the_agent_opens_once_both_are_known(order: tuple[Event, Event]) -> None
     run = sent.input.start
     assert run.agent_name == "task_agent"
     assert [item.id for item in run.memory] == ["m1"]
+    assert list(run.quoted) == QUOTED
     assert (run.message, run.timezone, run.scope.id) == ("What is overdue?", "Europe/Berlin", "t1")
     assert (list(run.tools.values), run.device_connected) == (["list_tasks"], True)
 
@@ -224,6 +228,7 @@ def test_a_whole_answer_is_stored_before_its_end() -> None:
         agent_name="task_agent",
         timezone="Europe/Berlin",
         recalled_ids=["m1"],
+        quoted=QUOTED,
     )
     told(STORED)
     assert told.end.status == COMPLETED
