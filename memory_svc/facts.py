@@ -3,10 +3,13 @@
 Facts come from what the user states, and from the entities that tools touched; never from
 the answer. A question or a command states nothing. A fact that says what an attribute of
 something *is* has a slot (`memory_svc.slots`); a newer fact of the same slot supersedes it.
+
+A device's texts may be anybody's. They are kept where they are as short as a name, or where the
+user said their words too; in whichever language, no sentence of a device's becomes a memory.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -57,12 +60,16 @@ _POLITE: Final = frozenset(
     awesome welcome fine""".split()  # noqa: SIM905
 )
 
-# What a text out of a tool says when it is no data but wants to be obeyed or believed.
-_INSTRUCTS: Final = regex.compile(
-    r"\b(?:remember|memori[sz]e|ignore|disregard|forget|override|you (?:must|should|are now)|"
-    r"from now on|system prompt|instructions?|pass(?:word|phrase|code)s?|api[ -]?keys?|secrets?|"
-    r"credentials?|tokens? (?:is|are)|as an ai)\b",
-    regex.IGNORECASE,
+_NAME_WORDS: Final = 3
+_NAME_CHARS: Final = 24
+"""What a device says in so few words is a name, or a word such as done. In more there may stand a
+sentence, which others may have written, and which nobody shall be told as something remembered."""
+
+_DATE: Final = regex.compile(r"[\p{N}TZ:.,+-]+")
+_KEY: Final = regex.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+# Not to be kept whoever wrote it; ids of other things say nothing to anybody.
+_NO_KEY: Final = regex.compile(
+    r"Id$|pass(?:word|phrase|code)|api_?key|secret|credential|token", regex.IGNORECASE
 )
 
 
@@ -129,18 +136,18 @@ def _states(sentence: str) -> bool:
 
 def touched(entities: Sequence[Entity], message: str) -> list[Fact]:
     """What is known of the entities that were changed, or that the message names."""
-    return [fact for entity in meant(entities, message) for fact in _facts(entity)]
+    said = _said(message) if entities else frozenset()
+    return [fact for entity in meant(entities, message) for fact in _facts(entity, said)]
 
 
 def meant(entities: Sequence[Entity], message: str) -> list[Entity]:
     """The entities that an exchange was about: what was merely listed is not."""
-    named = set(words.terms(message)) if entities else set()
-    found: list[Entity] = []
-    for entity in entities[:MAX_ENTITIES]:
-        title = set(words.terms(entity.title))
-        if usable(entity) and (entity.changed or (title and title <= named)):
-            found.append(entity)
-    return found
+    said = _said(message) if entities else frozenset()
+    return [
+        entity
+        for entity in entities[:MAX_ENTITIES]
+        if usable(entity) and (entity.changed or _is_said(entity.title, said))
+    ]
 
 
 def usable(entity: Entity) -> bool:
@@ -148,13 +155,29 @@ def usable(entity: Entity) -> bool:
     return all(0 < len(text) <= MAX_ID and text.isprintable() for text in (entity.id, entity.kind))
 
 
-def _facts(entity: Entity) -> list[Fact]:
-    name = f"{entity.kind.capitalize()} {shown(entity)}"
+def _said(message: str) -> frozenset[str]:
+    return frozenset(words.terms(message))
+
+
+def _is_said(text: str, said: Set[str]) -> bool:
+    """Whether all that a text says was said."""
+    terms = words.terms(text)
+    return bool(terms) and terms.keys() <= said
+
+
+def _may_be_kept(text: str, said: Set[str]) -> bool:
+    """Whether a device's text is a name, a number, or of words that the user said too."""
+    short = len(text) <= _NAME_CHARS
+    name = short and 0 < len(words.words(text)) <= _NAME_WORDS
+    return name or (short and bool(_DATE.fullmatch(text))) or _is_said(text, said)
+
+
+def _facts(entity: Entity, said: Set[str]) -> list[Fact]:
+    name = f"{entity.kind.capitalize()} {_shown(entity, said)}"
     certain = [
         (key, _plain(key, value))
         for key, value in sorted(entity.attributes.items())
-        # Ids of other things say nothing to anybody.
-        if value and not key.endswith("Id") and not _INSTRUCTS.search(f"{key} {value}")
+        if _KEY.fullmatch(key) and not _NO_KEY.search(key) and _may_be_kept(value, said)
     ]
     slot_of = f"{entity.kind}:{entity.id}"
     if not certain:
@@ -172,11 +195,14 @@ def _plain(key: str, value: str) -> str:
     return value
 
 
-def shown(entity: Entity) -> str:
-    """The entity by its title; by its id where the title gives instructions."""
-    if entity.title.strip() and not _INSTRUCTS.search(entity.title):
-        return f"“{_cut(entity.title.strip(), 120)}”"
-    return entity.id
+def shown(entity: Entity, message: str) -> str:
+    """The entity as it is told of: by its title where that may be kept, else by its id."""
+    return _shown(entity, _said(message))
+
+
+def _shown(entity: Entity, said: Set[str]) -> str:
+    title = entity.title.strip()
+    return f"“{_cut(title, 120)}”" if _may_be_kept(title, said) else entity.id
 
 
 def summary(message: str, entities: Sequence[Entity], agent: str, tools: Sequence[str]) -> str:
@@ -184,8 +210,11 @@ def summary(message: str, entities: Sequence[Entity], agent: str, tools: Sequenc
     parts = [f"The user said: “{_cut(' '.join(message.split()), 300)}”."] if message.strip() else []
     if tools:
         parts.append(f"{agent or 'The agent'} used {', '.join(dict.fromkeys(tools))}."[:300])
+    said = _said(message) if entities else frozenset()
     for label, changed in (("Changed", True), ("Seen", False)):
-        names = [shown(each) for each in entities if each.changed == changed and usable(each)]
+        names = [
+            _shown(each, said) for each in entities if each.changed == changed and usable(each)
+        ]
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             parts.append(f"{label}: {', '.join(names[:3])}{more}.")

@@ -63,7 +63,9 @@ class Mine:
 def _mine(keys: Keys, rows: Sequence[episodes.Row], now: datetime) -> list[Pattern]:
     details = [(row, each) for row in rows if (each := read(keys, row))]
     shown = {
-        entity.id: facts.shown(entity) for _, each in reversed(details) for entity in each.entities
+        entity.id: facts.shown(entity, each.message)
+        for _, each in reversed(details)
+        for entity in each.entities
     }
     asked: list[Asked] = [each.asked(row.id, row.created_at, shown) for row, each in details]
     return patterns.mine(asked, now.astimezone(asked[0].at.tzinfo)) if asked else []

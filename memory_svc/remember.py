@@ -1,7 +1,7 @@
 """StoreEpisode: an exchange kept at once, findable by words; jobs do the rest.
 
-No model is called here. What is kept comes from what the user said and the entities that
-tools touched, never from the answer.
+No model is called here. What is kept comes from what the user said, without what they quoted, and
+from the entities that tools touched; never from the answer.
 """
 
 import asyncio
@@ -19,8 +19,10 @@ from memory_svc.keys import KeyCache
 from memory_svc.store import episodes
 from memory_svc.store import facts as fact_store
 from memory_svc.store.database import Database
+from runtime import quoting
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
+from switchboard.v3.frames_pb2 import Quoted
 
 MAX_MESSAGE: Final = 8_000
 """Characters of a message that are kept with the exchange."""
@@ -31,7 +33,7 @@ _LONG: Final = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What was said and done in one request."""
+    """What was said and done in one request; `quoted`: what in `message` is."""
 
     session_id: str
     request_id: str
@@ -42,6 +44,7 @@ class Exchange:
     tools: Sequence[str] = ()
     recalled: Sequence[str] = ()
     timezone: str = "UTC"
+    quoted: Sequence[Quoted] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +106,13 @@ def _check_id(what: str, text: str) -> None:
 
 
 def _seal(keys: Keys, exchange: Exchange) -> _Sealed:
-    found = facts.stated(exchange.message) + facts.touched(exchange.entities, exchange.message)
+    said = quoting.own(exchange.message, exchange.quoted)
+    found = facts.stated(said) + facts.touched(exchange.entities, said)
     # All of one message are of one time, so their ids tell which was said last: it holds.
     last = {digest_text(fact): fact for fact in reversed(found)}
     ids = sorted(uuid4() for _ in last)
     kept = [_fact(keys, row, fact) for row, fact in zip(ids, reversed(last.values()), strict=True)]
-    return _Sealed(_episode(keys, exchange), kept)
+    return _Sealed(_episode(keys, exchange, said), kept)
 
 
 def digest_text(fact: Fact) -> str:
@@ -129,10 +133,10 @@ def _fact(keys: Keys, row: UUID, fact: Fact) -> episodes.NewFact:
     )
 
 
-def _episode(keys: Keys, exchange: Exchange) -> episodes.NewEpisode:
+def _episode(keys: Keys, exchange: Exchange, said: str) -> episodes.NewEpisode:
     row = uuid4()
     usable = tuple(each for each in exchange.entities if facts.usable(each))
-    message = exchange.message[:MAX_MESSAGE]
+    message = said[:MAX_MESSAGE]
     summary = facts.summary(message, usable, exchange.agent, exchange.tools)
     answer = (words.normal(sentence) for sentence in facts.sentences(exchange.response))
     detail = Detail(

@@ -14,6 +14,7 @@ from memory_svc.detail import Detail
 from memory_svc.facts import Entity
 from memory_svc.forgetting import Forgetting
 from memory_svc.preferences import Preferences
+from memory_svc.provenance import source
 from memory_svc.remember import Exchange, Remember
 from memory_svc.tiers import Item, Tier
 from runtime import enums
@@ -65,6 +66,7 @@ class MemoryServicer(MemoryServiceServicer):
             tools=tuple(request.tools),
             recalled=tuple(request.recalled_ids),
             timezone=request.timezone,
+            quoted=request.quoted,
         )
         episode, created = await self._remember.store(user_id(request.user_id), exchange)
         metrics.EPISODES.labels("stored" if created else "known").inc()
@@ -187,6 +189,7 @@ def _item(item: Item) -> pb.MemoryItem:
         session_id=item.session_id,
         confidence=item.confidence,
         evidence_ids=item.evidence_ids,
+        source=source(item),
     )
     made.updated_at.FromDatetime(item.updated_at)
     if item.superseded_at:

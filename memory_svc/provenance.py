@@ -1,0 +1,35 @@
+"""Whose words a memory holds: the user's alone, or a device's too, which others may have written.
+Pure.
+
+It is told by what a memory is, so that rows from before have it too: a fact about an entity holds
+what a device said of it, and the form of a summary tells whether it names one. Where that cannot
+be told, as where a model wrote the summary, it counts as a device's.
+"""
+
+from typing import Final, assert_never
+
+import regex
+
+from memory_svc.tiers import Item, Tier
+from switchboard.v3.memory_pb2 import MemorySource
+
+# As `facts.summary` writes it of an exchange in which no entity is named.
+_NAMES_NOTHING: Final = regex.compile(
+    r"The user said: “[^“”]*”\.(?: \w+ used [\w, ]+\.)?|An exchange without words\."
+)
+
+
+def source(item: Item) -> MemorySource.ValueType:
+    """Whose words an item holds."""
+    device, user = MemorySource.MEMORY_SOURCE_DEVICE, MemorySource.MEMORY_SOURCE_USER
+    match item.tier:
+        case Tier.CORE:
+            return user
+        case Tier.ASSOCIATIVE:
+            return user if item.entity_id is None else device
+        case Tier.EPISODIC:
+            return user if _NAMES_NOTHING.fullmatch(item.text) else device
+        case Tier.PROACTIVE:  # only of an entity does it name one, in such marks
+            return device if "“" in item.text else user
+        case _:
+            assert_never(item.tier)
