@@ -25,7 +25,12 @@ async def main(settings: AgentSettings) -> None:
     server = Server(settings, "agent_svc", [DESCRIPTOR.services_by_name["AgentService"].full_name])
     async with model.client(settings) as client, dial(settings.memory_addr, settings) as memory:
         asked = Model(client, settings.agent_model, settings.profiles())
-        servicer = AgentServicer(asked, MemoryServiceStub(memory), settings.budgets)
+        servicer = AgentServicer(
+            asked,
+            MemoryServiceStub(memory),
+            settings.budgets,
+            settings.approve_after_untrusted,
+        )
         add_AgentServiceServicer_to_server(servicer, server.grpc)
         await server.start()
         async with startup.checking(settings.endpoint.base_url, lambda: _check(asked)):

@@ -103,13 +103,15 @@ REMEMBER: Final = Tool(
         {
             "key": text("What it is about, such as tone or working_hours.")
             | {"pattern": "^[a-z][a-z0-9_.]{0,63}$"},
-            "value": text("The preference, in a few words.") | {"minLength": 1, "maxLength": 2000},
+            "value": text("The preference, in the user's own words: copied from their message.")
+            | {"minLength": 1, "maxLength": 2000},
         },
         "key",
         "value",
     ),
     {"type": "object"},
     runs_on_server=True,
+    own_words=("value",),
 )
 
 SEARCH_MEMORY: Final = Tool(

@@ -23,12 +23,18 @@ _CUT: Final = "Long texts are cut here, as marked: do not write them back from t
 _MARK: Final = re.compile(r"… \[\d+ more characters\]")
 
 
+_ACTIVE: Final = re.compile("<(?=[|｜])|[\x7f-\x9f\u2028\u2029]")
+"""What ends a line for some readers, and what models' own marks begin with (`<|im_end|>`), which
+some servers take for marks wherever they stand."""
+
+
 def dumped(value: Any) -> str:
-    """A value as JSON text."""
+    """A value as JSON text of one line, that cannot be taken for more than a value."""
     try:
-        return orjson.dumps(value).decode()
+        text = orjson.dumps(value).decode()
     except TypeError:  # such a number, or half a surrogate pair
-        return json.dumps(value, separators=(",", ":"))
+        text = json.dumps(value, separators=(",", ":"))
+    return _ACTIVE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def notice(*sentences: str) -> dict[str, Any]:

@@ -27,9 +27,9 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from agent_svc import metrics
+from agent_svc import metrics, untrusted
 from agent_svc.agents import Budgets
-from agent_svc.catalogue import CATALOGUE, REMEMBER
+from agent_svc.catalogue import CATALOGUE
 from agent_svc.context import blank
 from agent_svc.cost import Cost
 from agent_svc.events import Text, ToolCallReady
@@ -38,6 +38,8 @@ from agent_svc.results import failed, told
 from agent_svc.seconds import Seconds
 from agent_svc.tools import APPROVAL_DEADLINE_MS, BadArguments, Tool, unknown_tool
 from agent_svc.transcript import CALLS_FOLLOW, Called, assistant_message, result_message
+from agent_svc.untrusted import Approve
+from runtime import quoting
 from runtime.errors import SwitchboardError
 from runtime.model.client import spent
 from switchboard.v3.agent_pb2 import DeviceToolCall, RunActivity, RunOutput, RunText, ToolRecord
@@ -68,13 +70,21 @@ class CallsModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a run reaches outside itself. `now`: when it began, in the user's time zone."""
+    """What a run reaches outside itself, and what it must know of how it was asked.
+
+    `now`: when it began, in the user's time zone. `own_words`: of the message what is not quoted.
+    `untrusted`: whether others than the user may have written some of what it begins with;
+    `approve`: what the user is asked for after such a text.
+    """
 
     model: CallsModel
     emit: Emit
     execute_on_client: ExecuteOnClient
     server_tools: Mapping[str, ServerTool]
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    own_words: str = ""
+    untrusted: bool = False
+    approve: Approve = "deletes"
 
 
 class Loop:
@@ -95,6 +105,7 @@ class Loop:
         self._rounds_left = budgets.rounds
         self._said = ""  # the end of what was said, to part the text of two rounds
         self._asked_again = self._changed = False
+        self._untrusted = around.untrusted
         self._ids: set[str] = set()
         self._call: ModelCall | None = None  # the one under way
         self._spent = Cost()
@@ -191,7 +202,9 @@ class Loop:
 
     def _tools(self) -> list[str]:
         """What is offered now: once a device has answered, its data must not teach the memory."""
-        return [name for name in self._offered if name != REMEMBER.name or not self.tool_results]
+        return [
+            name for name in self._offered if not CATALOGUE[name].own_words or not self.tool_results
+        ]
 
     async def _say(self, piece: str, *, first: bool) -> None:
         if first:
@@ -207,11 +220,12 @@ class Loop:
 
     async def _run_tools(self, calls: list[Called]) -> None:
         """Runs a round's calls side by side; the model reads the results in its own order."""
-        offered = frozenset(self._tools())
+        # As it was when the model wrote the calls: none of them was made of another's result.
+        run = _Round(frozenset(self._tools()), self._untrusted)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(self._result(called, offered, place))
+                    group.create_task(self._result(called, run, place))
                     for place, called in enumerate(calls)
                 ]
         except ExceptionGroup as failures:
@@ -219,9 +233,9 @@ class Loop:
         for called, task in zip(calls, tasks, strict=True):
             self._messages.append(result_message(called, task.result()))
 
-    async def _result(self, called: Called, offered: Collection[str], place: int) -> str:
+    async def _result(self, called: Called, run: _Round, place: int) -> str:
         """What the model is told of one call: its result, or why there is none."""
-        name = called.ready.name
+        name, offered = called.ready.name, run.offered
         if place >= MAX_CALLS_PER_ROUND:
             return _refused("too_many_calls", f"At most {MAX_CALLS_PER_ROUND} calls at once.")
         if name not in offered:
@@ -231,17 +245,34 @@ class Loop:
             arguments = tool.checked(called.ready.arguments, self._around.now)
         except BadArguments as bad:
             return _refused("invalid_arguments", str(bad))
-        if called.ready.from_text and tool is REMEMBER:  # it writes, and nobody can be asked
+        if called.ready.from_text and tool.own_words:  # it writes, and nobody can be asked
             return _refused("unknown_tool", unknown_tool(name, offered))
+        if not self._was_said(tool, arguments):
+            return _refused("not_said", _NOT_SAID)
         await self._activity(ActivityState.ACTIVITY_STATE_CALLING_TOOL, name)
         if tool.runs_on_server:
             async with self._seconds.own():
-                return await self._around.server_tools[name](arguments)
-        return await self._on_device(tool, arguments, from_text=called.ready.from_text)
+                result = await self._around.server_tools[name](arguments)
+            self._untrusted |= untrusted.in_found(result)
+            return result
+        marked = run.untrusted and tool.effect is not None
+        return await self._on_device(tool, arguments, self._asks(tool, called, run), marked)
 
-    async def _on_device(self, tool: Tool, arguments: dict[str, Any], *, from_text: bool) -> str:
+    def _was_said(self, tool: Tool, arguments: Mapping[str, Any]) -> bool:
+        """Whether the user said what must be their own words."""
+        texts = (str(arguments[name]) for name in tool.own_words if name in arguments)
+        return all(quoting.says(self._around.own_words, text) for text in texts)
+
+    def _asks(self, tool: Tool, called: Called, run: _Round) -> bool:
+        """Whether the user must agree to a call first."""
         # Text may quote what others wrote: a call that stood in it writes nothing by itself.
-        asks = tool.requires_approval or (from_text and tool.effect is not None)
+        written = called.ready.from_text and tool.effect is not None
+        doubtful = run.untrusted and untrusted.needs_approval(self._around.approve, tool.effect)
+        return tool.requires_approval or written or doubtful
+
+    async def _on_device(
+        self, tool: Tool, arguments: dict[str, Any], asks: bool, marked: bool
+    ) -> str:
         # The provider's ids may be empty or repeat; this one is ours alone.
         call = ToolCall(
             call_id=str(uuid.uuid4()),
@@ -249,6 +280,7 @@ class Loop:
             arguments=Json(utf8=orjson.dumps(arguments)),
             deadline_ms=APPROVAL_DEADLINE_MS if asks else tool.deadline_ms,
             requires_approval=asks,
+            untrusted=marked or None,
         )
         with metrics.tool(tool.name, call.call_id) as waiting:
             result = await self._around.execute_on_client(
@@ -261,6 +293,7 @@ class Loop:
             )
         )
         self._changed |= tool.effect is not None and result.HasField("result")
+        self._untrusted |= untrusted.in_result(result, arguments)
         return told(tool, result, arguments, self._around.now.tzinfo)
 
     async def _activity(self, state: ActivityState.ValueType, tool: str | None = None) -> None:
@@ -271,6 +304,20 @@ class Loop:
         given = provider_id if provider_id and provider_id not in self._ids else uuid.uuid4().hex
         self._ids.add(given)
         return given
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """What the calls of one round are held against."""
+
+    offered: frozenset[str]
+    untrusted: bool
+
+
+_NOT_SAID: Final = (
+    "Only what the user says in this message, outside of what they quote, is remembered: give it "
+    "word for word as it stands there. Where they do not say it, remember nothing."
+)
 
 
 def _refused(reason: str, message: str) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
-import orjson
 
 from agent_svc import metrics
 from agent_svc.catalogue import REMEMBER, SEARCH_MEMORY
+from agent_svc.cutting import dumped
 from agent_svc.loop import ServerTool
 from agent_svc.prompt import remembered
 from agent_svc.results import failed
@@ -72,7 +72,7 @@ def _guarded(name: str, tool: Callable[[dict[str, Any]], Awaitable[dict[str, Any
     async def run(arguments: dict[str, Any]) -> str:
         with metrics.tool(name) as called:
             try:
-                return orjson.dumps(await tool(arguments)).decode()
+                return dumped(await tool(arguments))
             except grpc.aio.AioRpcError as error:
                 called.outcome = "error"
                 log.warning("memory did not do it: %s", error.code().name)

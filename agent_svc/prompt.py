@@ -3,8 +3,9 @@
 What is the same in every request of an agent comes first, then what is the user's, and the clock
 last: providers keep the beginning of a prompt that they have seen before, and ask less for it.
 
-Everything that is not ours (memory, scope, what devices return) stands in the prompt as
-JSON, below a line that says it is data: quoting keeps it from looking like our words.
+Everything that is not ours (memory, scope, what devices return, what a device says is quoted)
+stands in the prompt as JSON on a line of its own, below words that say it is data and whose:
+quoting keeps it from looking like our words, or the user's.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-import orjson
-
 from agent_svc import times
 from agent_svc.agents import Agent, shared
-from runtime import enums
+from agent_svc.cutting import dumped
+from runtime import enums, quoting
 from switchboard.v3.agent_pb2 import RunStart, Surface
 from switchboard.v3.frames_pb2 import Role
-from switchboard.v3.memory_pb2 import MemoryItem, MemoryTier
+from switchboard.v3.memory_pb2 import MemoryItem, MemorySource, MemoryTier
 
 
 def conversation(
@@ -42,8 +42,20 @@ def conversation(
     return [
         {"role": "system", "content": system(agent, start, now, tools=tools)},
         *history,
-        {"role": "user", "content": start.message},
+        {"role": "user", "content": _message(start)},
     ]
+
+
+def _message(start: RunStart) -> str:
+    """The message; what a device told to be quoted stands in it as data, since nothing else shows
+    where it begins and ends. Markdown shows that by itself."""
+    if not start.quoted:
+        return start.message
+    said, at = [], 0
+    for begin, end in quoting.quotes(start.message, start.quoted):
+        said += [start.message[at:begin], shared.QUOTED, dumped(start.message[begin:end]), "\n"]
+        at = end
+    return "".join([*said, start.message[at:]])
 
 
 def system(agent: Agent, start: RunStart, now: datetime, *, tools: bool = True) -> str:
@@ -113,13 +125,13 @@ def _scope(start: RunStart, *, tools: bool) -> str:
     else:
         scope["id"] = start.scope.id
         what = shared.SCOPE_ITEM if tools else shared.SCOPE_ITEM_WITHOUT_TOOLS
-    return f"{shared.SCOPE}{what}{orjson.dumps(scope).decode()}\n"
+    return f"{shared.SCOPE}{what}{dumped(scope)}\n"
 
 
 def _memory(start: RunStart) -> str:
     if not start.memory:
         return ""
-    lines = "\n".join(orjson.dumps(remembered(item)).decode() for item in start.memory)
+    lines = "\n".join(dumped(remembered(item)) for item in start.memory)
     return f"{shared.MEMORY}{lines}\n"
 
 
@@ -128,6 +140,8 @@ def remembered(item: MemoryItem) -> dict[str, str]:
     shown = {"tier": enums.word(MemoryTier.DESCRIPTOR, item.tier), "text": item.text}
     if item.HasField("key"):
         shown["key"] = item.key
+    if item.source:
+        shown["source"] = enums.word(MemorySource.DESCRIPTOR, item.source)
     if item.HasField("updated_at"):
         shown["date"] = item.updated_at.ToDatetime(UTC).date().isoformat()
     if item.HasField("superseded_at"):  # it no longer holds

@@ -25,7 +25,8 @@ from agent_svc.loop import CallsModel, Loop, Surroundings
 from agent_svc.memory import MemoryTools
 from agent_svc.prompt import conversation
 from agent_svc.unshown import unshown
-from runtime import logs
+from agent_svc.untrusted import Approve, in_start
+from runtime import logs, quoting
 from runtime.errors import SwitchboardError
 from runtime.stream import BoundedStream
 from switchboard.v3 import agent_pb2, agent_pb2_grpc
@@ -67,17 +68,20 @@ class AsksModel(CallsModel, Protocol):
 
 
 class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
-    """Runs agents. `budgets`: from an agent's own to those that hold here."""
+    """Runs agents. `budgets`: from an agent's own to those that hold here; `approve`: what users
+    are asked for after the agent has read what others may have written."""
 
     def __init__(
         self,
         model: AsksModel,
         memory: MemoryServiceAsyncStub,
         budgets: Callable[[Budgets], Budgets],
+        approve: Approve = "deletes",
     ) -> None:
         self._model = model
         self._memory = memory
         self._budgets = budgets
+        self._approve: Approve = approve
 
     async def Run(  # noqa: N802 - the name in the contract
         self, request_iterator: AsyncIterator[RunRequest], context: Context
@@ -102,6 +106,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
                 model=self._model,
                 memory=self._memory,
                 budgets=self._budgets(agent.budgets),
+                approve=self._approve,
             )
             async with aclosing(run.outputs(first.inputs[1:], request_iterator)) as batches:
                 async for outputs in batches:
@@ -132,6 +137,7 @@ class _Run:
         model: AsksModel,
         memory: MemoryServiceAsyncStub,
         budgets: Budgets,
+        approve: Approve,
     ) -> None:
         self._out: BoundedStream[RunOutput] = BoundedStream(MAX_QUEUED)
         self._request_id = request_id
@@ -152,6 +158,9 @@ class _Run:
                 self._execute_on_client,
                 MemoryTools(memory, start.user_id).by_name(),
                 now,
+                quoting.own(start.message, start.quoted),
+                in_start(start),
+                approve,
             ),
         )
 

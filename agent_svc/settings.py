@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, SecretStr
 
 from agent_svc.agents import Budgets
+from agent_svc.untrusted import Approve
 from runtime.model.client import Endpoint, TextModelSettings
 from runtime.settings import Address, ServiceSettings
 
@@ -39,6 +40,11 @@ class AgentSettings(ServiceSettings, TextModelSettings):
         gt=0,
         description="Seconds one request may take, waiting for the device and for a slow reader"
         " left out; not set: 300.",
+    )
+    approve_after_untrusted: Approve = Field(
+        "deletes",
+        description="What needs the user's approval once an agent has read text that others may "
+        "have written: deletes, writes (every change) or off.",
     )
 
     @property

@@ -47,6 +47,7 @@ class Tool:
     """A tool of the catalogue. `effect` None: it only reads.
 
     `named_only`: devices that do not say what they have are older than it, and lack it.
+    `own_words`: arguments that must stand, word for word, in what the user said without quoting.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Tool:
     requires_approval: bool = False
     runs_on_server: bool = False
     named_only: bool = False
+    own_words: tuple[str, ...] = ()
     # Made once: to compile a schema costs far more than to check with it.
     _arguments: Draft202012Validator = field(init=False, repr=False, compare=False)
     _result: Draft202012Validator = field(init=False, repr=False, compare=False)

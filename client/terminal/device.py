@@ -20,7 +20,8 @@ REMEMBERED_ENDS = 256
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One `tool_call` frame; `ends_at` in seconds of the monotonic clock."""
+    """One `tool_call` frame; `ends_at` in seconds of the monotonic clock. `untrusted`: the agent
+    had read text that others than the user may have written."""
 
     request_id: str
     call_id: str
@@ -28,6 +29,7 @@ class Call:
     arguments: dict[str, Any]
     ends_at: float
     requires_approval: bool
+    untrusted: bool = False
 
 
 Ask = Callable[[Call], Awaitable[str | None]]
@@ -164,6 +166,7 @@ def _call(frame: Frame) -> Call:
         arguments=frame.get("arguments") or {},
         ends_at=time.monotonic() + frame["deadline_ms"] / 1000,
         requires_approval=bool(frame.get("requires_approval")),
+        untrusted=bool(frame.get("untrusted")),
     )
 
 

@@ -11,6 +11,7 @@ from client.terminal.render import Screen
 from client.terminal.store import Store
 
 NOBODY = "nobody is there to be asked"
+DOUBT = "before it wanted this, the agent read text that others may have written"
 
 
 class Lines:
@@ -60,6 +61,8 @@ def asker(screen: Screen, lines: Lines, store: Store, *, interactive: bool) -> A
             return NOBODY
         async with one_at_a_time:
             lines.drop_waiting()
+            if call.untrusted:
+                screen.note(DOUBT)
             screen.question(f"{describe(call, store)}? [y/N, or why not]")
             said = ((await lines.get()) or "").strip()
         if said.lower() in ("y", "yes"):

@@ -217,7 +217,8 @@ async def test_without_a_device_no_tool_of_it_is_offered_and_the_model_is_told()
 async def test_a_preference_is_remembered_until_the_device_has_spoken() -> None:
     remember = Call("remember_preference", {"key": "tone", "value": "short"})
     script = [calls(remember), calls(LIST), calls(remember), says("Noted.")]
-    async with agents(script) as there, there.run() as run:
+    message = "Keep it short. What is due?"
+    async with agents(script) as there, there.run(message=message) as run:
         await run.answer(await run.tool_call(), result=NOTHING)
         end = await run.end()
         assert there.memory.core == {("user-1", "tone"): "short"}

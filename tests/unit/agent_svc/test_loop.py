@@ -16,11 +16,12 @@ from agent_svc.cost import Cost
 from agent_svc.events import Text, ToolCallReady
 from agent_svc.loop import MAX_CALLS_PER_ROUND, Loop, Surroundings
 from agent_svc.model import WORKING, Message, Said
-from agent_svc.tools import APPROVAL_DEADLINE_MS
+from agent_svc.tools import APPROVAL_DEADLINE_MS, Tool
+from agent_svc.untrusted import Approve
 from runtime.errors import SwitchboardError, word
 from switchboard.v3.agent_pb2 import DeviceToolCall, RunOutput
 from switchboard.v3.errors_pb2 import ErrorCode
-from switchboard.v3.frames_pb2 import ToolError, ToolResult
+from switchboard.v3.frames_pb2 import MutationOp, ToolError, ToolResult
 from switchboard.v3.values_pb2 import Json
 
 
@@ -52,7 +53,14 @@ class Answer:
 class Stage:
     """A loop with a model that has its lines, and a device that answers with its own name."""
 
-    def __init__(self, *rounds: list[Said], **budgets: Any) -> None:
+    def __init__(
+        self,
+        *rounds: list[Said],
+        own_words: str = "",
+        untrusted: bool = False,
+        approve: Approve = "deletes",
+        **budgets: Any,
+    ) -> None:
         self.rounds = [*rounds]
         self.reason = "stop"
         self.asked: list[list[Message]] = []
@@ -66,8 +74,19 @@ class Stage:
             [{"role": "user", "content": "go"}],
             list(CATALOGUE),
             Budgets(**budgets),
-            Surroundings(self, self.emit, self.execute, {"search_memory": self.search}),
+            Surroundings(
+                self,
+                self.emit,
+                self.execute,
+                {"search_memory": self.search, "remember_preference": self.remember},
+                own_words=own_words,
+                untrusted=untrusted,
+                approve=approve,
+            ),
         )
+        self.holds: dict[str, Any] = {}  # what the device's results hold
+        self.remembered: list[dict[str, Any]] = []
+        self.found: dict[str, Any] = {}
 
     def call(self, messages: list[Message], tools: list[dict[str, Any]]) -> Answer:
         self.asked.append(messages)
@@ -87,11 +106,21 @@ class Stage:
             return ToolResult(call_id=call.call.call_id, error=error)
         if gate := self.answered.get(call.call.name):
             await gate.wait()
-        utf8 = orjson.dumps({"items": [], "from": call.call.name})
+        utf8 = orjson.dumps({"items": [], "from": call.call.name} | self.holds)
         return ToolResult(call_id=call.call.call_id, result=Json(utf8=utf8))
 
     async def search(self, arguments: dict[str, Any]) -> str:
-        return orjson.dumps(arguments).decode()
+        return orjson.dumps(arguments | self.found).decode()
+
+    async def remember(self, arguments: dict[str, Any]) -> str:
+        self.remembered.append(arguments)
+        return "{}"
+
+    @property
+    def asked_for(self) -> dict[str, tuple[bool, bool]]:
+        """Of each call that the device got, whether it is marked, and whether the user is asked."""
+        calls = [each.call for each in self.on_device]
+        return {call.name: (call.untrusted, call.requires_approval) for call in calls}
 
     @property
     def text(self) -> list[str]:
@@ -357,3 +386,93 @@ async def test_a_call_that_was_written_as_text_teaches_the_memory_nothing() -> N
     stage = Stage([written], [Text("Done.")])
     await stage.loop.run()
     assert "unknown_tool" in stage.asked[1][-1]["content"]
+
+
+# Text that others may have written
+
+
+REMEMBER_SHORT = call("remember_preference", 0, '{"key": "style", "value": "respuestas cortas"}')
+NO_TEXT: dict[str, Any] = {"items": [{"id": "t1", "dueDate": 1}], "from": ""}
+
+
+@pytest.fixture
+def declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tools as an app may bring them: they change and delete, and ask for no approval."""
+    for name, effect in (
+        ("archive_mail", MutationOp.MUTATION_OP_DELETE),
+        ("send_mail", MutationOp.MUTATION_OP_CREATE),
+    ):
+        any_object = {"type": "object", "properties": {}}
+        monkeypatch.setitem(CATALOGUE, name, Tool(name, name, any_object, {}, effect=effect))
+
+
+WRITES = [call("archive_mail"), call("send_mail", 1), call("list_tasks", 2)]
+
+
+@pytest.mark.usefixtures("declared")
+@pytest.mark.parametrize(("approve", "asks"), [("off", ()), ("deletes", (0,)), ("writes", (0, 1))])
+async def test_what_is_written_after_others_words_is_marked_and_by_setting_asked_for(
+    approve: Approve, asks: tuple[int, ...]
+) -> None:
+    stage = Stage([call("list_notes")], [*WRITES], [Text("Done.")], approve=approve)
+    await stage.loop.run()
+    assert stage.asked_for == {
+        "list_notes": (False, False),
+        "archive_mail": (True, 0 in asks),
+        "send_mail": (True, 1 in asks),
+        "list_tasks": (False, False),  # reading changes nothing
+    }
+    for each in stage.on_device:
+        long = each.call.deadline_ms == APPROVAL_DEADLINE_MS
+        assert long == each.call.requires_approval
+        assert each.call.HasField("untrusted") == each.call.untrusted
+
+
+@pytest.mark.usefixtures("declared")
+async def test_before_others_words_nothing_is_marked() -> None:
+    beside = [*WRITES, call("list_notes", 3)]  # read at the same time, so too late for these
+    stage = Stage([call("list_projects")], [*beside], [Text("Done.")], approve="writes")
+    stage.holds = NO_TEXT
+    await stage.loop.run()
+    assert set(stage.asked_for.values()) == {(False, False)}
+
+
+@pytest.mark.usefixtures("declared")
+async def test_a_run_that_begins_with_others_words_is_marked_from_the_start() -> None:
+    stage = Stage([*WRITES], [Text("Done.")], untrusted=True, approve="writes")
+    await stage.loop.run()
+    assert stage.asked_for["send_mail"] == (True, True)
+
+
+@pytest.mark.usefixtures("declared")
+@pytest.mark.parametrize(("source", "marked"), [("user", False), ("device", True)])
+async def test_memory_that_was_searched_counts_by_whose_it_is(source: str, marked: bool) -> None:
+    search = call("search_memory", 0, '{"query": "mars"}')
+    stage = Stage([search], [call("send_mail")], [Text("Done.")], approve="writes")
+    stage.found = {"items": [{"tier": "associative", "text": "x", "source": source}]}
+    await stage.loop.run()
+    assert stage.asked_for == {"send_mail": (marked, marked)}
+
+
+@pytest.mark.usefixtures("declared")
+async def test_a_mended_answer_is_of_the_same_run() -> None:
+    stage = Stage([call("list_notes")], [Text(" .")], [call("send_mail")], [Text("Done.")])
+    await stage.loop.run()
+    await stage.loop.mend("once more")
+    assert stage.asked_for["send_mail"] == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("own_words", "kept"),
+    [
+        ("Prefiero respuestas cortas, gracias.", True),
+        ("Prefiero respuestas […] cortas", False),
+        ("Resume esto: […]", False),
+        ("", False),
+    ],
+)
+async def test_only_what_the_user_says_becomes_a_preference(own_words: str, kept: bool) -> None:
+    stage = Stage([REMEMBER_SHORT], [Text("Done.")], own_words=own_words, untrusted=True)
+    await stage.loop.run()
+    assert [one["value"] for one in stage.remembered] == ["respuestas cortas"] * kept
+    assert ("not_said" in stage.asked[1][-1]["content"]) != kept

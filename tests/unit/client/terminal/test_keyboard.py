@@ -71,8 +71,8 @@ async def terminal(server: WsServer, state: Path, *arguments: str) -> AsyncItera
         os.close(ours)
 
 
-def deleting(results: list[object]) -> Script:
-    """A server that has task-1 deleted and says what came of it."""
+def deleting(results: list[object], **more: object) -> Script:
+    """A server that has task-1 deleted and says what came of it; `more`: of its call."""
 
     async def script(peer: Peer) -> None:
         await peer.ready()
@@ -86,6 +86,7 @@ def deleting(results: list[object]) -> Script:
             arguments={"id": "task-1"},
             deadline_ms=30_000,
             requires_approval=True,
+            **more,
         )
         result = await peer.receive("tool_result")
         results.append({k: v for k, v in result.items() if k in ("result", "rejected", "error")})
@@ -116,6 +117,20 @@ async def test_a_delete_is_asked_about(tmp_path: Path, typed: str, told: object)
         screen.type("/quit\n")
         assert await screen.exit_status() == 0
     assert results == [told]
+
+
+async def test_who_is_asked_learns_that_others_may_have_had_a_say(tmp_path: Path) -> None:
+    for more, told in (({"untrusted": True}, True), ({}, False)):
+        async with (
+            serve(deleting([], **more)) as server,
+            terminal(server, tmp_path / str(told)) as screen,
+        ):
+            await screen.shows(">")
+            screen.type("delete it\n")
+            before = await screen.shows("Delete task “Fix the login redirect”?")
+            assert ("text that others may have written" in before) is told
+            screen.type("n\n")
+            await screen.shows("So be it.")
 
 
 async def test_a_yes_that_was_typed_before_the_question_does_not_count(tmp_path: Path) -> None:
