@@ -94,6 +94,9 @@ conformance: $(VENV)/.devstack ## try the protocol's promises on a server: URL=w
 soak: $(VENV)/.dev ## many sockets while services come and go: MINUTES=10 SOCKETS=200, LOGS=folder
 	@$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),10) --sockets $(or $(SOCKETS),200) $(if $(SEED),--seed $(SEED)) $(if $(LOGS),--logs "$(LOGS)")
 
+siege: $(VENV)/.dev ## hostile senders against the stack under its memory limits: MINUTES=3, QUICK=1, ONLY="rest; anonymous", UNBOUNDED=1
+	@$(BIN)/python -m bench.siege --minutes $(or $(MINUTES),3) $(if $(QUICK),--quick) $(if $(ONLY),--only "$(ONLY)") $(if $(UNBOUNDED),--unbounded) $(if $(LOGS),--logs "$(LOGS)")
+
 env: $(VENV)/.devstack ## keys, certificates and settings for docker compose: .env and secrets/
 	@$(BIN)/python -m deploy.env
 
@@ -140,4 +143,4 @@ lock: $(VENV)/.dev ## renew the locks from pyproject.toml
 clean: ## remove what the targets made, but no data
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build client/node_modules
 
-.PHONY: help run chat env test test-repeat charts-sheet test-containers test-databases sbom audit check format proto proto-check proto-breaking docs docs-check test-corpus try-local-model conformance soak rotate-keys erase-replay invite bench-memory lock clean
+.PHONY: help run chat env test test-repeat charts-sheet test-containers test-databases sbom audit check format proto proto-check proto-breaking docs docs-check test-corpus try-local-model conformance soak siege rotate-keys erase-replay invite bench-memory lock clean

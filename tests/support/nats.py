@@ -22,6 +22,12 @@ class Nats:
         self.url = f"nats://127.0.0.1:{self.port}"
         self._process: asyncio.subprocess.Process | None = None
 
+    @property
+    def pid(self) -> int:
+        """The process that runs."""
+        assert self._process is not None
+        return self._process.pid
+
     async def start(self) -> None:
         """Starts it, and returns once it listens."""
         program = Path(sys.executable).with_name("nats-server")
