@@ -58,6 +58,8 @@ class _Handler(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """What is answered to what could not be read, or where our own code failed."""
+        if isinstance(exc, ConnectionError):  # aiohttp lets go of who is gone without a word
+            raise exc
         if request.writer.output_size > 0:
             raise ConnectionError("a part of an answer is sent already")
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:

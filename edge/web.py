@@ -222,6 +222,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         return refusal(errors.from_rpc(error))
     except web.HTTPException as error:
         return refusal(_of_http(error), error.status)
+    except ConnectionError:  # who asked is gone: nobody's fault, and nobody to answer
+        raise
     except Exception:
         log.exception("a call failed by a fault of our own")
         return refusal(

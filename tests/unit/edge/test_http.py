@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import socket
+import struct
 
 import pytest
 
@@ -104,3 +106,30 @@ async def test_a_script_of_another_origin_can_read_how_long_to_wait() -> None:
                 assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
                 assert response.headers["Access-Control-Expose-Headers"] == "Retry-After"
         assert int(response.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /api/v1/tools HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /api/v1/ws/device HTTP/1.1\r\nHost: x\r\n"
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        b"POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+    ],
+)
+async def test_who_resets_the_connection_leaves_no_line(
+    stack: EdgeStack, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    port = int(stack.url.rpartition(":")[2])
+    for pause in (None, 0, 0.005, 0.02) * 10:
+        gone = await asyncio.to_thread(socket.create_connection, ("127.0.0.1", port))
+        # No FIN but a RST, as from a process that was killed.
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.sendall(sent)
+        if pause is not None:
+            await asyncio.sleep(pause)
+        gone.close()
+    status, _ = await raw(stack, b"GET /healthz HTTP/1.1\r\nConnection: close\r\nHost: x\r\n\r\n")
+    assert status == 200
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
