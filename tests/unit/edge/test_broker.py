@@ -1,6 +1,8 @@
 """The broker's ways of answering "nobody", with a real NATS server."""
 
 import asyncio
+import gc
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, suppress
@@ -132,6 +134,33 @@ async def test_a_broker_that_is_frozen_is_nobody(
         assert await one.ask_all("switchboard.x", b"", 0.1, 0.1) == []
     finally:
         server.thaw()
+
+
+@pytest.mark.parametrize("patience_s", [0.3, 0.8, 5.0])
+async def test_a_broker_that_hesitates_is_not_given_up(
+    server: Nats,
+    brokers: tuple[Broker, Broker],
+    caplog: pytest.LogCaptureFixture,
+    patience_s: float,
+) -> None:
+    one, two = brokers
+    two.listen("switchboard.x", lambda _: b"yes")
+    await heard(one, "switchboard.x")
+    server.freeze()
+    try:
+        # Who asks may go away before the answer, the pong, or neither.
+        asking = [asyncio.create_task(one.ask("switchboard.x", b"", 0.1)) for _ in range(3)]
+        await asyncio.wait(asking, timeout=patience_s)
+        for task in asking:
+            task.cancel()
+    finally:
+        server.thaw()
+    assert await one.ask("switchboard.nobody", b"", 2) is None
+    assert await one.ask("switchboard.x", b"", 2) == b"yes"
+    await asyncio.gather(*asking, return_exceptions=True)
+    del asking
+    gc.collect()  # an error that nobody read is told when its task goes
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
 
 
 async def test_a_broker_that_comes_late_and_goes_is_found_again(
