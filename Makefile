@@ -47,10 +47,11 @@ test: $(VENV)/.dev ## all tests, those that break networks and processes among t
 test-repeat: $(VENV)/.dev ## fault, e2e and integration again and again beside busy loops: N=10 BUSY=2, TESTS="paths"
 	@$(BIN)/python -m bench.repeat --times $(or $(N),10) --busy $(or $(BUSY),2) $(TESTS)
 
-check: $(VENV)/.dev ## format, lint, types, import contracts, contract and docs fresh, dependencies
+check: $(VENV)/.dev ## format, lint, types, dead code, import contracts, contract and docs fresh, dependencies
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy $(CODE)
+	$(BIN)/vulture
 	$(BIN)/lint-imports --no-cache
 	$(NPM) run check
 	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code

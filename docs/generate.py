@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from docs import turn_states
 from docs.contract import Contract, table
 from docs.measures import alerts_table, metrics_table
 from docs.models import families_table, profile_table
@@ -55,6 +56,7 @@ def tables() -> dict[str, Callable[[], str]]:
         "families": families_table,
         "metrics": metrics_table,
         "alerts": alerts_table,
+        "turn-states": turn_states.diagram,
     }
 
 

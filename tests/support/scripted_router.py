@@ -442,7 +442,7 @@ class Behind:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        tb: TracebackType | None,
+        trace: TracebackType | None,
     ) -> None:
         await self.stop()
 

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 
 import pytest
@@ -12,8 +12,6 @@ import pytest
 from edge.broker import LOOK_S, Broker, Silent, subject
 from tests.support.edge_stack import eventually
 from tests.support.nats import Nats, nats
-
-Connect = Callable[[], Broker]
 
 
 @pytest.fixture

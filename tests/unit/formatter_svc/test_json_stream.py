@@ -195,7 +195,7 @@ def work(text: str, size: int) -> int:
     """How many lines and built-in calls a text costs: a measure that no clock disturbs."""
     stream, count = JsonStream(), 0
 
-    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+    def trace(_frame: FrameType, _event: str, _argument: Any) -> Any:
         nonlocal count
         count += 1
         return trace
