@@ -26,7 +26,7 @@ from agent_svc.memory import MemoryTools
 from agent_svc.prompt import conversation
 from agent_svc.unshown import unshown
 from agent_svc.untrusted import Approve, in_start
-from runtime import logs, quoting
+from runtime import held, logs, quoting
 from runtime.errors import SwitchboardError
 from runtime.stream import BoundedStream
 from switchboard.v3 import agent_pb2, agent_pb2_grpc
@@ -110,7 +110,9 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             )
             async with aclosing(run.outputs(first.inputs[1:], request_iterator)) as batches:
                 async for outputs in batches:
-                    yield RunResponse(request_id=first.request_id, outputs=outputs)
+                    response = RunResponse(request_id=first.request_id, outputs=outputs)
+                    held.keep(response.ByteSize())  # the model is told what it said
+                    yield response
 
     async def ListAgents(  # noqa: N802 - the name in the contract
         self, request: agent_pb2.ListAgentsRequest, context: Context

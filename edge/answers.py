@@ -48,6 +48,22 @@ class Answers:
         """What has not left yet, of all of them."""
         return sum(answer.waiting_bytes for answer in self)
 
+    @property
+    def kept_bytes(self) -> int:
+        """What of them is kept in memory: frames that wait, and frames that have left."""
+        return sum(answer.kept_bytes for answer in self._answers.values())
+
+    def shorten(self) -> None:
+        """Gives up what left for a socket that reads: who comes back for it is told lost."""
+        for answer in self._answers.values():
+            if answer.attached:
+                answer.shorten()
+
+    def grow(self, answer: Answer, size: int) -> None:
+        """A request that runs holds so many bytes more."""
+        answer.held += size
+        self._share.hold(size)
+
     def claims(self, request_id: str) -> bool:
         """Whether a request of this name runs or is kept for any device of the user."""
         return request_id in self._claimed
@@ -64,19 +80,19 @@ class Answers:
         )
         self._answers[request_id] = answer
         self._claimed.add(request_id)
-        self._share.hold(held)
+        self._share.begin(held)
         return answer
 
     def end(self, answer: Answer) -> None:
         """It runs no longer."""
         answer.state = State.ENDED
-        self._share.free(answer.held)
+        self._share.end(answer.held)
 
     def release(self, answer: Answer) -> None:
         """It goes on in another session of the user, under its name."""
         del self._answers[answer.request_id]
         answer.abandon()
-        self._share.free(answer.held)
+        self._share.end(answer.held)
 
     def forget(self, answer: Answer) -> None:
         """Nothing of it is kept, and its name may be used again."""

@@ -13,7 +13,7 @@ from aiohttp import web
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from edge import catalogue, rest_accounts, rest_chat, rest_memory
+from edge import catalogue, metrics, rest_accounts, rest_chat, rest_memory
 from edge.addresses import Proxies
 from edge.auth import Tokens, bearer
 from edge.budgets import Doors, Pool
@@ -32,6 +32,7 @@ from edge.websocket import WebSocket
 from runtime import __version__
 from runtime.channels import dial
 from runtime.errors import SwitchboardError
+from runtime.memory_limit import Guard
 from switchboard.v3.accounts_pb2_grpc import AccountServiceStub
 from switchboard.v3.errors_pb2 import CloseCode, ErrorCode
 from switchboard.v3.frames_pb2 import DeviceReady
@@ -64,7 +65,9 @@ def make(settings: EdgeSettings) -> web.Application:
     )
     router = RouterServiceStub(router_channel)
     ready = DeviceReady(server_version=__version__, heartbeat_s=round(settings.heartbeat_s))
-    several = Several(settings) if settings.nats_url else None
+    guard = Guard(settings.memory)
+    pool = Pool(settings.budget, guard.tight)
+    several = Several(settings, pool) if settings.nats_url else None
     around = Surroundings(
         router=router,
         limits=settings.limits,
@@ -72,16 +75,19 @@ def make(settings: EdgeSettings) -> web.Application:
         # The router keeps the deadline; a little more, so that its own word comes first.
         deadline_s=settings.request_deadline_s + 30,
         requests=Buckets(Rate.per_minute(settings.requests_per_minute)),
-        pool=Pool(settings.budget),
+        pool=pool,
         others=several.others if several else Others(),
     )
+    doors = Doors(settings.most_sockets, guard.tight)
+    metrics.watch(pool, settings.memory, doors.most)
     app = web.Application(middlewares=[middleware], client_max_size=settings.limits.max_frame_bytes)
     app[EDGE] = Edge(
         settings=settings,
         tokens=Tokens(settings.signing_keys, settings.access_token_s),
         origins=Origins(settings.allowed_origins),
         devices=Devices(around, settings.max_sockets_per_user),
-        doors=Doors(settings.most_sockets),
+        doors=doors,
+        pool=pool,
         proxies=Proxies(settings.trusted_proxies, settings.forwarded_header),
         hellos=Buckets(Rate.per_minute(settings.hellos_per_minute)),
         sign_ins=Buckets(Rate.per_minute(settings.sign_ins_per_minute)),

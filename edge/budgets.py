@@ -1,20 +1,20 @@
-"""What the requests of a user, and of all users of this edge, may hold while they run. Pure.
+"""What one user, and all users of this edge, may hold. Pure.
 
-A request holds its message and history, here and at the router, from before it is passed on
-until its end: through drops of the socket, and past the resume window where it runs on.
+A request holds its message and history and what its device answered, here and at the services
+behind, from before it is passed on until its end: through drops of the socket, and past the
+resume window where it runs on. Beside it are kept, for all devices of the user, connected or
+not: frames that wait or may be asked for again, open calls, and the devices themselves.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from runtime import held
 from runtime.errors import SwitchboardError
+from runtime.held import KEPT, RETRY_MS, overloaded
 from switchboard.v3.errors_pb2 import ErrorCode
-
-RETRY_MS: Final = 1_000
-"""When to ask again: answers take seconds, and each that ends makes room."""
-
 
 CROWDED_MS: Final = 5_000
 """When to try another socket: another edge may have come meanwhile."""
@@ -29,51 +29,59 @@ class Budget:
     bytes: int = 64 * 1024 * 1024
 
 
-class Pool:
-    """What the requests of all users hold, in bytes."""
+class Pool(held.Pool):
+    """What all users hold, in bytes. `tight`: whether the process is near its limit of memory."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, tight: Callable[[], bool] = lambda: False) -> None:
+        super().__init__(budget.bytes)
         self.budget = budget
-        self.held = 0
-
-    def __repr__(self) -> str:
-        return f"Pool({self.held} of {self.budget.bytes} bytes)"
+        self.tight = tight
 
 
-class Share:
-    """What one user's requests hold, over all devices, connected or not."""
+class Share(held.Share):
+    """What one user holds, over all devices, connected or not."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        super().__init__(pool, pool.budget.bytes_per_user)
+        self._budget = pool.budget
+        self._tight = pool.tight
         self._requests = 0
-        self._bytes = 0
 
     def __repr__(self) -> str:
-        return f"Share({self._requests} requests, {self._bytes} bytes)"
+        return f"Share({self._requests} requests, {self.held} bytes)"
 
     def problem(self, size: int) -> SwitchboardError | None:
         """Why a request of so many bytes cannot begin now (too_many_requests, overloaded)."""
-        budget = self._pool.budget
-        if self._requests >= budget.requests_per_user:
-            return too_many(f"{budget.requests_per_user} requests of a user may run at once.")
-        if self._bytes + size > budget.bytes_per_user:
-            return _overloaded("Your requests hold too much at once: wait for one to end.")
-        if self._pool.held + size > budget.bytes:
-            return _overloaded("The server holds all that it can right now.")
-        return None
+        if self._requests >= self._budget.requests_per_user:
+            return too_many(f"{self._budget.requests_per_user} requests of a user may run at once.")
+        if self.fits(size) and not self._tight():
+            return None
+        if self.held + size > self._budget.bytes_per_user:
+            return overloaded("Your requests hold too much at once: wait for one to end.")
+        return overloaded()
 
-    def hold(self, size: int) -> None:
+    def begin(self, size: int) -> None:
         """A request of so many bytes begins."""
-        self._change(1, size)
+        self._requests += 1
+        self.hold(size)
 
-    def free(self, size: int) -> None:
+    def end(self, size: int) -> None:
         """It has ended."""
-        self._change(-1, -size)
+        self._requests -= 1
+        self.hold(-size)
 
-    def _change(self, requests: int, size: int) -> None:
-        self._requests += requests
-        self._bytes += size
-        self._pool.held += size
+
+class Kept:
+    """What one device keeps of a user's share."""
+
+    def __init__(self, share: Share) -> None:
+        self._share = share
+        self._size = 0
+
+    def is_now(self, size: int) -> None:
+        """It keeps so many bytes."""
+        self._share.hold(size - self._size, KEPT)
+        self._size = size
 
 
 def too_many(message: str) -> SwitchboardError:
@@ -82,26 +90,24 @@ def too_many(message: str) -> SwitchboardError:
 
 
 class Doors:
-    """Sockets that are open, `most` at once (None: no limit)."""
+    """Sockets that are open, `most` at once (None: no limit), and none more while memory is
+    `tight`."""
 
-    def __init__(self, most: int | None) -> None:
-        self._most = most
+    def __init__(self, most: int | None, tight: Callable[[], bool] = lambda: False) -> None:
+        self.most = most
+        self._tight = tight
         self._open = 0
 
     def __repr__(self) -> str:
-        return f"Doors({self._open} of {self._most})"
+        return f"Doors({self._open} of {self.most})"
 
     @contextmanager
     def enter(self) -> Iterator[None]:
         """A socket is open inside. Raises SwitchboardError (overloaded) where none has room."""
-        if self._most is not None and self._open >= self._most:
-            raise _overloaded("The server has all the sockets that it can.", CROWDED_MS)
+        if (self.most is not None and self._open >= self.most) or self._tight():
+            raise overloaded("The server has all the sockets that it can.", CROWDED_MS)
         self._open += 1
         try:
             yield
         finally:
             self._open -= 1
-
-
-def _overloaded(message: str, retry_ms: int = RETRY_MS) -> SwitchboardError:
-    return SwitchboardError(ErrorCode.ERROR_CODE_OVERLOADED, message, retry_ms)

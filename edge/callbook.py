@@ -32,6 +32,11 @@ class CallBook:
     def __len__(self) -> int:
         return len(self._calls)
 
+    @property
+    def kept_bytes(self) -> int:
+        """What they take of memory, with what asked for those that are open."""
+        return sum(call.kept_bytes for call in self._calls.values())
+
     def add(self, call: Call) -> None:
         """Notes a call; its clock stands."""
         self._calls[call.id] = call

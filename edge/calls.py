@@ -38,6 +38,9 @@ APPROVAL_S: Final = 300.0
 LATE_S: Final = 600.0
 """How long a call that is over is remembered, in seconds: twice the longest deadline."""
 
+CALL_BYTES: Final = 512
+"""What a call takes that is remembered, with its alarm."""
+
 
 class CallState(Enum):
     """Where a call stands."""
@@ -60,6 +63,11 @@ class Call:
     expires: float | None = None  # None: the clock stands
     state: CallState = CallState.OPEN
     frame: ServerFrame | None = None  # what asked for it, while it is open
+
+    @property
+    def kept_bytes(self) -> int:
+        """What it takes of memory."""
+        return CALL_BYTES + (self.frame.ByteSize() if self.frame else 0)
 
     def start(self, now: float) -> None:
         """Lets the clock run."""

@@ -10,13 +10,17 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from runtime import enums
 from runtime.errors import word
-from runtime.metrics import LATENCY_BUCKETS
+from runtime.held import Pool
+from runtime.metrics import LATENCY_BUCKETS, watch_memory
 from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.errors_pb2 import CloseCode
 from switchboard.v3.frames_pb2 import EndStatus, Mutation, MutationOp, StreamEnd
 from switchboard.v3.router_pb2 import ConverseOutput
 
 SOCKETS: Final = Gauge("switchboard_edge_sockets", "Sockets that are open.")
+SOCKETS_MOST: Final = Gauge(
+    "switchboard_edge_sockets_max", "How many may be open; 0: no limit is known."
+)
 SOCKETS_CLOSED: Final = Counter(
     "switchboard_edge_sockets_closed_total",
     "Sockets that closed, by why: a close code of ours, peer, lost or too_large.",
@@ -65,6 +69,12 @@ HTTP_SECONDS: Final = Histogram(
 _SURFACES: Final = {Surface.SURFACE_HOME: "home", Surface.SURFACE_POPUP: "popup"}
 _LOST: Final = 1006
 _TOO_LARGE: Final = 1009
+
+
+def watch(pool: Pool, memory: int | None, sockets: int | None) -> None:
+    """From now on it is told what is held, and what the most is: bytes, and sockets."""
+    watch_memory(pool, memory)
+    SOCKETS_MOST.set(sockets or 0)
 
 
 def surface_of(surface: Surface.ValueType) -> str:

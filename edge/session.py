@@ -23,7 +23,7 @@ from edge import calls
 from edge.alarms import Alarms, Due
 from edge.answer import Answer, State
 from edge.answers import Answers
-from edge.budgets import Share, too_many
+from edge.budgets import Kept, Share, too_many
 from edge.callbook import CallBook, never_asked
 from edge.calls import Call, CallState
 from edge.events import (
@@ -70,7 +70,8 @@ from edge.rates import too_fast
 from edge.refusals import REFUSALS, duplicate, refusal_of, unknown_call
 from edge.relayed import Link, Relays
 from edge.start import start_of
-from runtime.errors import SwitchboardError
+from runtime.errors import SwitchboardError, word
+from runtime.held import overloaded
 from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.errors_pb2 import Error, ErrorCode
 from switchboard.v3.frames_pb2 import (
@@ -107,6 +108,12 @@ RETURN_S: Final = 2.0
 
 REMEMBERED: Final = 512
 """So many of the device's own changes are known again when they are sent twice."""
+
+SESSION_BYTES: Final = 4 * 1024
+"""What a session takes of memory that keeps nothing, with its device."""
+
+SEEN_BYTES: Final = 256
+"""What a change takes that is known again: an id has up to 128 characters."""
 
 
 class Session:
@@ -145,6 +152,7 @@ class Session:
         self._draining = draining
         self._erased = False
         self._share = share
+        self._kept = Kept(share)
         self._answers = Answers(limits, claimed, share)
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._alarms = Alarms()
@@ -214,9 +222,11 @@ class Session:
     @property
     def overflowing(self) -> bool:
         """Whether more waits for the socket than may wait."""
-        waiting = self._outbox.control_bytes
-        waiting += self._answers.waiting_bytes + self._relays.waiting_bytes
-        return self.connected and waiting > self._limits.hard_bytes
+        control = self._outbox.control_bytes
+        waiting = control + self._answers.waiting_bytes + self._relays.waiting_bytes
+        # Answers wait at their models while the user holds too much; for the rest nobody waits.
+        crowded = self._share.room < 0 and control > self._limits.soft_bytes
+        return self.connected and (crowded or waiting > self._limits.hard_bytes)
 
     def has_room(self, request_id: str) -> bool:
         """Whether more of this request should be read from the router, or its edge."""
@@ -225,9 +235,10 @@ class Session:
         answer = self._answers.get(request_id)
         if answer is None or answer.abandoned or not answer.running:
             return True
+        crowded = self._share.room < 0
         if answer.attached:
-            return answer.waiting_bytes < self._limits.soft_bytes
-        return not answer.full
+            return answer.waiting_bytes < (1 if crowded else self._limits.soft_bytes)
+        return not (answer.full or crowded)
 
     def feed(self, event: Input, now: float) -> list[Effect]:
         """Takes in what happened, and returns what is to be done about it, in order."""
@@ -283,6 +294,7 @@ class Session:
                 self._relay_lost(request_id, error)
             case _:
                 assert_never(event)
+        self._count()
         effects, self._effects = self._effects, []
         return effects
 
@@ -298,7 +310,23 @@ class Session:
             taken.append(frame)
             budget -= frame.ByteSize()
         self._relays.sweep()
+        self._count()
         return taken
+
+    def _count(self) -> None:
+        """Says what is kept; where the user holds too much by now, what may be given up goes."""
+        self._kept.is_now(self._kept_bytes)
+        if self._share.room < 0:
+            self._answers.shorten()
+            self._kept.is_now(self._kept_bytes)
+
+    @property
+    def _kept_bytes(self) -> int:
+        if self.idle:  # it is forgotten
+            return 0
+        frames = self._outbox.control_bytes + self._relays.waiting_bytes
+        calls = self._calls.kept_bytes + len(self._seen) * SEEN_BYTES
+        return SESSION_BYTES + self._answers.kept_bytes + frames + calls
 
     # Sockets that come and go.
 
@@ -577,6 +605,18 @@ class Session:
             raise SwitchboardError(
                 ErrorCode.ERROR_CODE_TOOL_CALL_EXPIRED, "The result came after its call was over."
             )
+        self._pass_on(call, result)
+
+    def _pass_on(self, call: Call, result: ToolResult | DataResponse) -> None:
+        """The request holds it to its end, here and behind. Raises SwitchboardError (overloaded)
+        where the user has no room for it: then the agent is told of that instead."""
+        answer, size = self._answers.get(call.request_id), result.ByteSize()
+        if not self._share.fits(size):
+            error = overloaded("Your requests hold too much at once for this result.")
+            self._tell(call.request_id, call.failure(word(error.code), error.message))
+            raise error
+        if answer is not None and answer.running:
+            self._answers.grow(answer, size)
         self._tell(call.request_id, _said(result))
 
     def _spoiled(self, frame: ClientFrame, now: float, *, aside: bool) -> None:

@@ -8,7 +8,6 @@ from pydantic import Field, FilePath, SecretStr, field_validator, model_validato
 
 from edge.budgets import Budget
 from edge.limits import Limits
-from runtime.memory_limit import of_cgroup
 from runtime.settings import Address, CommaList, ServiceSettings
 
 _START_BYTES: Final = 96 * 1024 * 1024
@@ -81,26 +80,18 @@ class EdgeSettings(ServiceSettings):
         description="How many sockets may be open at an edge. 0: what fits into MEMORY_LIMIT,"
         " such as 7,372 in 512 MiB; no limit where there is none.",
     )
-    memory_limit: int = Field(
-        0, ge=0, description="How much memory the edge may use, in bytes. 0: as its cgroup says."
-    )
     max_requests_per_user: int = Field(
         16,
         gt=0,
         description="How many requests may run at once over all devices of a user, connected or"
         " not, and REST; at each edge.",
     )
-    max_request_bytes_per_user: int = Field(
+    max_held_bytes_per_user: int = Field(
         8 * 1024 * 1024,
         gt=0,
-        description="How many bytes of messages and histories the running requests of a user may"
-        " hold, over all devices; at each edge.",
-    )
-    max_request_bytes: int = Field(
-        64 * 1024 * 1024,
-        gt=0,
-        description="How many bytes of messages and histories the running requests of all users"
-        " may hold at an edge.",
+        description="How many bytes an edge may hold for one user, over all devices, connected or"
+        " not: running requests with their histories and results, and frames that wait or are"
+        " kept; and never more than MAX_HELD_BYTES leaves free for others.",
     )
     requests_per_minute: float = Field(
         600,
@@ -213,18 +204,17 @@ class EdgeSettings(ServiceSettings):
         limit."""
         if self.max_sockets:
             return self.max_sockets
-        memory = self.memory_limit or of_cgroup()
-        if memory is None:
+        if self.memory is None:
             return None
-        return max(1, (memory * 3 // 4 - _START_BYTES) // _SOCKET_BYTES)
+        return max(1, (self.memory * 3 // 4 - _START_BYTES) // _SOCKET_BYTES)
 
     @property
     def budget(self) -> Budget:
-        """What requests may hold while they run."""
+        """What users may hold."""
         return Budget(
             requests_per_user=self.max_requests_per_user,
-            bytes_per_user=self.max_request_bytes_per_user,
-            bytes=self.max_request_bytes,
+            bytes_per_user=self.max_held_bytes_per_user,
+            bytes=self.held_bytes,
         )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from edge.auth import Tokens
 from edge.broker import Broker
+from edge.budgets import Pool
 from edge.devices import Devices
 from edge.peers import Peers
 from edge.service import EdgeServicer
@@ -26,9 +27,9 @@ STOP_S: Final = 1.0
 class Several:
     """Started once the devices are there; `others` may be used before."""
 
-    def __init__(self, settings: EdgeSettings) -> None:
+    def __init__(self, settings: EdgeSettings, pool: Pool) -> None:
         self._settings = settings
-        self._server = Server(settings, "edge", ["switchboard.v3.EdgeService"])
+        self._server = Server(settings, "edge", ["switchboard.v3.EdgeService"], pool)
         self.others = Peers(
             Broker(settings.nats_servers, _tls(settings)),
             partial(dial, settings=settings, name=CERTIFICATE),

@@ -18,7 +18,7 @@ from aiohttp import web
 from edge import codec, metrics
 from edge.addresses import Proxies, holder
 from edge.auth import Identity, Tokens, bearer, unauthenticated
-from edge.budgets import Doors
+from edge.budgets import Doors, Pool
 from edge.devices import Devices
 from edge.mapping import InvalidFrame
 from edge.origins import Origins
@@ -66,6 +66,7 @@ class Edge:
     origins: Origins
     devices: Devices
     doors: Doors
+    pool: Pool
     proxies: Proxies
     hellos: Buckets
     sign_ins: Buckets

@@ -65,9 +65,7 @@ async def serving(
             settings.enrich_timeout_s, settings.cancel_grace_s, settings.request_deadline_s
         )
         server = Server(settings, "router_svc", [ROUTER])
-        add_RouterServiceServicer_to_server(
-            Router(services, limits, settings.max_turn_bytes), server.grpc
-        )
+        add_RouterServiceServicer_to_server(Router(services, limits), server.grpc)
         for service in (AGENT, FORMATTER):
             await server.set_health(service, False)
         port = await server.start()

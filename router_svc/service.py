@@ -1,14 +1,13 @@
 """RouterService: protobuf ⇄ core."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 
 from router_svc.conductor import Conductor, Limits, Services
 from router_svc.routing import AGENTS, Question
-from runtime import budget, errors, logs, tracing
+from runtime import budget, errors, held, logs, tracing
 from runtime.errors import SwitchboardError
 from switchboard.v3.agent_pb2 import ListToolsRequest, Surface
 from switchboard.v3.errors_pb2 import ErrorCode
@@ -26,20 +25,15 @@ from switchboard.v3.router_pb2_grpc import RouterServiceServicer
 
 _LIST_TOOLS_S = 5.0
 
-_RETRY_MS = 1_000
-"""When to ask again: answers take seconds, and each that ends makes room."""
-
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Router(RouterServiceServicer):
     """The servicer."""
 
-    def __init__(self, services: Services, limits: Limits, most_bytes: int) -> None:
+    def __init__(self, services: Services, limits: Limits) -> None:
         self._services = services
         self._limits = limits
-        self._most_bytes = most_bytes
-        self._held_bytes = 0  # by the starts of turns under way
 
     async def Route(  # noqa: N802 - named by the contract
         self, request: RouteRequest, context: Context
@@ -62,10 +56,7 @@ class Router(RouterServiceServicer):
     ) -> AsyncIterator[ConverseResponse]:
         """Conducts one request; see router.proto."""
         request_id, start, rest = _opening(await anext(request_iterator, None))
-        with (
-            logs.bind(request_id=request_id, user_id=start.user_id, device_id=start.device_id),
-            self._room(start.ByteSize()),
-        ):
+        with logs.bind(request_id=request_id, user_id=start.user_id, device_id=start.device_id):
             conductor = Conductor(request_id, start, self._services, self._limits)
             # A call that breaks while nothing is awaited here is told of in no other way.
             context.add_done_callback(lambda _: conductor.lose_client())  # type: ignore[arg-type] # stub
@@ -74,22 +65,11 @@ class Router(RouterServiceServicer):
                 conductor.receive(rest)
                 conductor.listen(request_iterator)
                 while outputs := await conductor.outputs.take():
-                    yield ConverseResponse(request_id=request_id, outputs=outputs)
+                    response = ConverseResponse(request_id=request_id, outputs=outputs)
+                    held.keep(response.ByteSize())  # its text is kept, to be remembered
+                    yield response
             finally:
                 await conductor.close()
-
-    @contextmanager
-    def _room(self, size: int) -> Iterator[None]:
-        """A turn that holds so many bytes. Raises overloaded where they have no room."""
-        if self._held_bytes + size > self._most_bytes:
-            raise SwitchboardError(
-                ErrorCode.ERROR_CODE_OVERLOADED, "The server holds all that it can.", _RETRY_MS
-            )
-        self._held_bytes += size
-        try:
-            yield
-        finally:
-            self._held_bytes -= size
 
     async def ListTools(  # noqa: N802 - named by the contract
         self, request: RouterServiceListToolsRequest, context: Context

@@ -54,13 +54,6 @@ class RouterSettings(ServiceSettings, TextModelSettings):
         900, gt=0, description="How long a request may take in all, in seconds."
     )
 
-    max_turn_bytes: int = Field(
-        64 * 1024 * 1024,
-        gt=0,
-        description="How many bytes of messages and histories the turns under way may hold at a"
-        " router, of all edges; past it overloaded.",
-    )
-
     @property
     def endpoint(self) -> Endpoint:
         """The provider of the model that chooses the agent."""

@@ -7,11 +7,14 @@ Base units, and labels from closed lists only: never a user, a device or a reque
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
+from runtime import memory_limit
+from runtime.held import KEPT, SENT, Pool
 from runtime.settings import Settings
 
 LATENCY_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -42,6 +45,20 @@ MODEL_LESSONS: Final = Counter(
     "switchboard_model_lessons_total",
     "Facts learned from requests that a model's provider refused for their form.",
     ["lesson"],
+)
+
+HELD_BYTES: Final = Gauge(
+    "switchboard_held_bytes",
+    "Bytes held for those who are served: sent (requests, histories, results) and kept (frames "
+    "that wait or may be asked for again, open calls, what was said).",
+    ["kind"],
+)
+HELD_MOST_BYTES: Final = Gauge(
+    "switchboard_held_max_bytes", "The most that may be held; past it: overloaded."
+)
+MEMORY_BYTES: Final = Gauge("switchboard_memory_bytes", "Memory that this process uses.")
+MEMORY_LIMIT_BYTES: Final = Gauge(
+    "switchboard_memory_limit_bytes", "Memory that this process may use; 0: no limit is known."
 )
 
 TASKS: Final = Gauge("switchboard_tasks", "Asyncio tasks of this process that have not ended.")
@@ -78,6 +95,15 @@ def watch_tasks() -> None:
     """From now on the tasks of the running loop are counted, when they are asked for."""
     loop = asyncio.get_running_loop()
     TASKS.set_function(lambda: len(asyncio.all_tasks(loop)))
+
+
+def watch_memory(pool: Pool, limit: int | None) -> None:
+    """From now on what the process holds is told, when it is asked for. `limit`: of its memory."""
+    for kind in (SENT, KEPT):
+        HELD_BYTES.labels(kind).set_function(partial(pool.kinds.__getitem__, kind))
+    HELD_MOST_BYTES.set(pool.most)
+    MEMORY_BYTES.set_function(memory_limit.used)
+    MEMORY_LIMIT_BYTES.set(limit or 0)
 
 
 def serve(settings: Settings) -> None:

@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
 import grpc
+from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
-from runtime import budget, metrics, tls, tracing
+from runtime import budget, held, metrics, tls, tracing
 from runtime.channels import MAX_MESSAGE_BYTES
 from runtime.errors import SwitchboardError
+from runtime.memory_limit import Guard
 from runtime.settings import ServiceSettings
 from switchboard.v3.errors_pb2 import ErrorCode
 
@@ -52,15 +54,26 @@ ALIVE: Final = "alive"
 
 
 class Server:
-    """One listening gRPC server. `services`: the full names that it will serve."""
+    """One listening gRPC server. `services`: the full names that it will serve; `pool`: what
+    holds for the whole process, where more than its calls hold something."""
 
-    def __init__(self, settings: ServiceSettings, name: str, services: Sequence[str]) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        name: str,
+        services: Sequence[str],
+        pool: held.Pool | None = None,
+    ) -> None:
         self._settings = settings
         self._name = name
         self._health = health.aio.HealthServicer()
         self._stopping = asyncio.Event()
+        limit = settings.memory if pool is None else None  # whose pool it is looks itself
+        pool = pool or held.Pool(settings.held_bytes)
+        metrics.watch_memory(pool, settings.memory)
+        served = _Served(pool, Guard(limit))
         self.grpc = grpc.aio.server(
-            interceptors=[_Callers(settings.tls_callers), _Errors()], options=_OPTIONS
+            interceptors=[_Callers(settings.tls_callers), served], options=_OPTIONS
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
         reflection.enable_server_reflection(
@@ -171,8 +184,13 @@ class _Callers(grpc.aio.ServerInterceptor):
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "This caller may not call here.")
 
 
-class _Errors(grpc.aio.ServerInterceptor):
-    """Starts each call's time budget, and maps what its handler raises to a status."""
+class _Served(grpc.aio.ServerInterceptor):
+    """Starts each call's time budget, counts what it holds, and maps what its handler raises to a
+    status."""
+
+    def __init__(self, pool: held.Pool, guard: Guard) -> None:
+        self._pool = pool
+        self._guard = guard
 
     async def intercept_service(
         self,
@@ -184,7 +202,17 @@ class _Errors(grpc.aio.ServerInterceptor):
             return handler
         method = handler_call_details.method.removeprefix("/switchboard.v3.")
         wrap = _streaming if handler.response_streaming else _unary
-        return _with(handler, lambda inner: wrap(method, inner))
+        return _with(handler, lambda inner: wrap(method, inner, self._admit))
+
+    def _admit(self) -> held.Call:
+        """What a call will hold. Raises SwitchboardError (overloaded) near the limit of memory,
+        where other calls are under way whose end will make room."""
+        if self._pool.held and self._guard.tight():
+            raise held.overloaded()
+        return held.Call(self._pool)
+
+
+Admit: TypeAlias = Callable[[], held.Call]
 
 
 def _ours(call: grpc.HandlerCallDetails) -> bool:
@@ -215,11 +243,14 @@ def _observed(method: str, context: Context) -> Iterator[metrics.Outcome]:
                 tracing.failed(span, outcome.status)
 
 
-def _unary(method: str, inner: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def _unary(
+    method: str, inner: Callable[..., Awaitable[Any]], admit: Admit
+) -> Callable[..., Awaitable[Any]]:
     async def handle(request: Any, context: Context) -> Any:
         with _observed(method, context) as outcome:
             try:
-                return await inner(request, context)
+                with admit() as call:
+                    return await inner(_counted(request, call), context)
             except Exception as error:  # noqa: BLE001 - the boundary: everything becomes a status
                 await _abort(context, error, outcome)
 
@@ -227,17 +258,36 @@ def _unary(method: str, inner: Callable[..., Awaitable[Any]]) -> Callable[..., A
 
 
 def _streaming(
-    method: str, inner: Callable[..., AsyncIterator[Any]]
+    method: str, inner: Callable[..., AsyncIterator[Any]], admit: Admit
 ) -> Callable[..., AsyncIterator[Any]]:
     async def handle(request: Any, context: Context) -> AsyncIterator[Any]:
         with _observed(method, context) as outcome:
             try:
-                async for response in inner(request, context):
-                    yield response
+                with admit() as call:
+                    async for response in inner(_counted(request, call), context):
+                        yield response
+                        call.check()
             except Exception as error:  # noqa: BLE001 - the boundary: everything becomes a status
                 await _abort(context, error, outcome)
 
     return handle
+
+
+def _counted(request: Any, call: held.Call) -> Any:
+    """The message, or the stream of them, that came with a call: held until it is over."""
+    if isinstance(request, Message):
+        call.take(request.ByteSize())
+        return request
+    return _counted_stream(request, call)
+
+
+async def _counted_stream(requests: AsyncIterator[Any], call: held.Call) -> AsyncIterator[Any]:
+    # Only the first may be refused: who began is told of the end where it can be told.
+    first = True
+    async for request in requests:
+        (call.take if first else call.hold)(request.ByteSize())
+        first = False
+        yield request
 
 
 async def _abort(context: Context, error: Exception, outcome: metrics.Outcome) -> None:

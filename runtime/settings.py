@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, NoReturn, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +21,15 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+
+from runtime.memory_limit import of_cgroup
+
+_HELD: Final = 8
+"""One byte in so many is counted as held for somebody: each stands in memory two to three times,
+as a message, as its text, and on its way; the process itself takes 60 to 130 MiB."""
+
+_HELD_BYTES: Final = 64 * 1024 * 1024
+"""Where there is no limit of memory."""
 
 
 def _split(value: object) -> object:
@@ -102,6 +111,30 @@ class ServiceSettings(Settings):
         description="Names that callers' certificates must carry one of; empty: any that the "
         "authority signed.",
     )
+    memory_limit: int = Field(
+        0,
+        ge=0,
+        description="How much memory the service may use, in bytes: near it nothing more is taken"
+        " on (`overloaded`). 0: as its cgroup says.",
+    )
+    max_held_bytes: int = Field(
+        0,
+        ge=0,
+        description="How many bytes the service may hold for all whom it serves: requests with"
+        " their histories and results, and frames that wait or are kept; past it `overloaded`."
+        " 0: an eighth of MEMORY_LIMIT, such as 64 MiB of 512; 64 MiB where there is none.",
+    )
+
+    @property
+    def memory(self) -> int | None:
+        """How much memory may be used, in bytes; None: no limit is known."""
+        return self.memory_limit or of_cgroup()
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes may be held for all who are served."""
+        memory = self.memory
+        return self.max_held_bytes or (max(1, memory // _HELD) if memory else _HELD_BYTES)
 
 
 T = TypeVar("T", bound=Settings)

@@ -166,7 +166,7 @@ async def test_turns_hold_no_more_than_the_router_may() -> None:
         await over.wait()
         await run.end()
 
-    async with bench(max_turn_bytes=1_000) as b:
+    async with bench(max_held_bytes=2_000) as b:
         b.peers.agent.script = agent
         first = await b.converse("r1", message="x" * 800).begin()
         await first.until("routed")

@@ -12,6 +12,7 @@ from helm_python.chart import lint
 from helm_python.errors import HelmError
 
 from agent_svc.settings import AgentSettings
+from docs.measures import measures
 from edge.settings import EdgeSettings
 from formatter_svc.settings import FormatterSettings
 from memory_svc.settings import DatabaseSettings, MemorySettings
@@ -353,6 +354,40 @@ def test_one_pod_may_always_go_and_never_the_last_two(objects: list[Object]) -> 
         assert ("replicas" in spec) != (name in scaled)
         least = spec.get("replicas") or scaled[name]["minReplicas"]
         assert (name in guarded) == (least > 1)
+
+
+def pod_metrics(values: Object) -> dict[str, dict[str, str]]:
+    """By component, what is looked at beside the CPU, and its average past which pods are added."""
+    return {
+        component(each): {
+            found["pods"]["metric"]["name"]: found["pods"]["target"]["averageValue"]
+            for found in each["spec"]["metrics"]
+            if found["type"] == "Pods"
+        }
+        for each in of(render(values), "HorizontalPodAutoscaler").values()
+    }
+
+
+def test_edges_are_added_for_sockets_and_bytes_too() -> None:
+    looked = pod_metrics(SETS["large"])
+    assert looked["edge"] == {"switchboard_edge_sockets": "24k", "switchboard_held_bytes": "160Mi"}
+    assert looked["router"] == {"switchboard_held_bytes": "40Mi"}
+    known = {series for each in measures() for series in each.series}
+    assert {name for each in looked.values() for name in each} <= known
+
+
+def test_pods_are_added_before_their_ceilings_are_met() -> None:
+    edge = workloads(render(SETS["large"]))["edge"]
+    assert container(edge)["resources"]["limits"] == {"memory": "2Gi"}
+    settings = EdgeSettings(auth_signing_keys="k" * 40, memory_limit=2 << 30)
+    assert settings.most_sockets is not None
+    assert 0.5 < 24_000 / settings.most_sockets < 0.8
+    assert 0.5 < (160 << 20) / settings.held_bytes < 0.8
+
+
+def test_without_custom_metrics_the_cpu_alone_counts() -> None:
+    looked = pod_metrics({**SETS["large"], "customMetrics": {"enabled": False}})
+    assert looked and not any(looked.values())
 
 
 def test_a_websocket_may_be_quiet_behind_the_ingress() -> None:

@@ -15,6 +15,7 @@ from edge.limits import Limits
 from edge.session import Session
 from edge.settings import EdgeSettings
 from runtime.errors import word
+from runtime.held import KEPT, SENT
 from switchboard.v3.errors_pb2 import Error, ErrorCode
 from switchboard.v3.frames_pb2 import (
     Cancel,
@@ -25,7 +26,7 @@ from switchboard.v3.frames_pb2 import (
     Resume,
 )
 from tests.support.edge_stack import KEY, DeviceSocket, EdgeStack, edge_stack, eventually
-from tests.support.edges import pair
+from tests.support.edges import Pair, pair
 from tests.support.scripted_router import Turn
 
 LOST = Error(code=ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE)
@@ -118,7 +119,7 @@ async def test_seventy_five_devices_bring_the_router_no_more_than_sixteen_reques
 
 
 async def test_each_of_two_edges_counts_for_itself() -> None:
-    async with pair(max_requests_per_user=1, max_request_bytes_per_user=30_000) as two:
+    async with pair(max_requests_per_user=1, max_held_bytes_per_user=30_000) as two:
         held(two.a, asyncio.Event())
         laptop, phone = await two.a.device("laptop"), await two.b.device("phone")
         for device in (laptop, phone):
@@ -131,7 +132,7 @@ async def test_each_of_two_edges_counts_for_itself() -> None:
 
 
 async def test_two_devices_of_a_user_share_the_bytes_of_their_histories() -> None:
-    async with edge_stack(max_request_bytes_per_user=100_000) as stack:
+    async with edge_stack(max_held_bytes_per_user=100_000) as stack:
         held(stack, go_on := asyncio.Event())
         laptop, phone = await stack.device("laptop"), await stack.device("phone")
         await runs(laptop, conversation_history=LONG)
@@ -150,13 +151,148 @@ async def test_two_devices_of_a_user_share_the_bytes_of_their_histories() -> Non
 
 
 async def test_the_edge_holds_no_more_than_it_may_of_all_users() -> None:
-    async with edge_stack(max_request_bytes=100_000) as stack:
+    async with edge_stack(max_held_bytes=170_000) as stack:
         held(stack, asyncio.Event())
         for user_id in ("a", "b"):
             await runs(await stack.device(user_id=user_id), conversation_history=LONG)
         third = await stack.device(user_id="c")
         await refused(third, "overloaded", conversation_history=LONG)
         await runs(third)
+
+
+# What is kept for devices, there or away.
+
+CHUNK = "x" * 10_000
+CHUNKS = 400  # 4 MB in all
+
+
+def writes(turns: Pair | EdgeStack) -> None:
+    """Each answer is long."""
+
+    async def script(turn: Turn) -> None:
+        for _ in range(CHUNKS):
+            await turn.text(CHUNK)
+        await turn.end()
+
+    router = turns.behind.router if isinstance(turns, EdgeStack) else turns.a.behind.router
+    router.script = script
+
+
+async def quiet(*turns: Turn) -> int:
+    """How many outputs of these were taken in all, once nothing moves any more."""
+    taken = -1
+    while taken != sum(turn.sent for turn in turns):
+        taken = sum(turn.sent for turn in turns)
+        await asyncio.sleep(0.3)
+    return taken
+
+
+def text(frames: list[dict[str, Any]]) -> str:
+    return "".join(frame["chunk"] for frame in frames if frame["type"] == "stream_text")
+
+
+def sent_once(frames: list[dict[str, Any]], request_id: str) -> None:
+    seqs = [frame["seq"] for frame in frames if frame.get("request_id") == request_id]
+    assert seqs == list(range(1, len(seqs) + 1))
+
+
+async def test_what_two_absent_devices_are_owed_is_counted_together_and_arrives_whole() -> None:
+    async with edge_stack(max_held_bytes_per_user=400_000) as stack:
+        writes(stack)
+        asked: dict[str, str] = {}
+        for name in ("laptop", "phone"):
+            asked[name] = await owed(stack, name)
+        turns = [await stack.behind.router.turn(n) for n in (0, 1)]
+        await quiet(*turns)
+        assert stack.edge.pool.held <= 3_000_000  # a message for each may have been on its way
+        tablet = await stack.device("tablet")
+        await refused(tablet, "overloaded")
+        await runs(await stack.device("laptop", user_id="another"))
+        for name, request_id in asked.items():
+            back = await stack.device(name, resume={"requests": {request_id: 0}})
+            assert back.ready["resumed"] == [request_id]
+            frames = await back.until("stream_end", request_id=request_id, status="completed")
+            assert len(text(frames)) == len(CHUNK) * CHUNKS
+            sent_once(frames, request_id)
+            await back.close()
+
+
+async def owed(stack: EdgeStack, name: str) -> str:
+    """A device that went away from a long answer; returns the request."""
+    device = await stack.device(name)
+    request_id = await ask(device)
+    await device.until("stream_start", request_id=request_id)
+    device.cut()
+    return request_id
+
+
+async def test_what_absent_devices_are_owed_is_counted_at_each_of_two_edges() -> None:
+    async with pair(max_held_bytes_per_user=400_000) as two:
+        writes(two)
+        request_id = await owed(two.a, "laptop")
+        await quiet(await two.a.behind.router.turn(0))
+        await refused(await two.a.device("phone"), "overloaded")
+        await runs(await two.b.device("tablet"))
+        back = await two.b.device("laptop", resume={"requests": {request_id: 0}})
+        frames = await back.until("stream_end", request_id=request_id, status="completed")
+        assert len(text(frames)) == len(CHUNK) * CHUNKS
+        sent_once(frames, request_id)
+
+
+async def test_a_user_who_holds_too_much_is_still_answered_where_devices_read() -> None:
+    async with edge_stack(max_held_bytes_per_user=400_000) as stack:
+        writes(stack)
+        laptop = await stack.device("laptop")
+        request_id = await ask(laptop)
+        await laptop.until("stream_start", request_id=request_id)
+        await owed(stack, "phone")
+        await quiet(await stack.behind.router.turn(1))
+        frames = await laptop.until("stream_end", request_id=request_id, status="completed")
+        assert len(text(frames)) == len(CHUNK) * CHUNKS
+
+
+async def test_two_devices_share_the_bytes_of_their_results() -> None:
+    heard: list[str] = []
+
+    async def script(turn: Turn) -> None:
+        for _ in range(2):
+            result = await turn.call()
+            heard.append(result.error.code or "a result")
+        await turn.end()
+
+    async with edge_stack(max_held_bytes_per_user=100_000) as stack:
+        stack.behind.router.script = script
+        laptop, phone = await stack.device("laptop"), await stack.device("phone")
+        for device, told in ((laptop, "a result"), (phone, "overloaded")):
+            await ask(device)
+            call = (await device.until("tool_call"))[-1]
+            await device.send("tool_result", call_id=call["call_id"], result="x" * 60_000)
+            if told == "overloaded":
+                await device.expect(
+                    "error", code="overloaded", ref={"type": "tool_result", "id": call["call_id"]}
+                )
+            again = await device.expect("tool_call")
+            assert heard[-1] == told
+        await phone.send("tool_result", call_id=again["call_id"], result="short")
+        await phone.expect("stream_end", status="completed")
+
+
+async def test_sockets_that_do_not_read_hold_no_more_than_their_user_may() -> None:
+    """What changes on one device is told to the others, and nothing slows whoever tells it."""
+    async with edge_stack(max_held_bytes_per_user=1_000_000, frames_per_second=10_000) as stack:
+        slow = [await stack.device(f"slow-{n}") for n in range(4)]
+        reads, other = await stack.device("reads"), await stack.device("other", user_id="another")
+        for number in range(60):
+            data = {"text": "x" * 500_000}
+            change = {"op": "update", "entity": "note", "id": "n", "data": data}
+            await reads.send("mutation", mutation_id=str(number), **change)
+            await other.send("ping")
+            await other.expect("pong")
+        codes = [await device.closed() for device in slow]
+        assert codes == [4508] * 4
+        assert stack.edge.pool.held < 2_000_000
+        await reads.send("ping")
+        await reads.expect("pong")
 
 
 # Sockets.
@@ -227,14 +363,16 @@ def test_what_runs_is_held_and_nothing_else(steps: list[tuple[str, str]]) -> Non
             case "wait":
                 now += 40
                 session.feed(Tick(), now)
-        assert pool.held == session.running * request.ByteSize()
+        assert pool.kinds[SENT] == session.running * request.ByteSize()
+        assert (pool.kinds[KEPT] == 0) == session.idle
+        assert pool.held == sum(pool.kinds.values())
         assert session.running <= 3
 
 
 @pytest.mark.parametrize("code", ["too_many_requests", "overloaded"])
 def test_the_refusal_says_when_to_ask_again(code: str) -> None:
     share = Share(Pool(Budget(requests_per_user=1 if code == "too_many_requests" else 2)))
-    share.hold(8 * 1024 * 1024)
+    share.begin(8 * 1024 * 1024)
     problem = share.problem(1)
     assert problem is not None
     assert word(problem.code) == code

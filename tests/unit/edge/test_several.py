@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from edge.budgets import Pool
 from edge.settings import EdgeSettings
 from edge.several import Several
 from tests.support.certs import Authority
@@ -25,7 +26,8 @@ async def test_the_broker_is_reached_again_after_all_certificates_were_renewed(
     ]
     async with nats(*options) as server:
         url = f"tls://127.0.0.1:{server.port}"
-        several = Several(EdgeSettings(auth_signing_keys="k" * 40, nats_url=url, **ours))
+        settings = EdgeSettings(auth_signing_keys="k" * 40, nats_url=url, **ours)
+        several = Several(settings, Pool(settings.budget))
         broker = several.others._broker
         broker.start()
         try:
