@@ -108,7 +108,7 @@ def diagram() -> str:
             lines.append(f"    {source.name} --> {_named(target)}: {', '.join(told)}")
     note = f"In every state: {' and '.join(sorted(anywhere))} end it"
     lines.append(f"    note right of {Phase.ROUTING.name}: {note}")
-    return "\n```mermaid\n" + "\n".join(lines) + "\n```\n"
+    return "```mermaid\n" + "\n".join(lines) + "\n```\n"
 
 
 def _in_order(arrow: tuple[tuple[Phase, Phase], set[str]]) -> tuple[int, int]:
