@@ -93,8 +93,9 @@ class EdgeSettings(ServiceSettings):
         " not: running requests with their histories and results, and frames that wait or are"
         " kept; and never more than MAX_HELD_BYTES leaves free for others.",
     )
+    # Two a second are more than people ask, and cost a twentieth of a core; ten cost a quarter.
     requests_per_minute: float = Field(
-        600,
+        120,
         ge=0,
         description="How many requests a user may make in a minute, over all sockets and REST;"
         " as many at once. 0: no limit.",
