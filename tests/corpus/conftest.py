@@ -1,4 +1,7 @@
-"""Outside inputs, laid out as CORPUS says; without it there is nothing here to collect."""
+"""Outside inputs, laid out as CORPUS says; without it there is nothing to collect in this folder.
+
+What is our own stands in the folders below, and is always tried.
+"""
 
 from __future__ import annotations
 

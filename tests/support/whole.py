@@ -139,15 +139,16 @@ async def whole(
     json: object = None,
     authority: Authority | None = None,
     trust: ssl.SSLContext | None = None,
+    agent: Mapping[str, Any] | None = None,
     **edge: Any,
 ) -> AsyncIterator[Whole]:
-    """Everything, until left. `json`: which agent the model chooses; `edge`: its settings, and
-    `trust` what its clients trust where those switch on TLS."""
+    """Everything, until left. `json`: which agent the model chooses; `agent`, `edge`: their
+    settings, and `trust` what its clients trust where those switch on TLS."""
     async with AsyncExitStack() as stack:
         provider = await stack.enter_async_context(ModelServer(script, json=json))
         made = Making(folder, authority, provider.url)
         made.ports["memory_svc"] = await _memory(stack, made, database_url)
-        made.ports["agent_svc"] = await _agent(stack, made)
+        made.ports["agent_svc"] = await _agent(stack, made, agent or {})
         made.ports["formatter_svc"] = await _formatter(stack, made)
         named = made.settings("router_svc", "agent", "formatter", "memory") | made.provider
         router = RouterSettings.model_validate(named)
@@ -175,8 +176,8 @@ async def _memory(stack: AsyncExitStack, made: Making, database_url: str) -> int
     return port
 
 
-async def _agent(stack: AsyncExitStack, made: Making) -> int:
-    named = made.settings("agent_svc", "memory") | made.provider
+async def _agent(stack: AsyncExitStack, made: Making, own: Mapping[str, Any]) -> int:
+    named = {**made.settings("agent_svc", "memory"), **made.provider, **own}
     settings = AgentSettings.model_validate(named)
     client = await stack.enter_async_context(model.client(settings))
     channel = await stack.enter_async_context(dial(settings.memory_addr, settings))
@@ -185,6 +186,7 @@ async def _agent(stack: AsyncExitStack, made: Making) -> int:
         Model(client, settings.agent_model, settings.profiles()),
         MemoryServiceStub(channel),
         settings.budgets,
+        settings.approve_after_untrusted,
     )
     add_AgentServiceServicer_to_server(servicer, server.grpc)
     port = await server.start()
