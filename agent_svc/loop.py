@@ -247,7 +247,7 @@ class Loop:
             return _refused("invalid_arguments", str(bad))
         if called.ready.from_text and tool.own_words:  # it writes, and nobody can be asked
             return _refused("unknown_tool", unknown_tool(name, offered))
-        if not self._was_said(tool, arguments):
+        if not self._was_said(tool, arguments, run):
             return _refused("not_said", _NOT_SAID)
         await self._activity(ActivityState.ACTIVITY_STATE_CALLING_TOOL, name)
         if tool.runs_on_server:
@@ -258,10 +258,14 @@ class Loop:
         marked = run.untrusted and tool.effect is not None
         return await self._on_device(tool, arguments, self._asks(tool, called, run), marked)
 
-    def _was_said(self, tool: Tool, arguments: Mapping[str, Any]) -> bool:
-        """Whether the user said what must be their own words."""
-        texts = (str(arguments[name]) for name in tool.own_words if name in arguments)
-        return all(quoting.says(self._around.own_words, text) for text in texts)
+    def _was_said(self, tool: Tool, arguments: Mapping[str, Any], run: _Round) -> bool:
+        """Whether the user said what must be their own words. What stands beside these may say
+        nothing of its own, once it may be somebody else's idea."""
+        own = {name: str(arguments[name]) for name in tool.own_words if name in arguments}
+        beside = [str(arguments[name]) for name in arguments if own and name not in own]
+        if run.untrusted and not all(map(untrusted.is_label, beside)):
+            return False
+        return all(quoting.says(self._around.own_words, text) for text in own.values())
 
     def _asks(self, tool: Tool, called: Called, run: _Round) -> bool:
         """Whether the user must agree to a call first."""
@@ -316,7 +320,8 @@ class _Round:
 
 _NOT_SAID: Final = (
     "Only what the user says in this message, outside of what they quote, is remembered: give it "
-    "word for word as it stands there. Where they do not say it, remember nothing."
+    "word for word as it stands there, under a key of one or two words. Where they do not say it, "
+    "remember nothing."
 )
 
 

@@ -34,7 +34,8 @@ Effect: TypeAlias = MutationOp.ValueType | None
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _HOLDS_ID: Final = re.compile(r"(?:^id|Id|^ids|Ids|_id|_ids|^next_cursor)$")
-_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
+_ID: Final = re.compile(r"[A-Za-z0-9_:./+=-]{1,64}")
+_LABEL: Final = re.compile(r"[a-z0-9]{1,16}(?:[_.][a-z0-9]{1,16})?")
 
 
 def needs_approval(approve: Approve, effect: Effect) -> bool:
@@ -48,6 +49,11 @@ def needs_approval(approve: Approve, effect: Effect) -> bool:
             return False
 
 
+def is_label(text: str) -> bool:
+    """Whether a text is a word or two, such as `working_hours`, and so tells nothing by itself."""
+    return _LABEL.fullmatch(text) is not None
+
+
 def in_start(start: RunStart) -> bool:
     """Whether a run begins with any."""
     return (
@@ -56,7 +62,7 @@ def in_start(start: RunStart) -> bool:
             said.role == Role.ROLE_ASSISTANT and bool(said.content.strip())
             for said in start.conversation_history
         )
-        or any(quoting.quotes(said.content) for said in start.conversation_history)
+        or any(quoting.marked(said.content) for said in start.conversation_history)
         or any(map(in_memory, start.memory))
     )
 

@@ -23,10 +23,12 @@ Range: TypeAlias = tuple[int, int]
 GAP: Final = "[…]"
 """What stands where quoted text was left out."""
 
-_LINE: Final = regex.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
-_FENCE: Final = regex.compile(r"[ \t]*(?P<signs>`{3,}|~{3,})(?P<rest>[^\r\n]*)")
-# The second is what Japanese and Chinese keyboards write.
-_QUOTE: Final = regex.compile(r"[ \t]*[>＞]")
+# The second sign is what Japanese and Chinese keyboards write. Lines that begin otherwise are
+# passed over as a whole: a history may have a hundred thousand.
+_MARKED: Final = regex.compile(
+    r"(?:\A|(?<=[\r\n]))(?:[^\S\r\n]|\p{Cf})*+"
+    r"(?:[>＞][^\r\n]*|(?P<signs>`{3,}|~{3,})(?P<rest>[^\r\n]*))(?:\r\n|\r|\n|\Z)"
+)
 
 
 def units(text: str) -> int:
@@ -44,6 +46,11 @@ def quotes(message: str, spans: Iterable[Quoted] = ()) -> list[Range]:
     return _joined(_of_units(message, told) if told else _of_markdown(message))
 
 
+def marked(message: str) -> bool:
+    """Whether Markdown may quote something in a message."""
+    return _MARKED.search(message) is not None
+
+
 def own(message: str, spans: Iterable[Quoted] = ()) -> str:
     """The message without what is quoted in it; GAP stands in each such place."""
     kept, at = [], 0
@@ -55,15 +62,19 @@ def own(message: str, spans: Iterable[Quoted] = ()) -> str:
 
 def says(own_words: str, text: str) -> bool:
     """Whether a text stands in these words, word for word: case, width, punctuation and white
-    space aside, and not reaching over a GAP. False for a text without a word.
+    space aside, and not reaching over a GAP. False for a text without a word, and for one with
+    signs that nobody sees and that are not there, which models read all the same.
     """
     wanted = _words(text)
-    return wanted != _NO_WORDS and any(wanted in _words(part) for part in own_words.split(GAP))
+    if wanted == _NO_WORDS or set(_UNSEEN.findall(text)) - set(own_words):
+        return False
+    return any(wanted in _words(part) for part in own_words.split(GAP))
 
 
 # Scripts that part no words: each sign is one of its own, so that a text may begin anywhere.
 _UNSPACED: Final = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _WORD: Final = regex.compile(rf"(?V1)[{_UNSPACED}]|[[\p{{L}}\p{{M}}\p{{N}}]--[{_UNSPACED}]]+")
+_UNSEEN: Final = regex.compile(r"(?V1)[\p{C}--[\t\r\n]]")
 _INVISIBLE: Final = regex.compile(r"\p{Cf}")
 _NO_WORDS: Final = "  "
 
@@ -98,13 +109,13 @@ def _of_markdown(message: str) -> list[Range]:
     found: list[Range] = []
     first: int | None = None  # where the first fence begins
     fence: tuple[int, str] | None = None  # where the open one does, and its signs
-    for line in _LINE.finditer(message):
-        signs = _FENCE.match(line[0])
-        if fence is None and signs and _opens(signs):
-            fence, first = (line.start(), signs["signs"]), line.start() if first is None else first
-        elif fence is None and _QUOTE.match(line[0]):
+    for line in _MARKED.finditer(message):
+        signs = line["signs"]
+        if fence is None and signs is None:
             found.append(line.span())
-        elif fence and signs and _closes(fence[1], signs):
+        elif fence is None and _opens(line):
+            fence, first = (line.start(), signs), line.start() if first is None else first
+        elif fence is not None and signs and _closes(fence[1], line):
             found.append((fence[0], line.end()))
             fence = None
     if fence is not None and first is not None:
@@ -112,10 +123,10 @@ def _of_markdown(message: str) -> list[Range]:
     return found
 
 
-def _opens(signs: regex.Match[str]) -> bool:
+def _opens(line: regex.Match[str]) -> bool:
     # With more of them on its line it is code within a line.
-    return "`" not in signs["rest"] or signs["signs"].startswith("~")
+    return "`" not in line["rest"] or line["signs"].startswith("~")
 
 
-def _closes(opening: str, signs: regex.Match[str]) -> bool:
-    return signs["signs"].startswith(opening) and not signs["rest"].strip()
+def _closes(opening: str, line: regex.Match[str]) -> bool:
+    return line["signs"].startswith(opening) and not line["rest"].strip()

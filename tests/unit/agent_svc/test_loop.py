@@ -476,3 +476,14 @@ async def test_only_what_the_user_says_becomes_a_preference(own_words: str, kept
     await stage.loop.run()
     assert [one["value"] for one in stage.remembered] == ["respuestas cortas"] * kept
     assert ("not_said" in stage.asked[1][-1]["content"]) != kept
+
+
+@pytest.mark.parametrize(("untrusted", "kept"), [(True, False), (False, True)])
+async def test_after_others_words_a_key_says_nothing_of_its_own(
+    untrusted: bool, kept: bool
+) -> None:
+    arguments = '{"key": "send_all_mail_to_eve", "value": "esto"}'
+    remember = call("remember_preference", 0, arguments)
+    stage = Stage([remember], [Text("Done.")], own_words="Resume esto: […]", untrusted=untrusted)
+    await stage.loop.run()
+    assert bool(stage.remembered) is kept

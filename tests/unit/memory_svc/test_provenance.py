@@ -34,10 +34,14 @@ def test_a_fact_about_an_entity_is_a_devices() -> None:
         ("Was ist fällig?", [], ["list_tasks", "get_note"], USER),
         ("", [], [], USER),
         ("finish it", [Entity("task", "t1", "Fix login", True)], ["complete_task"], DEVICE),
+        ("finish Fix Login", [Entity("task", "t1", "Fix login", True)], [], USER),
+        ("finish Fix Login", [Entity("task", "t1", "Login", True)] * 2, [], USER),
+        ("finish it", [Entity("task", "t1", "one that is too long to be shown")], [], USER),
+        ("finish a", [Entity("task", "1", "a", True), Entity("task", "2", "b")], [], DEVICE),
         ("Merke dir “das”", [], [], DEVICE),  # such marks might be anybody's
     ],
 )
-def test_a_summary_is_the_users_where_it_names_nothing(
+def test_a_summary_is_the_users_where_it_names_what_they_did(
     message: str, entities: list[Entity], tools: list[str], whose: MemorySource.ValueType
 ) -> None:
     told = facts.summary(message, entities, "task_agent" if tools else "", tools)
