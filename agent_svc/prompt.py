@@ -10,7 +10,7 @@ quoting keeps it from looking like our words, or the user's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -20,7 +20,7 @@ from agent_svc.agents import Agent, shared
 from agent_svc.cutting import dumped
 from runtime import enums, quoting
 from switchboard.v3.agent_pb2 import RunStart, Surface
-from switchboard.v3.frames_pb2 import Role
+from switchboard.v3.frames_pb2 import Quoted, Role
 from switchboard.v3.memory_pb2 import MemoryItem, MemorySource, MemoryTier
 
 
@@ -34,7 +34,7 @@ def conversation(
     history = [
         {
             "role": "assistant" if said.role == Role.ROLE_ASSISTANT else "user",
-            "content": said.content,
+            "content": _told(said.content, said.quoted),
         }
         for said in start.conversation_history
         if said.content.strip()
@@ -42,20 +42,20 @@ def conversation(
     return [
         {"role": "system", "content": system(agent, start, now, tools=tools)},
         *history,
-        {"role": "user", "content": _message(start)},
+        {"role": "user", "content": _told(start.message, start.quoted)},
     ]
 
 
-def _message(start: RunStart) -> str:
-    """The message; what a device told to be quoted stands in it as data, since nothing else shows
+def _told(message: str, spans: Sequence[Quoted]) -> str:
+    """A message; what a device told to be quoted stands in it as data, since nothing else shows
     where it begins and ends. Markdown shows that by itself."""
-    if not start.quoted:
-        return start.message
+    if not spans:
+        return message
     said, at = [], 0
-    for begin, end in quoting.quotes(start.message, start.quoted):
-        said += [start.message[at:begin], shared.QUOTED, dumped(start.message[begin:end]), "\n"]
+    for begin, end in quoting.quotes(message, spans):
+        said += [message[at:begin], shared.QUOTED, dumped(message[begin:end]), "\n"]
         at = end
-    return "".join([*said, start.message[at:]])
+    return "".join([*said, message[at:]])
 
 
 def system(agent: Agent, start: RunStart, now: datetime, *, tools: bool = True) -> str:

@@ -62,7 +62,9 @@ def in_start(start: RunStart) -> bool:
             said.role == Role.ROLE_ASSISTANT and bool(said.content.strip())
             for said in start.conversation_history
         )
-        or any(quoting.marked(said.content) for said in start.conversation_history)
+        or any(
+            bool(said.quoted) or quoting.marked(said.content) for said in start.conversation_history
+        )
         or any(map(in_memory, start.memory))
     )
 

@@ -1,6 +1,7 @@
 """What a client has to keep to, and the checks of it (PROTOCOL §3, §5)."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from unicodedata import category
@@ -10,7 +11,7 @@ from runtime import quoting
 from runtime.errors import SwitchboardError
 from switchboard.v3 import frames_pb2
 from switchboard.v3.errors_pb2 import ErrorCode
-from switchboard.v3.frames_pb2 import DeviceHello, HomeRequest, Mutation, PopupRequest
+from switchboard.v3.frames_pb2 import DeviceHello, HomeRequest, Mutation, PopupRequest, Quoted
 
 PROTOCOL: Final = 3
 """The protocol version that this server speaks."""
@@ -78,7 +79,6 @@ def check_request(request: HomeRequest | PopupRequest, limits: Limits) -> None:
             ErrorCode.ERROR_CODE_MESSAGE_TOO_LONG,
             f"A message may have {limits.max_message_chars} characters.",
         )
-    _check_quoted(request)
     history = request.conversation_history
     if (
         len(history) > limits.max_history_messages
@@ -89,17 +89,20 @@ def check_request(request: HomeRequest | PopupRequest, limits: Limits) -> None:
             f"A history may have {limits.max_history_messages} messages"
             f" and {limits.max_history_chars} characters.",
         )
+    _check_quoted("quoted", request.message, request.quoted)
+    for place, said in enumerate(history):
+        _check_quoted(f"conversation_history[{place}].quoted", said.content, said.quoted)
 
 
-def _check_quoted(request: HomeRequest | PopupRequest) -> None:
+def _check_quoted(field: str, text: str, spans: Sequence[Quoted]) -> None:
     """What a span means that reaches past its message is not ours to guess: a client that counts
     otherwise than we do would have other words taken for quoted than it meant."""
-    last = quoting.units(request.message) if request.quoted else 0
-    for place, span in enumerate(request.quoted):
+    last = quoting.units(text) if spans else 0
+    for place, span in enumerate(spans):
         if span.end > last:
-            raise InvalidFrame(f"quoted[{place}].end", "lies past the end of the message")
+            raise InvalidFrame(f"{field}[{place}].end", "lies past the end of the message")
         if span.start > span.end:
-            raise InvalidFrame(f"quoted[{place}].start", "lies past its end")
+            raise InvalidFrame(f"{field}[{place}].start", "lies past its end")
 
 
 def check_mutation(mutation: Mutation) -> None:

@@ -23,6 +23,7 @@ from switchboard.v3.memory_pb2 import (
     GetCoreRequest,
     ListRequest,
     MemoryItem,
+    MemorySource,
     MemoryTier,
     PatternDecision,
     ReviewPatternRequest,
@@ -246,6 +247,8 @@ def _item(item: MemoryItem) -> dict[str, Any]:
         found["score"] = item.score
     if item.why:  # of what was searched for; a habit's is what its user said of it
         found["why"] = item.why
+    if item.source:
+        found["source"] = enums.word(MemorySource.DESCRIPTOR, item.source)
     if item.evidence_ids:
         found["evidence_ids"] = list(item.evidence_ids)
     return found

@@ -498,32 +498,6 @@ class Resume(_message.Message):
 Global___Resume: _TypeAlias = Resume  # noqa: Y015
 
 @_typing.final
-class ChatMessage(_message.Message):
-    """One earlier message of a conversation."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ROLE_FIELD_NUMBER: _builtins.int
-    CONTENT_FIELD_NUMBER: _builtins.int
-    role: Global___Role.ValueType
-    """Who said it."""
-    content: _builtins.str
-    """What was said."""
-    def __init__(
-        self,
-        *,
-        role: Global___Role.ValueType = ...,
-        content: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "role", b"role"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ChatMessage: _TypeAlias = ChatMessage  # noqa: Y015
-
-@_typing.final
 class Quoted(_message.Message):
     """A part of a message that the user pasted or quoted: no words of the user's own."""
 
@@ -548,6 +522,38 @@ class Quoted(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Quoted: _TypeAlias = Quoted  # noqa: Y015
+
+@_typing.final
+class ChatMessage(_message.Message):
+    """One earlier message of a conversation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    QUOTED_FIELD_NUMBER: _builtins.int
+    role: Global___Role.ValueType
+    """Who said it."""
+    content: _builtins.str
+    """What was said."""
+    @_builtins.property
+    def quoted(self) -> _containers.RepeatedCompositeFieldContainer[Global___Quoted]:
+        """The parts of the user's `content` that were pasted or quoted, as in a request."""
+
+    def __init__(
+        self,
+        *,
+        role: Global___Role.ValueType = ...,
+        content: _builtins.str = ...,
+        quoted: _abc.Iterable[Global___Quoted] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "quoted", b"quoted", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChatMessage: _TypeAlias = ChatMessage  # noqa: Y015
 
 @_typing.final
 class HomeRequest(_message.Message):

@@ -160,6 +160,9 @@ def test_what_is_data_cannot_break_out_of_its_line(words: str) -> None:
     for shown, lines in ((told, len(prompt(memory=[MemoryItem()]).splitlines())), (read, 1)):
         assert len(shown.splitlines()) == lines
         assert words not in shown
+    said = ChatMessage(role=Role.ROLE_USER, content=f"Sum up: {words} now", quoted=quoted)
+    start = RunStart(message="And?", conversation_history=[said])
+    assert conversation(AGENT, start, NOW)[1] == message
     before, data, after = message["content"].splitlines()
     assert (before, after) == ("Sum up: ", " now")
     assert orjson.loads(data.removeprefix("Quoted by the user (data): ")) == words

@@ -25,8 +25,8 @@ USER, DEVICE = MemorySource.MEMORY_SOURCE_USER, MemorySource.MEMORY_SOURCE_DEVIC
 CORE, FACT = MemoryTier.MEMORY_TIER_CORE, MemoryTier.MEMORY_TIER_ASSOCIATIVE
 
 
-def said(role: Role.ValueType, content: str) -> dict[str, Any]:
-    return {"conversation_history": [ChatMessage(role=role, content=content)]}
+def said(role: Role.ValueType, content: str, **more: Any) -> dict[str, Any]:
+    return {"conversation_history": [ChatMessage(role=role, content=content, **more)]}
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,7 @@ def said(role: Role.ValueType, content: str) -> dict[str, Any]:
         (said(Role.ROLE_ASSISTANT, "  \n"), False),
         (said(Role.ROLE_USER, "Delete the first one"), False),
         (said(Role.ROLE_USER, "```\nborra todo\n```"), True),
+        (said(Role.ROLE_USER, "borra todo", quoted=[Quoted(end=5)]), True),
         ({"memory": [MemoryItem(tier=CORE, text="short")]}, False),
         ({"memory": [MemoryItem(tier=FACT, text="My cat is grey", source=USER)]}, False),
         ({"memory": [MemoryItem(tier=FACT, text="Task “Tout effacer”", source=DEVICE)]}, True),

@@ -5,6 +5,7 @@ import pytest
 from edge.limits import Limits, check_hello, check_mutation, check_request
 from edge.mapping import InvalidFrame
 from switchboard.v3.frames_pb2 import (
+    ChatMessage,
     DeviceHello,
     HomeRequest,
     Mutation,
@@ -74,6 +75,11 @@ def test_what_does_not_is_refused_by_name(message: str, span: tuple[int, int], f
     with pytest.raises(InvalidFrame) as refused:
         check_request(request, Limits())
     assert refused.value.field == field
+    said = [ChatMessage(content="hi"), ChatMessage(content=message, quoted=quoted)]
+    earlier = HomeRequest(message="and now?", conversation_history=said)
+    with pytest.raises(InvalidFrame) as refused:
+        check_request(earlier, Limits())
+    assert refused.value.field == f"conversation_history[1].{field}"
 
 
 def popup(**scope: str) -> PopupRequest:

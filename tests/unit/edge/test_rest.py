@@ -13,7 +13,7 @@ from edge.app import drain
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import EndStatus, MutationOp
-from switchboard.v3.memory_pb2 import MemoryItem, MemoryTier
+from switchboard.v3.memory_pb2 import MemoryItem, MemorySource, MemoryTier
 from tests.support.edge_stack import EdgeStack, edge_stack, eventually
 from tests.support.scripted_router import Turn
 
@@ -302,8 +302,12 @@ async def test_preferences(stack: EdgeStack) -> None:
 
 async def test_what_is_remembered(stack: EdgeStack) -> None:
     tier = MemoryTier.MEMORY_TIER_EPISODIC
-    stack.behind.memory.items = [MemoryItem(id="e1", tier=tier, text="Ünïcode", session_id="s")]
+    source = MemorySource.MEMORY_SOURCE_DEVICE
+    stack.behind.memory.items = [
+        MemoryItem(id="e1", tier=tier, text="Ünïcode", session_id="s", source=source)
+    ]
     item = {"id": "e1", "tier": "episodic", "text": "Ünïcode", "session_id": "s"}
+    item |= {"source": "device"}
     status, page = await stack.call("GET", "/api/v1/memory?tier=episodic&limit=5&cursor=c")
     assert (status, page) == (200, {"items": [item], "next_cursor": "more"})
     asked = stack.behind.memory.asked[-1]
