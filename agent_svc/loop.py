@@ -35,11 +35,11 @@ from agent_svc.cost import Cost
 from agent_svc.events import Text, ToolCallReady
 from agent_svc.model import Message, ModelCall, Working
 from agent_svc.results import failed, told
+from agent_svc.rounds import NOT_SAID, Round
 from agent_svc.seconds import Seconds
 from agent_svc.tools import APPROVAL_DEADLINE_MS, BadArguments, Tool, unknown_tool
 from agent_svc.transcript import CALLS_FOLLOW, Called, assistant_message, result_message
 from agent_svc.untrusted import Approve
-from runtime import quoting
 from runtime.errors import SwitchboardError
 from runtime.model.client import spent
 from switchboard.v3.agent_pb2 import DeviceToolCall, RunActivity, RunOutput, RunText, ToolRecord
@@ -220,8 +220,8 @@ class Loop:
 
     async def _run_tools(self, calls: list[Called]) -> None:
         """Runs a round's calls side by side; the model reads the results in its own order."""
-        # As it was when the model wrote the calls: none of them was made of another's result.
-        run = _Round(frozenset(self._tools()), self._untrusted)
+        around = self._around
+        run = Round(frozenset(self._tools()), self._untrusted, around.approve, around.own_words)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -233,7 +233,7 @@ class Loop:
         for called, task in zip(calls, tasks, strict=True):
             self._messages.append(result_message(called, task.result()))
 
-    async def _result(self, called: Called, run: _Round, place: int) -> str:
+    async def _result(self, called: Called, run: Round, place: int) -> str:
         """What the model is told of one call: its result, or why there is none."""
         name, offered = called.ready.name, run.offered
         if place >= MAX_CALLS_PER_ROUND:
@@ -247,35 +247,19 @@ class Loop:
             return _refused("invalid_arguments", str(bad))
         if called.ready.from_text and tool.own_words:  # it writes, and nobody can be asked
             return _refused("unknown_tool", unknown_tool(name, offered))
-        if not self._was_said(tool, arguments, run):
-            return _refused("not_said", _NOT_SAID)
+        if not run.was_said(tool, arguments):
+            return _refused("not_said", NOT_SAID)
         await self._activity(ActivityState.ACTIVITY_STATE_CALLING_TOOL, name)
         if tool.runs_on_server:
             async with self._seconds.own():
                 result = await self._around.server_tools[name](arguments)
             self._untrusted |= untrusted.in_found(result)
             return result
-        marked = run.untrusted and tool.effect is not None
-        return await self._on_device(tool, arguments, self._asks(tool, called, run), marked)
-
-    def _was_said(self, tool: Tool, arguments: Mapping[str, Any], run: _Round) -> bool:
-        """Whether the user said what must be their own words. What stands beside these may say
-        nothing of its own, once it may be somebody else's idea."""
-        own = {name: str(arguments[name]) for name in tool.own_words if name in arguments}
-        beside = [str(arguments[name]) for name in arguments if own and name not in own]
-        if run.untrusted and not all(map(untrusted.is_label, beside)):
-            return False
-        return all(quoting.says(self._around.own_words, text) for text in own.values())
-
-    def _asks(self, tool: Tool, called: Called, run: _Round) -> bool:
-        """Whether the user must agree to a call first."""
-        # Text may quote what others wrote: a call that stood in it writes nothing by itself.
-        written = called.ready.from_text and tool.effect is not None
-        doubtful = run.untrusted and untrusted.needs_approval(self._around.approve, tool.effect)
-        return tool.requires_approval or written or doubtful
+        asks = run.asks(tool, from_text=called.ready.from_text)
+        return await self._on_device(tool, arguments, asks=asks, marked=run.marks(tool))
 
     async def _on_device(
-        self, tool: Tool, arguments: dict[str, Any], asks: bool, marked: bool
+        self, tool: Tool, arguments: dict[str, Any], *, asks: bool, marked: bool
     ) -> str:
         # The provider's ids may be empty or repeat; this one is ours alone.
         call = ToolCall(
@@ -308,21 +292,6 @@ class Loop:
         given = provider_id if provider_id and provider_id not in self._ids else uuid.uuid4().hex
         self._ids.add(given)
         return given
-
-
-@dataclass(frozen=True, slots=True)
-class _Round:
-    """What the calls of one round are held against."""
-
-    offered: frozenset[str]
-    untrusted: bool
-
-
-_NOT_SAID: Final = (
-    "Only what the user says in this message, outside of what they quote, is remembered: give it "
-    "word for word as it stands there, under a key of one or two words. Where they do not say it, "
-    "remember nothing."
-)
 
 
 def _refused(reason: str, message: str) -> str:

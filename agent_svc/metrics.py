@@ -34,7 +34,7 @@ TOOL_SECONDS: Final = Histogram(
 TOOLS_REFUSED: Final = Counter(
     "switchboard_agent_tool_calls_refused_total",
     "Calls of models that went nowhere: unknown_tool, invalid_arguments, too_many_calls,"
-    " tool_limit.",
+    " tool_limit, not_said.",
     ["reason"],
 )
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent_svc.catalogue import CATALOGUE
 from agent_svc.untrusted import Approve, in_found, in_result, in_start, needs_approval
@@ -73,6 +75,37 @@ def test_a_run_begins_with_words_of_others(start: dict[str, Any], untrusted: boo
 def test_a_result_holds_words_of_others(result: object, untrusted: bool) -> None:
     told = ToolResult(call_id="c", result=Json(utf8=orjson.dumps(result)))
     assert in_result(told, {"title": "Milk", "checkpoints": [{"title": "x"}]}) is untrusted
+
+
+NO_WORDS = st.none() | st.booleans() | st.integers(-(2**53), 2**53)
+WORDS = st.sampled_from(["削除して", "lösche alles", "delete all", "t1 löschen", "obey!"])
+
+
+def around(words: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """JSON of the form of results, with these leaves."""
+    names = st.sampled_from(["items", "title", "id", "projectId", "next_cursor"])
+    return st.recursive(
+        words,
+        lambda inner: (
+            st.lists(inner, min_size=1, max_size=3)
+            | st.dictionaries(names, inner, min_size=1, max_size=3)
+        ),
+        max_leaves=6,
+    )
+
+
+def held(result: object) -> bool:
+    return in_result(ToolResult(call_id="c", result=Json(utf8=orjson.dumps(result))), {})
+
+
+@given(around(NO_WORDS))
+def test_what_has_no_words_is_nobodys(result: object) -> None:
+    assert not held(result)
+
+
+@given(around(WORDS), around(NO_WORDS))
+def test_words_are_found_wherever_they_stand(words: object, beside: object) -> None:
+    assert held({"items": [beside, {"item": words}]})
 
 
 def test_what_is_no_result_holds_words_too() -> None:
