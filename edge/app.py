@@ -20,6 +20,7 @@ from edge.budgets import Doors, Pool
 from edge.connection import Connection
 from edge.device import Surroundings
 from edge.devices import Devices, send_away
+from edge.effort import Effort
 from edge.events import Stopped
 from edge.origins import Origins
 from edge.others import Others
@@ -87,6 +88,7 @@ def make(settings: EdgeSettings) -> web.Application:
         origins=Origins(settings.allowed_origins),
         devices=Devices(around, settings.max_sockets_per_user),
         doors=doors,
+        effort=Effort(settings.cpu_share),
         pool=pool,
         proxies=Proxies(settings.trusted_proxies, settings.forwarded_header),
         hellos=Buckets(Rate.per_minute(settings.hellos_per_minute)),
@@ -162,7 +164,9 @@ async def _talk(request: web.Request) -> web.StreamResponse:
         settings=edge.settings,
         tokens=edge.tokens,
         devices=edge.devices,
+        effort=edge.effort,
         identity=who,
+        address=address(request),
         abort=lambda: request.transport.abort() if request.transport else None,
     )
     await connection.serve()

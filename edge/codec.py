@@ -93,23 +93,23 @@ def _most_values(utf8: bytes) -> int:
     return 1 + utf8.count(b"[") + utf8.count(b"{") + utf8.count(b",")
 
 
-# Each escape is looked at in turn, so that the second backslash of two opens none.
-_ESCAPE: Final = re.compile(
-    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    r"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
-)
+_HALF: Final = re.compile("[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]")
 
 
 def _without_halves(text: bytes | str) -> str:
     """The text with U+FFFD for each surrogate that stands alone, escaped or as it is.
 
     Languages whose strings are UTF-16 cut pairs in two, and one such character is no reason
-    to refuse all that stands around it. Raises ValueError for bytes of no other form of UTF-8.
+    to refuse all that stands around it. The standard parser takes them; keys that stand twice
+    are looked for here, since what it makes has them once. Raises ValueError for what is no JSON.
     """
     whole = text if isinstance(text, str) else text.decode("utf-8", "surrogatepass")
-    whole = whole.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return _ESCAPE.sub(lambda found: r"\ufffd" if found["half"] else found[0], whole)
+    _check_keys(whole)
+    spelt = _HALF.sub(
+        "\N{REPLACEMENT CHARACTER}", json.dumps(json.loads(whole), ensure_ascii=False)
+    )
+    # What is left are pairs, where the halves of one came apart in their bytes.
+    return spelt.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
 
 
 _NAME_TOKENS: Final = 4096

@@ -19,6 +19,7 @@ from edge import codec, metrics
 from edge.auth import Identity, Tokens
 from edge.device import Device
 from edge.devices import Devices, leave_all
+from edge.effort import Effort
 from edge.events import Received, Say, Spoiled
 from edge.limits import check_hello
 from edge.mapping import InvalidFrame
@@ -57,7 +58,10 @@ FRAME_BURST_S: Final = 10
 STRANGER_BYTES: Final = 16 * 1024
 """The largest hello of who has shown no token yet."""
 
-TURN: Final = 16
+PING_S: Final = 3e-5
+"""What a ping of the WebSocket itself costs, in seconds of CPU."""
+
+TURN: Final = 4
 """After so many frames of one socket others are served, however many have come."""
 
 PATIENCE: Final = Rate(burst=100, per_s=1)
@@ -65,7 +69,8 @@ PATIENCE: Final = Rate(burst=100, per_s=1)
 
 
 class Connection:
-    """A socket from its upgrade to its close. `identity`: of the header's token, if any."""
+    """A socket from its upgrade to its close. `identity`: of the header's token, if any;
+    `address`: of its client, which counts until a user is known."""
 
     def __init__(
         self,
@@ -74,14 +79,18 @@ class Connection:
         settings: EdgeSettings,
         tokens: Tokens,
         devices: Devices,
+        effort: Effort,
         identity: Identity | None,
+        address: str,
         abort: Callable[[], None],
     ) -> None:
         self._ws = ws
         self._settings = settings
         self._tokens = tokens
         self._devices = devices
+        self._effort = effort
         self._identity = identity
+        self._address = address
         self._abort = abort
         self._device: Device | None = None
         self._hello = DeviceHello()
@@ -156,18 +165,36 @@ class Connection:
             self._due = None
         if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
             return False  # closed by the other side
+        if self._is_too_much():
+            return False
         try:
-            if self._identity is None and len(message.data) > STRANGER_BYTES:
-                raise InvalidFrame("", f"is larger than {STRANGER_BYTES} bytes before a token")
-            frame = self._decode(message)
-            if not frame.HasField("device_hello"):
-                raise InvalidFrame("type", "the first frame must be a device_hello")
-            check_hello(frame.device_hello)
+            async with self._effort.turn(len(message.data)):
+                frame = self._first(message)
         except REFUSALS as error:
             await self._send([refusal(error, FrameRef(type="device_hello"))])
             self.stop(CloseCode.CLOSE_CODE_BAD_HELLO)
             return False
         return await self._welcome(frame.device_hello)
+
+    def _first(self, message: Message) -> ClientFrame:
+        if self._identity is None and len(message.data) > STRANGER_BYTES:
+            raise InvalidFrame("", f"is larger than {STRANGER_BYTES} bytes before a token")
+        with self._effort.spent(self._sender):
+            frame = self._decode(message)
+        if not frame.HasField("device_hello"):
+            raise InvalidFrame("type", "the first frame must be a device_hello")
+        check_hello(frame.device_hello)
+        return frame
+
+    def _is_too_much(self) -> bool:
+        """Whether the sender has to wait; then the socket closes."""
+        if wait := self._effort.wait(self._sender):
+            self.stop(CloseCode.CLOSE_CODE_RATE_LIMITED, close_reason(too_fast(wait)))
+        return wait > 0
+
+    @property
+    def _sender(self) -> str:
+        return self._identity.user_id if self._identity else self._address
 
     async def _welcome(self, hello: DeviceHello) -> bool:
         try:
@@ -176,6 +203,8 @@ class Connection:
             self.stop(CloseCode.CLOSE_CODE_UNAUTHENTICATED)
             return False
         self._identity, self._hello, self.hello_ns = identity, hello, time.time_ns()
+        if self._is_too_much():
+            return False
         self._watch_expiry(identity)
         relays = await self._devices.elsewhere(identity.user_id, self, hello)
         if relays is None:
@@ -240,31 +269,43 @@ class Connection:
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 return
             device.touch()
+            async with self._effort.turn(len(message.data)):
+                frame = self._frame(device, message)
+            if frame is not None:
+                await self._take(device, frame)
+
+    def _frame(self, device: Device, message: Message) -> ClientFrame | None:
+        """The frame that a message holds; None where it was refused, or is done with."""
+        with self._effort.spent(self._sender):
             try:
                 self._spend(len(message.data))
                 frame = self._decode(message)
-                if frame.HasField("device_hello"):
-                    self._again(device, frame)
-                else:
-                    await self._take(device, frame)
+                if not frame.HasField("device_hello"):
+                    return frame
+                self._again(device, frame)
             except REFUSALS as error:
                 refused = refusal_unread(error, message.data)
                 device.feed(Say(refused))
                 if result := spoiled(error, refused):
                     device.feed(Spoiled(result))
+        return None
 
     async def _take(self, device: Device, frame: ClientFrame) -> None:
         kind = frame.WhichOneof("frame") or ""
         body = getattr(frame, kind)
         # Under an id of the server's own making nobody else can ask.
         if not (kind in ("home_request", "popup_request") and body.request_id):
-            device.feed(Received(frame))
+            self._feed(device, frame)
             return
         try:
             async with self._devices.claim(device.user.user_id, body.request_id):
-                device.feed(Received(frame))
+                self._feed(device, frame)
         except SwitchboardError as error:
             device.feed(Say(refusal_of(error, kind, body)))
+
+    def _feed(self, device: Device, frame: ClientFrame) -> None:
+        with self._effort.spent(self._sender):
+            device.feed(Received(frame))
 
     async def _receive(self) -> Message:
         """The next message, or what stands for the socket's end."""
@@ -273,11 +314,14 @@ class Connection:
             if self._received % TURN == 0:
                 await asyncio.sleep(0)  # of what has come already, receive() waits for nobody
             message = await self._ws.receive()
+            if message.type is WSMsgType.ERROR and self._ws.close_code in CloseCode.values():
+                self._code = self._ws.close_code  # it closed already, for a reason of ours
             if message.type not in (WSMsgType.PING, WSMsgType.PONG):
                 return message
             # A ping too many is not answered.
             with suppress(SwitchboardError):
                 self._spend(len(message.data))
+                self._effort.charge(self._sender, PING_S)
                 if message.type is WSMsgType.PING:
                     await self._ws.pong(message.data)
         return WSMessage(WSMsgType.CLOSING, None, None)
@@ -285,7 +329,8 @@ class Connection:
     def _spend(self, size: int) -> None:
         """Counts a frame. Raises SwitchboardError (rate_limited); in the end, closes."""
         now = self._loop.time()
-        if wait := self._frames.take(now, 1 + size // FRAME_BYTES):
+        wait = self._effort.wait(self._sender) or self._frames.take(now, 1 + size // FRAME_BYTES)
+        if wait:
             error = too_fast(wait)
             if self._patience.take(now):
                 self.stop(CloseCode.CLOSE_CODE_RATE_LIMITED, close_reason(error))

@@ -3,6 +3,7 @@ and nothing of it is said again, to the caller or in the log: a header may hold 
 """
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from edge.settings import EdgeSettings
 from edge.web import refusal
+from edge.websocket import WatchedReader
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 
@@ -22,6 +24,9 @@ LINE_BYTES: Final = 8190
 
 HEADER_BYTES: Final = 8192
 """The longest header. Not the same number: by it aiohttp tells which of the two it was."""
+
+HEADERS_BYTES: Final = 64 * 1024
+"""All headers of a request together, where they come a little at a time."""
 
 
 def runner(application: web.Application, settings: EdgeSettings, **more: Any) -> web.AppRunner:
@@ -36,6 +41,16 @@ def runner(application: web.Application, settings: EdgeSettings, **more: Any) ->
     )
 
 
+def _too_large() -> bytes:
+    status, error = _unread(LineTooLong(b"", HEADER_BYTES), HTTPStatus.BAD_REQUEST)
+    body = refusal(error).text or ""
+    return (
+        f"HTTP/1.1 {int(status)} Request Header Fields Too Large\r\nConnection: close\r\n"
+        f"Content-Type: application/json; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"{body}"
+    ).encode()
+
+
 class _Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
@@ -48,7 +63,28 @@ class _Server(web.Server):
 
 
 class _Handler(RequestHandler):
-    __slots__ = ()
+    __slots__ = ("_unread", "reader")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.reader: WatchedReader | None = None  # of a WebSocket
+        self._unread = 0  # of headers that have not ended
+
+    def set_parser(self, parser: Any, data_received_cb: Callable[[], None] | None = None) -> None:
+        """What comes from now on are frames."""
+        self.reader = WatchedReader(parser)
+        super().set_parser(self.reader, data_received_cb)  # type: ignore[arg-type] # feeds alike
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what came; of headers, all in all, no more than HEADERS_BYTES."""
+        super().data_received(data)
+        if self.reader is not None:
+            return
+        waits = self._waiter is not None and not self._messages  # for a request's headers
+        self._unread = self._unread + len(data) if waits else 0
+        if self._unread > HEADERS_BYTES and self.transport is not None:
+            self.transport.write(_TOO_LARGE)
+            self.force_close()
 
     def handle_error(
         self,
@@ -83,3 +119,7 @@ def _unread(exc: BaseException | None, status: int) -> tuple[int, SwitchboardErr
         )
         words = "The headers are too large." if header else "The URL is too long."
     return status, SwitchboardError(ErrorCode.ERROR_CODE_INVALID_FRAME, words)
+
+
+_TOO_LARGE: Final = _too_large()
+"""The answer to headers without an end: there is no request yet that aiohttp could answer."""

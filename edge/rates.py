@@ -42,12 +42,25 @@ class Bucket:
         What costs more than a whole burst costs a burst: else it could never happen.
         """
         cost = min(cost, self._rate.burst)
-        self._level = min(self._rate.burst, self._level + (now - self._at) * self._rate.per_s)
-        self._at = now
+        self._fill(now)
         if self._level + _DUST < cost:
             return (cost - self._level) / self._rate.per_s
         self._level -= cost
         return 0.0
+
+    def wait(self, now: float) -> float:
+        """The seconds until nothing is owed."""
+        self._fill(now)
+        return max(0.0, -self._level / self._rate.per_s)
+
+    def charge(self, now: float, cost: float) -> None:
+        """Takes what was used already; at most a burst is owed."""
+        self._fill(now)
+        self._level = max(-self._rate.burst, self._level - cost)
+
+    def _fill(self, now: float) -> None:
+        self._level = min(self._rate.burst, self._level + (now - self._at) * self._rate.per_s)
+        self._at = now
 
 
 class Buckets:
@@ -66,18 +79,28 @@ class Buckets:
 
     def take(self, key: str, now: float) -> float:
         """Takes one of `key`'s and returns 0, or the seconds until there is one."""
-        if self._rate is None:
-            return 0.0
-        bucket = self._buckets.pop(key, None) or Bucket(self._rate, now)
-        self._buckets[key] = bucket
-        if len(self._buckets) > self._most:
-            self._buckets.popitem(last=False)
-        return bucket.take(now)
+        return self._bucket(self._rate, key, now).take(now) if self._rate else 0.0
 
     def spend(self, key: str, now: float) -> None:
         """The same; raises SwitchboardError (rate_limited) where there is none."""
         if wait := self.take(key, now):
             raise too_fast(wait)
+
+    def charge(self, key: str, now: float, cost: float) -> None:
+        """Takes of `key`'s what was used already."""
+        if self._rate:
+            self._bucket(self._rate, key, now).charge(now, cost)
+
+    def wait(self, key: str, now: float) -> float:
+        """The seconds until `key` owes nothing."""
+        return self._bucket(self._rate, key, now).wait(now) if self._rate else 0.0
+
+    def _bucket(self, rate: Rate, key: str, now: float) -> Bucket:
+        bucket = self._buckets.pop(key, None) or Bucket(rate, now)
+        self._buckets[key] = bucket
+        if len(self._buckets) > self._most:
+            self._buckets.popitem(last=False)
+        return bucket
 
 
 def too_fast(wait_s: float) -> SwitchboardError:

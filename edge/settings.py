@@ -124,6 +124,14 @@ class EdgeSettings(ServiceSettings):
         description="How many frames of up to 16 KiB a socket may send in a second, larger ones"
         " counting for more; ten times as many at once.",
     )
+    cpu_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Which part of a core an edge spends on reading what one user sends, over all"
+        " sockets and REST, or one address before a token is known; ten seconds' worth at once."
+        " 0: no limit.",
+    )
     trusted_proxies: CommaList = Field(
         (),
         description="Networks of the proxies in front, such as 10.0.0.0/8: only theirs is the word"

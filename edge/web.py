@@ -20,6 +20,7 @@ from edge.addresses import Proxies, holder
 from edge.auth import Identity, Tokens, bearer, unauthenticated
 from edge.budgets import Doors, Pool
 from edge.devices import Devices
+from edge.effort import Effort
 from edge.mapping import InvalidFrame
 from edge.origins import Origins
 from edge.rates import Buckets
@@ -66,6 +67,7 @@ class Edge:
     origins: Origins
     devices: Devices
     doors: Doors
+    effort: Effort
     pool: Pool
     proxies: Proxies
     hellos: Buckets
@@ -129,7 +131,9 @@ def address(request: web.Request) -> str:
 
 
 async def body(request: web.Request) -> dict[str, Any]:
-    """The JSON object that was sent. Raises InvalidFrame."""
+    """The JSON object that was sent. Raises InvalidFrame, or SwitchboardError (rate_limited)."""
+    effort, who = request.app[EDGE].effort, _sender(request)
+    effort.check(who)
     try:
         async with asyncio.timeout(BODY_S):
             text = await _read(request)
@@ -137,7 +141,17 @@ async def body(request: web.Request) -> dict[str, Any]:
         raise SwitchboardError(
             ErrorCode.ERROR_CODE_DEADLINE_EXCEEDED, "The body took too long to arrive."
         ) from None
-    return codec.parse(text)
+    async with effort.turn(len(text)):
+        with effort.spent(who):
+            return codec.parse(text)
+
+
+def _sender(request: web.Request) -> str:
+    """Whose effort a body is: a user's, or an address's where no good token is shown."""
+    try:
+        return identity(request).user_id
+    except SwitchboardError:
+        return address(request)
 
 
 async def _read(request: web.Request) -> bytes:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
+from edge.fragments import Fragments
 from edge.settings import EdgeSettings
+from switchboard.v3.errors_pb2 import CloseCode
 
 CLOSE_S: Final = 5.0
 """How long a peer may take to answer a close."""
@@ -18,6 +21,9 @@ QUIET_S: Final = 0.5
 
 LINGER_BYTES: Final = 64 * 1024 * 1024
 """So much of a message that is too large is read and thrown away."""
+
+WHOLE_S: Final = 60.0
+"""How long a message may take to arrive: a MiB at 140 kbit/s."""
 
 _FAULTS: Final = frozenset(
     {
@@ -57,7 +63,15 @@ class WebSocket(web.WebSocketResponse[bool]):
         """Opens the socket."""
         writer = await super().prepare(request)
         self._transport = request.transport
+        if isinstance(reader := getattr(request.protocol, "reader", None), WatchedReader):
+            reader.on_abuse(self._give_up)
         return writer
+
+    def _give_up(self) -> None:
+        """What comes will never be a message: `receive` raises, and so closes."""
+        code = CloseCode.CLOSE_CODE_RATE_LIMITED
+        if self._reader is not None:
+            self._reader.set_exception(WebSocketError(code, "no message, only parts of one"))
 
     async def close(
         self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True
@@ -68,6 +82,54 @@ class WebSocket(web.WebSocketResponse[bool]):
             await self.send_frame(code.to_bytes(2, "big") + message, WSMsgType.CLOSE)
             await _read_on(transport)
         return await super().close(code=code, message=message, drain=drain)
+
+
+class WatchedReader:
+    """aiohttp's reader of frames, whose messages must end: in so many fragments, within WHOLE_S."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+        self._fragments = Fragments()
+        self._due: asyncio.TimerHandle | None = None
+        self._over = False
+        self._give_up: Callable[[], None] | None = None
+
+    def on_abuse(self, give_up: Callable[[], None]) -> None:
+        """What to do then; it may have happened already."""
+        self._give_up = give_up
+        if self._over:
+            give_up()
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Takes what came; once it is too much, nothing more of it is looked at."""
+        if self._over:
+            return False, b""
+        self._fragments.feed(data)
+        if self._fragments.too_many:
+            self._stop()
+            return False, b""
+        if not self._fragments.under_way:
+            self._rest()
+        elif self._due is None:
+            self._due = asyncio.get_running_loop().call_later(WHOLE_S, self._stop)
+        fed: tuple[bool, bytes] = self._reader.feed_data(data)
+        return fed
+
+    def feed_eof(self) -> None:
+        """The other side is gone."""
+        self._rest()
+        self._reader.feed_eof()
+
+    def _stop(self) -> None:
+        self._rest()
+        self._over = True
+        if self._give_up is not None:
+            self._give_up()
+
+    def _rest(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
 
 
 async def _read_on(transport: asyncio.Transport) -> None:

@@ -101,7 +101,7 @@ async def test_a_device_that_went_away_frees_nothing_while_its_requests_run() ->
 
 
 async def test_seventy_five_devices_bring_the_router_no_more_than_sixteen_requests() -> None:
-    async with edge_stack() as stack:
+    async with edge_stack(requests_per_minute=0) as stack:
         held(stack, asyncio.Event())
         ends: list[str] = []
         for number in range(75):

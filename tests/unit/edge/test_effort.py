@@ -1,0 +1,174 @@
+"""What reading costs is paid by whoever sends, and large texts let small ones pass."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from edge.effort import LARGE_BYTES, Effort
+from runtime.errors import SwitchboardError, word
+from tests.support.edge_stack import Closed, DeviceSocket, EdgeStack, edge_stack
+from tests.support.edges import pair
+
+HEAVY = [{"a": 1, "b": "c"}] * 10_000
+"""7 ms and more of CPU."""
+
+SHARE = 0.001
+"""10 ms at once, and a hundred seconds for each tenth of a second."""
+
+
+async def exhaust(device: DeviceSocket) -> dict[str, Any]:
+    """Sends large frames that are valid, until one is refused."""
+    for _ in range(100):
+        await device.send("ping", unknown=HEAVY)
+        frame = await device.next()
+        if frame["type"] == "error":
+            return frame
+    raise AssertionError("nothing was refused")
+
+
+async def is_told_to_wait(stack: EdgeStack, device: DeviceSocket) -> None:
+    await device.send("ping")
+    refused = await device.expect("error", code="rate_limited", ref={"type": "ping"})
+    assert refused["retry_after_ms"] > 0
+    status, told = await stack.call("POST", "/api/v1/chat", json={"message": "hi"})
+    assert (status, told["error"]["code"]) == (429, "rate_limited")
+    late = await stack.open(stack.token())
+    await late.send("device_hello", device_id="late")
+    with pytest.raises(Closed) as closed:
+        await late.next()
+    assert closed.value.code == 4529
+
+
+async def is_served(stack: EdgeStack, user_id: str) -> None:
+    other = await stack.device("other", user_id=user_id)
+    await other.send("ping")
+    await other.expect("pong")
+    await other.close()
+
+
+async def test_what_one_device_costs_its_user_another_has_no_more_to_spend() -> None:
+    async with edge_stack(cpu_share=SHARE) as stack:
+        laptop, phone = await stack.device("laptop"), await stack.device("phone")
+        refused = await exhaust(laptop)
+        assert (refused["code"], refused["retryable"]) == ("rate_limited", True)
+        await is_told_to_wait(stack, phone)
+        await is_served(stack, "another")
+
+
+async def test_bodies_of_rest_are_paid_from_the_same_purse() -> None:
+    async with edge_stack(cpu_share=SHARE) as stack:
+        device = await stack.device()
+        for _ in range(100):
+            status, _ = await stack.call("POST", "/api/v1/chat", json={"unknown": HEAVY})
+            if status == 429:
+                break
+        await is_told_to_wait(stack, device)
+        await is_served(stack, "another")
+
+
+async def test_each_of_two_edges_has_a_purse_of_its_own() -> None:
+    async with pair(cpu_share=SHARE) as two:
+        laptop, phone = await two.a.device("laptop"), await two.b.device("phone")
+        await exhaust(laptop)
+        await is_told_to_wait(two.a, laptop)
+        await phone.send("ping")
+        await phone.expect("pong")
+
+
+async def test_a_stranger_s_hellos_are_paid_by_the_address() -> None:
+    async with edge_stack(cpu_share=0.0001) as stack:
+        known = await stack.device()
+        many = {"device_id": "x", "token": "none", "unknown": HEAVY[:800]}
+        codes = set()
+        for _ in range(100):
+            stranger = await stack.open()
+            await stranger.send("device_hello", **many)
+            codes.add(await stranger.closed())
+            if 4529 in codes:
+                break
+        assert codes == {4401, 4529}
+        status, told = await stack.call("POST", "/api/v1/auth/login", json={}, headers={})
+        assert (status, told["error"]["code"]) == (429, "rate_limited")
+        await known.send("ping")
+        await known.expect("pong")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_what_was_spent_is_what_the_clock_says_whatever_comes_of_it() -> None:
+    clock = Clock()
+    effort = Effort(0.1, clock)  # a second at once
+    with pytest.raises(ValueError), effort.spent("user"):
+        clock.now += 0.9
+        raise ValueError
+    effort.check("user")
+    with effort.spent("user"):
+        clock.now += 0.3
+    with pytest.raises(SwitchboardError) as caught:
+        effort.check("user")
+    assert word(caught.value.code) == "rate_limited"
+    assert 1_500 < (caught.value.retry_after_ms or 0) <= 2_000
+    effort.check("another")
+
+
+async def test_nobody_owes_more_than_a_burst() -> None:
+    clock = Clock()
+    effort = Effort(0.1, clock)
+    with effort.spent("user"):
+        clock.now += 1_000
+    assert 9 < effort.wait("user") <= 10
+
+
+async def test_without_a_share_nothing_is_counted() -> None:
+    clock = Clock()
+    effort = Effort(0, clock)
+    with effort.spent("user"):
+        clock.now += 1_000
+    assert effort.wait("user") == 0
+
+
+async def test_one_large_text_at_a_time_is_read_and_small_ones_in_between() -> None:
+    effort, read = Effort(1), list[str]()
+
+    async def reads(name: str, size: int) -> None:
+        async with effort.turn(size):
+            read.append(name)
+
+    async def small() -> None:
+        for number in range(3):
+            await asyncio.sleep(0)
+            await reads(f"small {number}", LARGE_BYTES)
+
+    large = [reads(f"large {number}", LARGE_BYTES + 1) for number in range(8)]
+    await asyncio.gather(*large, small())
+    order = [name.split()[0] for name in read]
+    assert order.count("large") == 8
+    # Eight that came at once did not go in one pass: the small ones passed them.
+    assert order.index("small") <= 2
+    assert order[-1] == "large"
+    assert [name for name in read if name.startswith("large")] == [f"large {n}" for n in range(8)]
+
+
+async def test_a_text_that_cannot_be_read_gives_the_turn_back() -> None:
+    effort = Effort(1)
+    for _ in range(3):
+        with pytest.raises(ValueError):
+            async with effort.turn(LARGE_BYTES + 1):
+                raise ValueError
+    async with asyncio.timeout(1), effort.turn(LARGE_BYTES + 1):
+        pass
+
+
+async def test_half_characters_by_the_thousand_cost_their_sender(stack: EdgeStack) -> None:
+    device = await stack.device()
+    await device.ws.send_str('{"type":"ping","nonce":"' + r"\ud800" * 100_000 + '"}')
+    pong = json.dumps(await device.expect("pong"), ensure_ascii=False)
+    assert pong.count("\N{REPLACEMENT CHARACTER}") == 100_000
