@@ -16,7 +16,9 @@ from typing import Any, Final
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.errors import Error
+from nats.errors import Error, SlowConsumerError
+
+from edge import metrics
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +90,7 @@ class Broker:
         self._work: asyncio.Queue[tuple[str, bytes | None]] = asyncio.Queue()
         self._unsettled: set[str] | None = None  # not reached yet: all that is wanted then
         self._tasks: list[asyncio.Task[None]] = []
-        self._down = False
+        self._state = ""  # as it is counted
 
     def __repr__(self) -> str:
         state = "connected" if self.connected else "away"
@@ -106,6 +108,7 @@ class Broker:
 
     def start(self) -> None:
         """Begins to connect; returns at once."""
+        self._is("away")
         self._tasks = [asyncio.create_task(self._connect())]
 
     async def stop(self) -> None:
@@ -113,8 +116,18 @@ class Broker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._is("")
         with contextlib.suppress(*_GONE):
             await self._nats.close()
+
+    def _is(self, state: str) -> bool:
+        """Notes the state of the connection; whether it is another one."""
+        before, self._state = self._state, state
+        if before and before != state:
+            metrics.BROKER.labels(before).dec()
+        if state and before != state:
+            metrics.BROKER.labels(state).inc()
+        return before != state
 
     # Telling and hearing. What is said goes out in the order in which it was said.
 
@@ -138,19 +151,36 @@ class Broker:
     def _unsettle(self, on: str) -> None:
         if self._unsettled is not None and on not in self._unsettled:
             self._unsettled.add(on)
-            self._work.put_nowait((on, None))
+            self._put(on, None)
 
     def tell(self, on: str, note: bytes) -> None:
         """Tells whoever listens now, but not this edge itself; nobody waits for it."""
         if len(note) > self._nats.max_payload:
+            metrics.BROKER_NOTES.labels("too_large").inc()
             log.warning("a note of %d bytes is more than the broker takes", len(note))
-        elif self.connected:
-            self._work.put_nowait((on, note))
+        elif not self.connected:
+            metrics.BROKER_NOTES.labels("away").inc()
+        else:
+            self._put(on, note)
+
+    def _put(self, on: str, note: bytes | None) -> None:
+        self._work.put_nowait((on, note))
+        metrics.BROKER_WAITING.set(self.waiting)
 
     async def ask(self, on: str, note: bytes, timeout_s: float) -> bytes | None:
         """The first answer; None: nobody listens. Raises Silent where who does takes longer."""
         if not self.connected:
+            metrics.BROKER_QUESTIONS.labels("away").inc()
             return None
+        try:
+            answer = await self._ask(on, note, timeout_s)
+        except Silent:
+            metrics.BROKER_QUESTIONS.labels("silent").inc()
+            raise
+        metrics.BROKER_QUESTIONS.labels("nobody" if answer is None else "answered").inc()
+        return answer
+
+    async def _ask(self, on: str, note: bytes, timeout_s: float) -> bytes | None:
         # Its own time-out is never the first: what is waited for is told below.
         request = self._nats.request(on, note, timeout=LOOK_S + ALIVE_S + 2 * timeout_s)
         answering = asyncio.ensure_future(request)
@@ -175,7 +205,13 @@ class Broker:
     async def ask_all(self, on: str, note: bytes, first_s: float, more_s: float) -> list[bytes]:
         """What all who listen answer: `first_s` for the first, `more_s` more for the others."""
         if not self.connected:
+            metrics.BROKER_QUESTIONS.labels("away").inc()
             return []
+        answers = await self._ask_all(on, note, first_s, more_s)
+        metrics.BROKER_QUESTIONS.labels("answered" if answers else "nobody").inc()
+        return answers
+
+    async def _ask_all(self, on: str, note: bytes, first_s: float, more_s: float) -> list[bytes]:
         answers: list[bytes] = []
         try:
             inbox = await self._nats.subscribe(self._nats.new_inbox())
@@ -219,19 +255,27 @@ class Broker:
             reconnected_cb=self._back,
         )
         log.info("the other edges can be reached by the broker")
-        self._down = False
+        self._is("connected")
         self._unsettled = set()
         for on in list(self._wanted):
             self._unsettle(on)
         while True:
             on, note = await self._work.get()
-            if note is None:
+            metrics.BROKER_WAITING.set(self.waiting)
+            if note is not None:
+                await self._publish(on, note)
+            else:
                 self._unsettled.discard(on)
-            with contextlib.suppress(*_GONE):
-                if note is not None:
-                    await self._nats.publish(on, note)
-                else:
+                with contextlib.suppress(*_GONE):
                     await self._settle(on)
+
+    async def _publish(self, on: str, note: bytes) -> None:
+        outcome = "told"
+        try:
+            await self._nats.publish(on, note)
+        except _GONE:
+            outcome = "failed"
+        metrics.BROKER_NOTES.labels(outcome).inc()
 
     async def _settle(self, on: str) -> None:
         handler, heard = self._wanted.get(on), self._heard.get(on)
@@ -252,18 +296,22 @@ class Broker:
         return hear  # type: ignore[return-value]
 
     async def _failed(self, error: Exception) -> None:
-        if isinstance(error, _GONE):
+        if isinstance(error, SlowConsumerError):
+            metrics.BROKER_EVENTS.labels("slow").inc()
+            log.warning("notes of other edges came faster than they were taken, and were dropped")
+        elif isinstance(error, _GONE):
             await self._lost()
         else:
             log.error("a note of another edge could not be taken", exc_info=error)
 
     async def _lost(self) -> None:
-        if not self._down and not self._nats.is_closed:
-            self._down = True
+        if not self._nats.is_closed and self._is("away"):
+            metrics.BROKER_EVENTS.labels("lost").inc()
             log.warning("the broker is away: this edge serves on alone until it is back")
 
     async def _back(self) -> None:
-        self._down = False
+        if self._is("connected"):
+            metrics.BROKER_EVENTS.labels("back").inc()
         log.info("the broker is back")
 
 

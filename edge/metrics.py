@@ -66,6 +66,30 @@ HTTP_SECONDS: Final = Histogram(
     buckets=LATENCY_BUCKETS,
 )
 
+BROKER: Final = Gauge(
+    "switchboard_edge_broker_connections",
+    "1 for the state of the connection to the broker: connected, or away. None without a broker.",
+    ["state"],
+)
+BROKER_EVENTS: Final = Counter(
+    "switchboard_edge_broker_events_total",
+    "What befell the connection to the broker: lost, back, slow (notes were dropped).",
+    ["event"],
+)
+BROKER_NOTES: Final = Counter(
+    "switchboard_edge_broker_notes_total",
+    "Notes for other edges, by whether the broker took them: told, away, failed or too_large.",
+    ["outcome"],
+)
+BROKER_QUESTIONS: Final = Counter(
+    "switchboard_edge_broker_questions_total",
+    "Questions to other edges: answered, nobody, silent (who has it does not answer), or away.",
+    ["outcome"],
+)
+BROKER_WAITING: Final = Gauge(
+    "switchboard_edge_broker_waiting", "Notes and subscriptions that the broker has not had yet."
+)
+
 _SURFACES: Final = {Surface.SURFACE_HOME: "home", Surface.SURFACE_POPUP: "popup"}
 _LOST: Final = 1006
 _TOO_LARGE: Final = 1009

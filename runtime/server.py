@@ -4,8 +4,8 @@ import asyncio
 import inspect
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -258,15 +258,18 @@ def _unary(
 
 
 def _streaming(
-    method: str, inner: Callable[..., AsyncIterator[Any]], admit: Admit
-) -> Callable[..., AsyncIterator[Any]]:
-    async def handle(request: Any, context: Context) -> AsyncIterator[Any]:
+    method: str, inner: Callable[..., AsyncGenerator[Any, None]], admit: Admit
+) -> Callable[..., Awaitable[None]]:
+    # Written here and not yielded to gRPC: what is written to a peer that went fails here, and
+    # the handler is closed at once, not when its generator is collected.
+    async def handle(request: Any, context: Context) -> None:
         with _observed(method, context) as outcome:
             try:
                 with admit() as call:
-                    async for response in inner(_counted(request, call), context):
-                        yield response
-                        call.check()
+                    async with aclosing(inner(_counted(request, call), context)) as responses:
+                        async for response in responses:
+                            await _to_peer(context.write(response))
+                            call.check()
             except Exception as error:  # noqa: BLE001 - the boundary: everything becomes a status
                 await _abort(context, error, outcome)
 
@@ -298,4 +301,12 @@ async def _abort(context: Context, error: Exception, outcome: metrics.Outcome) -
         error = SwitchboardError(ErrorCode.ERROR_CODE_INTERNAL, "A fault of the server's own.")
     status = rpc_status.to_status(error.to_status())
     outcome.status = status.code.name
-    await context.abort_with_status(status)
+    await _to_peer(context.abort_with_status(status))
+
+
+async def _to_peer(sending: Awaitable[None]) -> None:
+    """A peer that is gone has cancelled its call: gRPC says so a moment after this fails."""
+    try:
+        await sending
+    except grpc.aio.InternalError:
+        raise asyncio.CancelledError from None

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from edge.broker import subject
 from switchboard.v3.frames_pb2 import EndStatus, MutationOp
 from tests.support.edge_stack import DeviceSocket, EdgeStack, Frame, eventually
 from tests.support.edges import Pair, met, pair
@@ -93,6 +94,7 @@ async def test_a_note_that_comes_late_never_supersedes_the_later_hello(
     monkeypatch.setattr(others, "arrived", lambda *told: notes.append(lambda: arrived(*told)))
     watcher = await two.b.device("phone")  # so that its edge hears of the user
     older = await two.a.device()
+    await hears(two.a)  # its own note, which would be answered, is held back
     newer = await two.b.device()
     assert await older.closed() == 4409
     notes.pop()()
@@ -119,6 +121,13 @@ async def test_an_older_hello_that_was_slow_gives_way_to_the_later_one(
     assert await older.closed() == 4409
     await newer.send("ping", nonce="here")
     await newer.expect("pong", nonce="here")
+
+
+async def hears(stack: EdgeStack) -> None:
+    """Returns once this edge's subscription for the user is in force."""
+    broker = stack.edge.devices.others._broker  # type: ignore[attr-defined]
+    await eventually(lambda: subject("user", "user-1") in broker._heard)
+    assert await broker._alive()
 
 
 async def others_heard(two: Pair, watcher: DeviceSocket) -> None:

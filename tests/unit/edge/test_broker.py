@@ -4,10 +4,11 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, suppress
 
 import pytest
+from prometheus_client import REGISTRY
 
 from edge.broker import LOOK_S, Broker, Silent, subject
 from tests.support.edge_stack import eventually
@@ -218,3 +219,76 @@ async def test_a_busy_loop_takes_nobody_for_nobody(brokers: tuple[Broker, Broker
         await asyncio.sleep(0.01)
         time.sleep(LOOK_S + 0.1)  # the clock runs on, and nothing is read
         assert await asyncio.gather(*asking) == [None, b"<a>"]
+
+
+class Counted:
+    """What was counted since this was made."""
+
+    def __init__(self) -> None:
+        self._before = dict(self._now())
+
+    def _now(self) -> Iterator[tuple[tuple[str, str], float]]:
+        for name, label in (("connections", "state"), ("events_total", "event")):
+            yield from self._series(name, label)
+        for name in ("notes_total", "questions_total"):
+            yield from self._series(name, "outcome")
+
+    def _series(self, name: str, label: str) -> Iterator[tuple[tuple[str, str], float]]:
+        series = f"switchboard_edge_broker_{name}"
+        for family in REGISTRY.collect():
+            for sample in family.samples:
+                if sample.name == series:
+                    yield (name.removesuffix("_total"), sample.labels[label]), sample.value
+
+    def __call__(self, name: str, word: str) -> float:
+        key = name, word
+        return dict(self._now()).get(key, 0) - self._before.get(key, 0)
+
+
+async def test_what_befalls_a_broker_can_be_watched(
+    server: Nats, brokers: tuple[Broker, Broker]
+) -> None:
+    one, two = brokers
+    two.listen("switchboard.x", lambda note: note)
+    await heard(one, "switchboard.x")
+    counted = Counted()
+    one.tell("switchboard.x", b"note")
+    one.tell("switchboard.x", b"x" * 2_000_000)
+    await one.ask("switchboard.x", b"", 1)
+    await one.ask("switchboard.nobody", b"", 1)
+    await one.ask_all("switchboard.x", b"", 1, 0.01)
+    assert [counted("notes", word) for word in ("told", "too_large", "away")] == [1, 1, 0]
+    assert [counted("questions", word) for word in ("answered", "nobody")] == [2, 1]
+    await server.stop()
+    await eventually(lambda: counted("events", "lost") == 2)
+    assert (counted("connections", "away"), counted("connections", "connected")) == (2, -2)
+    one.tell("switchboard.x", b"note")
+    assert await one.ask("switchboard.x", b"", 1) is None
+    assert await one.ask_all("switchboard.x", b"", 1, 0.01) == []
+    assert (counted("notes", "away"), counted("questions", "away")) == (1, 2)
+    await server.start()
+    await eventually(lambda: counted("events", "back") == 2)
+    assert (counted("connections", "away"), counted("connections", "connected")) == (0, 0)
+    await one.stop()
+    assert counted("connections", "connected") == -1
+
+
+async def test_notes_that_were_dropped_are_no_broker_that_went(
+    brokers: tuple[Broker, Broker], caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = brokers
+    counted = Counted()
+
+    def busy(_: bytes) -> None:
+        time.sleep(0.0005)
+
+    two.listen("switchboard.x", lambda note: note)
+    await heard(one, "switchboard.x")
+    two.listen("switchboard.x", busy)
+    two._heard["switchboard.x"]._pending_bytes_limit = 100  # the library's own is 128 MiB
+    for _ in range(2000):
+        one.tell("switchboard.x", b"note")
+    await eventually(lambda: counted("events", "slow") > 0)
+    assert counted("events", "lost") == 0
+    assert two.connected
+    assert "were dropped" in caplog.text
