@@ -28,6 +28,9 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 NOTICE_S: Final = 0.5
 """Between saying NOT_SERVING and refusing calls: clients need it to turn to other replicas."""
 
+SETTLE_S: Final = 2.0
+"""How long handlers may take to end once their calls were broken off."""
+
 _OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -71,16 +74,20 @@ class Server:
         limit = settings.memory if pool is None else None  # whose pool it is looks itself
         pool = pool or held.Pool(settings.held_bytes)
         metrics.watch_memory(pool, settings.memory)
+        self._handlers = _Handlers()
         served = _Served(pool, Guard(limit))
         self.grpc = grpc.aio.server(
-            interceptors=[_Callers(settings.tls_callers), served], options=_OPTIONS
+            interceptors=[self._handlers, _Callers(settings.tls_callers), served],
+            options=_OPTIONS,
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
         reflection.enable_server_reflection(
             (*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self.grpc
         )
         # A second listener for probes that have no certificate: health, and nothing else.
-        self._probes = grpc.aio.server() if settings.health_addr else None
+        self._probes = (
+            grpc.aio.server(interceptors=[self._handlers]) if settings.health_addr else None
+        )
         if self._probes:
             health_pb2_grpc.add_HealthServicer_to_server(self._health, self._probes)
 
@@ -144,6 +151,30 @@ class Server:
         await self.grpc.stop(grace)
         if self._probes:
             await self._probes.stop(None)
+        await self._handlers.over()
+
+
+class _Handlers(grpc.aio.ServerInterceptor):
+    """The calls that are served. gRPC tells their handlers that they are cancelled only after it
+    says that it has stopped; a handler that is left when the loop ends it takes for a fault."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        if (task := asyncio.current_task()) and task not in self._tasks:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return await continuation(handler_call_details)
+
+    async def over(self) -> None:
+        """Waits for the last of them, in bounds."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=SETTLE_S)
 
 
 class _Callers(grpc.aio.ServerInterceptor):
