@@ -105,8 +105,14 @@ env: $(VENV)/.devstack ## keys, certificates and settings for docker compose: .e
 test-containers: $(VENV)/.dev ## build and run the containers, and converse while they come and go (root; installs Docker on Debian)
 	@CONTAINERS=1 STANDINS="$(STANDINS)" bash deploy/ci/containers.sh $(BIN)/python -m pytest tests/containers -o timeout=600
 
-test-databases: $(VENV)/.dev ## memory on Postgres 15, over pgbouncer and TLS (root; installs them on Debian)
+MEMORY_TESTS = tests/contract/test_memory_service.py tests/contract/test_sign_ins.py tests/contract/test_account_service.py \
+  tests/integration/test_memory_*.py tests/integration/test_preference_keys.py tests/integration/test_restored_backups.py \
+  tests/test_memory_models.py
+test-databases: $(VENV)/.dev ## memory on Postgres 15, over partitions, pgbouncer and TLS (root; installs them on Debian)
 	@bash deploy/ci/databases.sh $(BIN)/python -m pytest tests/databases -o timeout=120
+	@bash deploy/ci/databases.sh env TEST_PARTITIONS=4 sh -c 'TEST_POSTGRES=$$POSTGRES_15 exec "$$@"' - \
+	  $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(MEMORY_TESTS) \
+	  --deselect tests/integration/test_preference_keys.py::test_keys_survive_the_migration_down_and_up
 
 sbom: $(VENV)/.dev ## what the images hold, and under which licences: build/sbom.cdx.json, build/licences.txt
 	@$(BIN)/python -m deploy.sbom locks/services.txt build "$$($(BIN)/python -c 'import runtime; print(runtime.__version__)')"

@@ -75,7 +75,7 @@ MODEL_PROFILES=
 # signed its certificate into secrets/database_ca, and then here /run/secrets/database_ca:
 DATABASE_CA_FILE=
 # A pooler in transaction mode before it: `transaction`, and Postgres' own address into
-# secrets/database_direct_url.
+# secrets/database_direct_url. A read replica: its address into secrets/database_replica_url.
 DATABASE_POOLING=
 
 # `offline` starts the small rule-based model too; empty it once you have a provider.
@@ -119,6 +119,7 @@ def make(root: Path, environ: Mapping[str, str]) -> list[str]:
         **{folder / each.lower(): environ.get(each, "") for each in _OWN_KEYS},
         folder / "mailer_url": environ.get("MAILER_URL", ""),
         folder / "database_direct_url": "",
+        folder / "database_replica_url": "",
         folder / "database_ca": "",
         folder / "models.toml": "# What models take, by name: docs/models.md.",
         folder / "master_keys": fernet_key(),

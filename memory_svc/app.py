@@ -36,6 +36,7 @@ from memory_svc.settle import Reembed, Settle
 from memory_svc.sign_ins import SignIns
 from memory_svc.store import attempts, codes, core, facts, jobs
 from memory_svc.store.database import Database
+from memory_svc.store.reading import Reading
 from memory_svc.worker import Handler, Worker
 from runtime.errors import SwitchboardError
 from runtime.model import client as model
@@ -96,11 +97,20 @@ class App:
         limits = Limits(
             settings.memory_token_budget, settings.pattern_threshold, settings.embedding_timeout_s
         )
-        self.context = Context(self.db, self.keys, self.embedder, limits)
+        self._replica = None
+        if settings.for_reading:
+            self._replica = Database(
+                settings.for_reading,
+                settings.database_pool,
+                sessions=settings.database_pooling == "session",
+                name="the replica",
+            )
+        read = Reading(self.db, self._replica, self.keys.forget)
+        self.context = Context(read, self.keys, self.embedder, limits)
         self.worker = Worker(self._sessions, self._handlers())
         self.remember = Remember(self.db, self.keys, self._jobs(), self.worker.wake)
         self.preferences = Preferences(self.db, self.keys)
-        self.browse = Browse(self.db, self.keys, self.context, self.embedder.model)
+        self.browse = Browse(self.db, read, self.keys, self.context, self.embedder.model)
         self.server = Server(settings, "memory_svc", SERVICES)
         add_AccountServiceServicer_to_server(
             AccountServicer(self.accounts, self.sign_ins, self.recovery, self.doors),
@@ -150,6 +160,8 @@ class App:
             *(self.worker.run() for _ in range(self.settings.memory_workers)),
         ):
             self._spawn(work)
+        if self._replica:  # nothing waits for it
+            self._spawn(self._replica.connect())
         await self._healthy(True)
 
     async def serve(self) -> None:
@@ -183,8 +195,9 @@ class App:
         await self.client.close()
         await self.embedder.close()
         await self.embeddings.close()
-        for each in {self.db, self._sessions}:
-            await each.close()
+        for each in {self.db, self._sessions, self._replica}:
+            if each is not None:
+                await each.close()
         self.passwords.close()
 
     async def rewrap_all(self) -> Rewrapped:

@@ -5,7 +5,7 @@ import binascii
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from memory_svc import opening, recall, words
@@ -18,11 +18,15 @@ from memory_svc.opening import read
 from memory_svc.store import core, episodes, items, patterns
 from memory_svc.store import recall as search
 from memory_svc.store.database import Connection, Database
+from memory_svc.store.reading import Reading
 from memory_svc.tiers import Item, Tier
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 
 _PAGE: Final = 200
+
+
+_Part: TypeAlias = tuple[list[items.Row], list[episodes.Row], list[core.Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,11 @@ class Exported:
 class Browse:
     """What users do with their own memory. Another user's ids are as unknown as any."""
 
-    def __init__(self, db: Database, keys: KeyCache, context: Context, model: str) -> None:
+    def __init__(
+        self, db: Database, read: Reading, keys: KeyCache, context: Context, model: str
+    ) -> None:
         self._db = db
+        self._read = read
         self._keys = keys
         self._context = context
         self._model = model
@@ -49,16 +56,17 @@ class Browse:
         """A page, newest first, and where the next one starts ("": nowhere)."""
         keys = await self._keys.get(user_id)
         limit = min(max(limit, 1), _PAGE)
-        async with self._db.connection() as db:
-            rows = await items.page(db, user_id, tier or 0, _from(cursor), limit + 1)
+        after = _from(cursor)
+        rows = await self._read(
+            user_id, lambda db: items.page(db, user_id, tier or 0, after, limit + 1)
+        )
         more = _cursor(rows[limit - 1]) if len(rows) > limit else ""
         return opening.items(keys, rows[:limit]), more
 
     async def export(self, user_id: UUID) -> AsyncIterator[Exported]:
         """Everything that there is now, newest first."""
         keys = await self._keys.get(user_id)
-        async with self._db.connection() as db:
-            there = await items.ids(db, user_id)
+        there = await self._read(user_id, lambda db: items.ids(db, user_id))
         for start in range(0, len(there), _PAGE):
             # By their ids: a fact that is said again meanwhile moves, and must not be missed.
             part = there[start : start + _PAGE]
@@ -67,11 +75,14 @@ class Browse:
 
     async def _exported(self, keys: Keys, part: list[tuple[Tier, UUID]]) -> list[Exported]:
         wanted = [row for _, row in part]
-        async with self._db.connection() as db:
+        any_core = any(tier is Tier.CORE for tier, _ in part)
+
+        async def ask(db: Connection) -> _Part:
             rows = await items.some(db, keys.user_id, wanted)
             exchanges = await episodes.by_ids(db, keys.user_id, wanted)
-            any_core = any(tier is Tier.CORE for tier, _ in part)
-            preferences = await core.rows(db, keys.user_id) if any_core else []
+            return rows, exchanges, await core.rows(db, keys.user_id) if any_core else []
+
+        rows, exchanges, preferences = await self._read(keys.user_id, ask)
         found = {(item.tier, UUID(item.id)): item for item in opening.items(keys, rows)}
         details = {row.id: read(keys, row) for row in exchanges}
         before = {
@@ -99,13 +110,24 @@ class Browse:
             vector, degraded = await self._context.vector(keys, query)
             asked = search.Query(hashed, vector, self._model)
             found += await self._context.facts(keys, asked, limit, superseded=True)
-        async with self._db.connection() as db:
-            if tier in (None, Tier.EPISODIC) and hashed:
-                rows = await search.episodes(db, user_id, hashed, limit)
-                found += [item for row in rows if (item := opening.episode(keys, row))]
-            for few in {Tier.CORE, Tier.PROACTIVE} & ({tier} if tier else set(Tier)):
-                found += await _few(db, keys, few, query)
+        if tier in (None, Tier.EPISODIC) and hashed:
+            rows = await self._read(user_id, lambda db: search.episodes(db, user_id, hashed, limit))
+            found += [item for row in rows if (item := opening.episode(keys, row))]
+        for few in {Tier.CORE, Tier.PROACTIVE} & ({tier} if tier else set(Tier)):
+            found += await self._few(keys, few, query)
         return sorted(found, key=lambda item: -item.score)[:limit], degraded
+
+    async def _few(self, keys: Keys, tier: Tier, query: str) -> list[Item]:
+        """Matches in a tier that is small enough to be read whole."""
+        terms = words.terms(query)
+        rows = await self._read(
+            keys.user_id, lambda db: items.page(db, keys.user_id, tier, None, _PAGE)
+        )
+        found = (
+            replace(item, score=recall.overlap(terms, f"{item.key or ''} {item.text}"), why="words")
+            for item in opening.items(keys, rows)
+        )
+        return [item for item in found if item.score > 0]
 
     async def review(self, user_id: UUID, pattern_id: str, approved: bool) -> None:
         """Keeps the user's decision on a habit. Raises NOT_FOUND."""
@@ -118,17 +140,6 @@ class Browse:
         async with self._db.connection() as db:
             if not await patterns.review(db, user_id, pattern, status):
                 raise _not_found()
-
-
-async def _few(db: Connection, keys: Keys, tier: Tier, query: str) -> list[Item]:
-    """Matches in a tier that is small enough to be read whole."""
-    terms = words.terms(query)
-    rows = await items.page(db, keys.user_id, tier, None, _PAGE)
-    found = (
-        replace(item, score=recall.overlap(terms, f"{item.key or ''} {item.text}"), why="words")
-        for item in opening.items(keys, rows)
-    )
-    return [item for item in found if item.score > 0]
 
 
 def _cursor(row: items.Row) -> str:

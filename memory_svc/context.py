@@ -13,7 +13,7 @@ from memory_svc.keys import KeyCache
 from memory_svc.rotation import Vector
 from memory_svc.store import items
 from memory_svc.store import recall as search
-from memory_svc.store.database import Database
+from memory_svc.store.reading import Reading
 from memory_svc.tiers import Item, Tier
 
 TOP: Final = 10
@@ -39,9 +39,9 @@ class Context:
     """Gathers what bears on a message."""
 
     def __init__(
-        self, db: Database, keys: KeyCache, embedder: Embedder, limits: Limits = Limits()
+        self, read: Reading, keys: KeyCache, embedder: Embedder, limits: Limits = Limits()
     ) -> None:
-        self._db = db
+        self._read = read
         self._keys = keys
         self._embedder = embedder
         self._limits = limits
@@ -84,8 +84,10 @@ class Context:
         """The facts that fit best, best first."""
         if query.vector is None and not query.terms:
             return []
-        async with self._db.connection() as db:
-            found = await search.facts(db, keys.user_id, query, limit, superseded=superseded)
+        found = await self._read(
+            keys.user_id,
+            lambda db: search.facts(db, keys.user_id, query, limit, superseded=superseded),
+        )
         best = max((max(each.words, each.cosine) for each in found), default=0.0)
         made = (
             opening.fact(
@@ -97,8 +99,9 @@ class Context:
         return [item for item in made if item]
 
     async def _beside(self, user_id: UUID) -> list[items.Row]:
-        async with self._db.connection() as db:
-            return await items.beside(db, user_id, EPISODES, self._limits.sure)
+        return await self._read(
+            user_id, lambda db: items.beside(db, user_id, EPISODES, self._limits.sure)
+        )
 
 
 def _recent(keys: Keys, rows: list[items.Row], now: datetime) -> list[Item]:

@@ -43,6 +43,17 @@ JOBS_LAG: Final = Gauge(
     "switchboard_memory_jobs_lag_seconds",
     "For how long the oldest due job has waited; each replica tells the same.",
 )
+READS: Final = Counter(
+    "switchboard_memory_reads_total",
+    "Reads of users' memory where there is a replica: replica, or by the primary because the "
+    "replica was behind (it had not seen all of that user's writes) or away.",
+    ["by"],
+)
+FORGOTTEN: Final = Counter(
+    "switchboard_memory_forgotten_total",
+    "Items that were forgotten because a user had too much (quota), or for their age (age).",
+    ["tier", "reason"],
+)
 DATABASE_UP: Final = Gauge(
     "switchboard_memory_database_up", "1 while the database answers, else 0."
 )

@@ -100,8 +100,17 @@ class MemorySettings(DatabaseSettings, ServiceSettings, ModelSettings):
     listen_addr: Address = Field(
         "127.0.0.1:50053", description="Where the service listens, host:port; loopback by default."
     )
+    database_replica_url: Annotated[SecretStr, AfterValidator(_postgres)] = Field(
+        SecretStr(""),
+        description="A read replica (hot standby) that recall, lists, searches and exports read"
+        " from where it has all that was written of the user; not set: all is read from"
+        " DATABASE_URL.",
+    )
     database_pool: int = Field(
-        10, ge=2, le=200, description="The most connections to the database."
+        10,
+        ge=2,
+        le=200,
+        description="The most connections to the database, and to its replica where there is one.",
     )
     master_keys: Annotated[
         tuple[SecretStr, ...], BeforeValidator(_keys), AfterValidator(_fernet)
@@ -185,3 +194,9 @@ class MemorySettings(DatabaseSettings, ServiceSettings, ModelSettings):
     def endpoint(self) -> Endpoint:
         """The provider of embeddings; summaries are asked of the common one."""
         return self.own("EMBEDDING", self.embedding_base_url, self.embedding_api_key)
+
+    @property
+    def for_reading(self) -> str:
+        """The address of the replica; empty: there is none."""
+        url = self.database_replica_url.get_secret_value()
+        return url and address.trusting(url, self.database_ca_file)

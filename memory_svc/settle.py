@@ -73,13 +73,13 @@ class Settle:
         if not await users.hold(db, claim.user_id):
             return None
         for row in {row.id for row in rows} - {each.row.id for each in fresh}:
-            await facts.settle(db, row)  # does not open: nothing to be done about it
+            await facts.settle(db, claim.user_id, row)  # does not open: nothing to be done about it
         said = await _Said.load(db, keys, fresh)
         waiting = False
         for each in fresh:
             done = each.vector is not None or each.refused
             if await self._kept(db, keys, each, said) and done:
-                await facts.settle(db, each.row.id)
+                await facts.settle(db, claim.user_id, each.row.id)
             waiting |= not done
         if waiting:
             return _pause(claim)
@@ -98,7 +98,7 @@ class Settle:
         if row.slot:
             await facts.supersede(db, user_id, row)
         if fresh.vector is not None or fresh.refused:
-            await facts.set_embedding(db, row.id, fresh.vector, self._embedder.model)
+            await facts.set_embedding(db, user_id, row.id, fresh.vector, self._embedder.model)
         return True
 
     async def _near(self, db: Connection, keys: Keys, fresh: _Fresh) -> UUID | None:
@@ -249,7 +249,8 @@ class Reembed:
         waiting = False
         for each in known:
             if each.vector is not None or each.refused:
-                await facts.set_embedding(db, each.row.id, each.vector, self._embedder.model)
+                row = each.row.id
+                await facts.set_embedding(db, claim.user_id, row, each.vector, self._embedder.model)
             else:
                 waiting = True
         if waiting:

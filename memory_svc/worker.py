@@ -9,7 +9,7 @@ from typing import Final
 import asyncpg
 
 from memory_svc import metrics
-from memory_svc.store import jobs
+from memory_svc.store import jobs, writes
 from memory_svc.store.database import Connection, Database
 from runtime import logs, tracing
 from runtime.errors import SwitchboardError
@@ -73,7 +73,10 @@ class Worker:
         try:
             write = await self._handlers[claim.kind](db, claim)
             async with db.transaction():  # what fails leaves nothing half-done
-                await _end(db, claim, await write())
+                again = await write()
+                # Last: exchanges that are kept meanwhile wait for this row.
+                await writes.count(db, claim.user_id)
+                await _end(db, claim, again)
         except SwitchboardError as error:
             if error.code == ErrorCode.ERROR_CODE_SERVICE_UNAVAILABLE:
                 raise

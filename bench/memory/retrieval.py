@@ -83,7 +83,7 @@ async def _fact(app: App, keys: Keys, text: str, vector: Any) -> UUID:
     )
     async with app.db.connection() as db:
         await episodes.keep(db, keys.user_id, episode, [fact], {})
-        await facts.set_embedding(db, row, vector, app.embedder.model)
+        await facts.set_embedding(db, keys.user_id, row, vector, app.embedder.model)
     return row
 
 

@@ -8,7 +8,7 @@ import asyncio
 
 import asyncpg
 from alembic import context
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -19,8 +19,11 @@ from runtime.settings import load
 # tries again.
 _PATIENCE = "SET LOCAL lock_timeout = '2s'"
 
-# Two processes that migrate at once: the second waits, then finds nothing to do.
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('switchboard migrations', 0))"
+# Two processes that migrate at once: the second comes when the first is done, and finds nothing to
+# do. It asks again and again: an index that is built CONCURRENTLY waits for all statements that
+# run, so whoever waited inside one would have the first wait for the second.
+_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('switchboard migrations', 0))"
+_LOOK_S = 0.2
 
 
 def _url() -> str:
@@ -29,11 +32,23 @@ def _url() -> str:
 
 
 def _migrate(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=None)
+    # Each step by itself: some build indexes, which no transaction can.
+    context.configure(connection=connection, target_metadata=None, transaction_per_migration=True)
     with context.begin_transaction():
-        connection.exec_driver_sql(_PATIENCE)
-        connection.exec_driver_sql(_LOCK)
         context.run_migrations()
+
+
+def _patient(connection: Connection) -> None:
+    driver = connection.connection.dbapi_connection
+    if driver and not connection.dialect.detect_autocommit_setting(driver):
+        connection.exec_driver_sql(_PATIENCE)
+
+
+async def _locked(connection: asyncpg.Connection) -> bool:
+    locked = await connection.fetchval(_LOCK)
+    # The driver leaves what it read open, and with it a snapshot, which is waited for, too.
+    await connection.execute("SELECT 1")
+    return bool(locked)
 
 
 async def _run() -> None:
@@ -41,9 +56,17 @@ async def _run() -> None:
         return await asyncpg.connect(_url())
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
-    async with engine.connect() as connection:
-        await connection.run_sync(_migrate)
-    await engine.dispose()
+    event.listen(engine.sync_engine, "begin", _patient)
+    alone = await connect()
+    try:
+        async with alone.transaction():
+            while not await _locked(alone):  # noqa: ASYNC110 - another process holds it
+                await asyncio.sleep(_LOOK_S)
+            async with engine.connect() as connection:
+                await connection.run_sync(_migrate)
+    finally:
+        await alone.close()
+        await engine.dispose()
 
 
 asyncio.run(_run())

@@ -47,7 +47,8 @@ async def put(db: Connection, user_id: UUID, row: Row) -> None:
         """INSERT INTO memory_core (id, key, key_encrypted, value_encrypted, previous_encrypted,
             revision, updated_at, user_id)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-        ON CONFLICT (id) DO UPDATE SET key = excluded.key, key_encrypted = excluded.key_encrypted,
+        ON CONFLICT (user_id, id) DO UPDATE SET
+            key = excluded.key, key_encrypted = excluded.key_encrypted,
             value_encrypted = excluded.value_encrypted,
             previous_encrypted = excluded.previous_encrypted, revision = excluded.revision,
             updated_at = excluded.updated_at""",

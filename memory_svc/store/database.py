@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 Connection: TypeAlias = Any
 """An asyncpg connection; the package has no types of its own."""
 
-REVISION: Final = "0007"
+REVISION: Final = "0009"
 """The migration that this code needs. A constant, so that serving does not load Alembic."""
 
 _CONNECT_S: Final = 3.0
@@ -57,11 +57,14 @@ class Database:
     """A pool of connections to `url`, `size` at the most.
 
     `sessions`: whether a connection stays with one backend. Else it does so within a transaction
-    only, and each use is one.
+    only, and each use is one. `name`: what the log calls it.
     """
 
-    def __init__(self, url: str, size: int = 10, *, sessions: bool = True) -> None:
+    def __init__(
+        self, url: str, size: int = 10, *, sessions: bool = True, name: str = "the database"
+    ) -> None:
         self.url = url
+        self._name = name
         self._size = size
         self._sessions = sessions
         self._pool: Any = None
@@ -72,7 +75,7 @@ class Database:
         for pause in address.pauses():
             if not (obstacle := await self._obstacle()):
                 return
-            log.warning("waiting for the database: %s", obstacle)
+            log.warning("waiting for %s: %s", self._name, obstacle)
             await asyncio.sleep(pause)
 
     async def _obstacle(self) -> str:
@@ -139,7 +142,7 @@ class Database:
         except _AWAY as error:
             if isinstance(error, ValueError):  # a bad parameter, which asyncpg files there too
                 raise
-            log.warning("the database is away: %s", address.why(error, self.url))
+            log.warning("%s is away: %s", self._name, address.why(error, self.url))
             raise unavailable() from error
 
     @asynccontextmanager

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from memory_svc.crypto import Place
 from memory_svc.store.database import Connection
+from memory_svc.store.writes import COUNTED
 
 
 def place(row: UUID, revision: int, column: str = "summary_encrypted") -> Place:
@@ -55,7 +56,7 @@ class Row:
 
 # All or nothing in one round trip. The share lock on the user keeps an erasure out until
 # this is committed, and finds nobody once the key is destroyed.
-_KEEP: Final = """
+_KEEP: Final = f"""
 WITH owner AS (
     SELECT id FROM users WHERE id = $1 AND encryption_key IS NOT NULL FOR SHARE
 ), episode AS (
@@ -86,9 +87,9 @@ WITH owner AS (
         SELECT 1 FROM memory_jobs WHERE user_id = $1 AND kind = 'mine'
             AND run_at > clock_timestamp()
             AND run_at <= clock_timestamp() + make_interval(secs => j.delay))
-)
+), {COUNTED}
 SELECT (SELECT id FROM owner), (SELECT id FROM episode)
-"""
+"""  # noqa: S608 - ours
 
 _MOST: Final = 32_767  # of a smallint
 

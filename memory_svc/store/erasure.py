@@ -15,6 +15,7 @@ TABLES: Final = (
     "memory_core",
     "refresh_families",
     "account_codes",
+    "memory_writes",
     "memory_jobs",
 )
 

@@ -93,17 +93,22 @@ async def users_of_other_models(db: Connection, model: str) -> list[UUID]:
     return [row[0] for row in rows]
 
 
-async def set_embedding(db: Connection, fact: UUID, vector: Vector | None, model: str) -> None:
+async def set_embedding(
+    db: Connection, user_id: UUID, fact: UUID, vector: Vector | None, model: str
+) -> None:
     """Puts the (rotated) embedding in; None: the model has none for this text."""
     await db.execute(
-        "UPDATE memory_associative SET embedding = $2, embed_model = $3 WHERE id = $1",
-        *(fact, vector, model),
+        """UPDATE memory_associative SET embedding = $3, embed_model = $4
+        WHERE user_id = $1 AND id = $2""",
+        *(user_id, fact, vector, model),
     )
 
 
-async def settle(db: Connection, fact: UUID) -> None:
+async def settle(db: Connection, user_id: UUID, fact: UUID) -> None:
     """Marks a fact as looked at."""
-    await db.execute("UPDATE memory_associative SET settled = true WHERE id = $1", fact)
+    await db.execute(
+        "UPDATE memory_associative SET settled = true WHERE user_id = $1 AND id = $2", user_id, fact
+    )
 
 
 async def twin(db: Connection, user_id: UUID, fact: Row) -> UUID | None:

@@ -84,7 +84,6 @@ UNION ALL ({_PROACTIVE} WHERE user_id = $1 AND status <> 'dismissed'
 """  # noqa: S608 - constants of this file
 
 
-# By user and id: whichever of the two the primary key begins with.
 _PRESENT: Final = " UNION ALL ".join(
     f"""SELECT user_id, {tier:d}, id FROM {tier.table}
         JOIN unnest($1::uuid[], $2::uuid[]) AS wanted(user_id, id) USING (user_id, id)

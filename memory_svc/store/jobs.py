@@ -6,7 +6,7 @@ open. What comes of a job is written in one transaction with the job's end, and 
 killed leaves it as it was.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
@@ -72,16 +72,24 @@ async def _release(db: Connection) -> None:
 
 async def finish(db: Connection, claim: Claim) -> None:
     """Takes done jobs off the list."""
-    await db.execute("DELETE FROM memory_jobs WHERE id = ANY ($1::bigint[])", claim.ids)
+    await _remove(db, claim, claim.ids)
 
 
 async def postpone(db: Connection, claim: Claim, seconds: float) -> None:
     """Leaves one of the jobs for later, in the others' place; at once (0): it got on."""
-    await db.execute("DELETE FROM memory_jobs WHERE id = ANY ($1::bigint[])", claim.ids[1:])
+    await _remove(db, claim, claim.ids[1:])
     await db.execute(
-        """UPDATE memory_jobs SET attempts = CASE WHEN $2 = 0 THEN 0 ELSE attempts + 1 END,
-            run_at = clock_timestamp() + make_interval(secs => $2) WHERE id = $1""",
-        *(claim.ids[0], seconds),
+        """UPDATE memory_jobs SET attempts = CASE WHEN $3 = 0 THEN 0 ELSE attempts + 1 END,
+            run_at = clock_timestamp() + make_interval(secs => $3)
+        WHERE user_id = $1 AND id = $2""",
+        *(claim.user_id, claim.ids[0], seconds),
+    )
+
+
+async def _remove(db: Connection, claim: Claim, ids: Sequence[int]) -> None:
+    await db.execute(
+        "DELETE FROM memory_jobs WHERE user_id = $1 AND id = ANY ($2::bigint[])",
+        *(claim.user_id, ids),
     )
 
 

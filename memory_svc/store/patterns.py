@@ -6,6 +6,7 @@ from uuid import UUID
 
 from memory_svc.crypto import Place
 from memory_svc.store.database import Connection
+from memory_svc.store.writes import COUNTED
 
 
 def place(row: UUID, revision: int) -> Place:
@@ -45,7 +46,7 @@ async def put(db: Connection, user_id: UUID, row: Row) -> None:
         """INSERT INTO memory_proactive (id, user_id, pattern_encrypted, confidence, source,
             status, evidence_ids, revision, created_at, updated_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-        ON CONFLICT (id) DO UPDATE SET pattern_encrypted = excluded.pattern_encrypted,
+        ON CONFLICT (user_id, id) DO UPDATE SET pattern_encrypted = excluded.pattern_encrypted,
             confidence = excluded.confidence, evidence_ids = excluded.evidence_ids,
             revision = excluded.revision, updated_at = excluded.updated_at
         WHERE memory_proactive.status <> 'removed'""",
@@ -57,8 +58,11 @@ async def put(db: Connection, user_id: UUID, row: Row) -> None:
 async def review(db: Connection, user_id: UUID, pattern: UUID, status: str) -> bool:
     """Keeps the user's decision; False: there is no such habit."""
     done = await db.fetchval(
-        """UPDATE memory_proactive SET status = $3
-        WHERE user_id = $1 AND id = $2 AND status <> 'removed' RETURNING true""",
+        f"""WITH owner AS (
+            UPDATE memory_proactive SET status = $3
+            WHERE user_id = $1 AND id = $2 AND status <> 'removed' RETURNING user_id AS id
+        ), {COUNTED}
+        SELECT true FROM owner""",  # noqa: S608 - ours
         *(user_id, pattern, status),
     )
     return bool(done)

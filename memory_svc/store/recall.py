@@ -80,7 +80,7 @@ SELECT {_COLUMNS}, coalesce(bm25 / whole, 0), coalesce(cosine, 0),
     (fit + 0.02 * exp(-extract(epoch FROM now() - updated_at) / 7776000)) * part AS ranked
 FROM (SELECT * FROM fused ORDER BY fit * part DESC LIMIT 2 * $4) AS f
 JOIN memory_associative a USING (id), asked
-ORDER BY ranked DESC, id LIMIT $4
+WHERE user_id = $1 ORDER BY ranked DESC, id LIMIT $4
 """  # noqa: S608 - constants of this file
 
 _ONLY_WORDS: Final = f"""

@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from memory_svc.store.database import Connection
+from memory_svc.store.writes import COUNTED
 
 ERASED = "switchboard_erased"
 """The channel on which every process hears whose key was destroyed."""
@@ -116,9 +117,13 @@ async def hold(db: Connection, user_id: UUID) -> bool:
 
 
 async def alone(db: Connection, user_id: UUID) -> bool:
-    """As `hold`, and keeps other writers of this user out too."""
+    """As `hold`, and keeps other writers of this user out too; counts as a write."""
     found = await db.fetchval(
-        "SELECT true FROM users WHERE id = $1 AND encryption_key IS NOT NULL FOR NO KEY UPDATE",
+        f"""WITH owner AS (
+            SELECT id FROM users
+            WHERE id = $1 AND encryption_key IS NOT NULL FOR NO KEY UPDATE
+        ), {COUNTED}
+        SELECT true FROM owner""",  # noqa: S608 - ours
         user_id,
     )
     return bool(found)

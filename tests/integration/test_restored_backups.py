@@ -43,13 +43,13 @@ class Life:
             yield memory
 
     def backup(self) -> bytes:
-        command = [str(tool("pg_dump")), "--clean", "--if-exists", self._url]
+        command = [str(tool("pg_dump")), self._url]
         return subprocess.run(command, check=True, capture_output=True).stdout
 
     def restore(self, dump: bytes) -> None:
         subprocess.run(
             [str(tool("psql")), "-q", "-v", "ON_ERROR_STOP=1", self._url],
-            input=dump,
+            input=b"DROP SCHEMA public CASCADE; CREATE SCHEMA public;\n" + dump,
             check=True,
             capture_output=True,
         )

@@ -2,6 +2,8 @@
 
 with own_postgres(folder, ssl="on", ssl_cert_file=…) as server, pgbouncer(server, "session") as url:
     …
+
+`standby(server, …)` runs a copy of it that follows it.
 """
 
 from __future__ import annotations
@@ -81,6 +83,34 @@ def own_postgres(folder: Path, programs: Path, **settings: str | Path) -> Iterat
     command += [f"--{name}={value}" for name, value in given.items()]
     with _running(command, own.port, folder / "log", drop):
         yield own
+
+
+def follow(server: Own, folder: Path, programs: Path) -> Own:
+    """Makes a standby of `server` in `folder`, to be run by `standby`."""
+    own = Own(folder, free(1)[0])
+    folder.mkdir(parents=True)
+    data = embedded.of(State(folder, -1)).data
+    data.mkdir(mode=0o700)
+    _give(data)
+    source = server.url().removesuffix(f"/{DATABASE}")
+    subprocess.run(
+        [programs / "pg_basebackup", "-D", data, "-R", "-c", "fast", "-X", "stream", "-d", source],
+        preexec_fn=embedded.of(State(folder, -1)).prepare,
+        check=True,
+        capture_output=True,
+    )
+    return own
+
+
+@contextmanager
+def standby(own: Own, programs: Path) -> Iterator[None]:
+    """Runs what `follow` made."""
+    server = embedded.of(State(own.folder, -1))
+    command: list[str | Path] = [programs / "postgres", "-D", server.data]
+    given = {"listen_addresses": "127.0.0.1", "port": str(own.port), "unix_socket_directories": ""}
+    command += [f"--{name}={value}" for name, value in given.items()]
+    with _running(command, own.port, own.folder / "log", server.prepare):
+        yield
 
 
 @contextmanager

@@ -5,8 +5,14 @@ them. A database is a copy of a migrated template, made in some 40 ms.
 
     database_url        a fresh, migrated database for one test
     module_database     the same for a module
+    partitioned         one whose memory tables are partitioned by user
     empty_database      one without any table
     Proxy(url)          a TCP way to a database that a test can cut and mend
+
+Any test can be run on another Postgres, and over partitioned memory tables:
+
+    TEST_POSTGRES       the folder of that Postgres's programs
+    TEST_PARTITIONS     how many partitions every memory table has in the migrated databases
 """
 
 import asyncio
@@ -15,10 +21,11 @@ import fcntl
 import os
 import secrets
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -30,12 +37,15 @@ import pytest
 from devstack import postgres as embedded
 from devstack.state import State
 from memory_svc import migrate
+from tests.support.partitioned import partition
 
 T = TypeVar("T")
 
 # Speed over safety: the data is gone in a minute anyway.
 _FAST: Final = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
 _TEMPLATE: Final = "migrated"
+_PROGRAMS: Final = os.environ.get("TEST_POSTGRES", "")
+_PARTITIONS: Final = int(os.environ.get("TEST_PARTITIONS") or 0)
 
 
 def _apart(work: Coroutine[Any, Any, T]) -> T:
@@ -80,7 +90,7 @@ class Postgres:
 
 def tool(name: str) -> Path:
     """A program of the server's, such as pg_dump."""
-    return embedded.programs() / name
+    return (Path(_PROGRAMS) if _PROGRAMS else embedded.programs()) / name
 
 
 @contextmanager
@@ -106,8 +116,28 @@ def serve(folder: Path) -> Iterator[Postgres]:
 
 async def _start(state: State) -> None:
     """Apart from this process, which may be over before others that use it."""
-    server = await embedded.prepare(state)
+    server = await (_other(state) if _PROGRAMS else embedded.prepare(state))
     await server.start_apart(server.data / "log")
+
+
+async def _other(state: State) -> embedded.Embedded:
+    """One of other programs than the stack's."""
+    server = replace(embedded.of(state), programs=Path(_PROGRAMS))
+    server.data.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        shutil.chown(server.data, "nobody")
+    await asyncio.to_thread(_initdb, replace(server, prepare=embedded.of(state).prepare))
+    return server
+
+
+def _initdb(server: embedded.Embedded) -> None:
+    options = ("-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
+    subprocess.run(
+        [server.programs / "initdb", "-D", server.data, *options],
+        preexec_fn=server.prepare,
+        check=True,
+        capture_output=True,
+    )
 
 
 @contextmanager
@@ -148,6 +178,8 @@ def _prepare(server: Postgres) -> None:
     server.run(*(f"ALTER SYSTEM SET {line}" for line in _FAST), "SELECT pg_reload_conf()")
     server.run(f"CREATE DATABASE {_TEMPLATE}")
     _apart(asyncio.to_thread(migrate.upgrade, server.url(_TEMPLATE)))
+    if _PARTITIONS:
+        _apart(partition(server.url(_TEMPLATE), _PARTITIONS))
     server.run(f"ALTER DATABASE {_TEMPLATE} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false")
 
 
@@ -163,6 +195,14 @@ def module_database(postgres: Postgres) -> Iterator[str]:
     """A fresh, migrated database for the tests of one module."""
     with postgres.database() as url:
         yield url
+
+
+@pytest.fixture
+def partitioned(database_url: str) -> str:
+    """A fresh database whose memory tables are partitioned by user."""
+    if not _PARTITIONS:
+        _apart(partition(database_url, 4))
+    return database_url
 
 
 @pytest.fixture

@@ -185,6 +185,25 @@ def test_a_database_behind_a_pooler_and_an_authority_of_its_own() -> None:
         assert _reaches(policy, 5432)
 
 
+def test_a_replica_is_told_to_memory_alone() -> None:
+    made = render(
+        {
+            "database": {"replica": True},
+            "secrets": {"create": True, **KEYS, "databaseReplicaUrl": "postgresql://u:p@re:5433/x"},
+            "networkPolicy": {"databaseReplica": {"port": 5433}},
+        }
+    )
+    (secret,) = of(made, "Secret").values()
+    assert secret["stringData"]["database-replica-url"] == "postgresql://u:p@re:5433/x"
+    found = workloads(made)
+    path = settings(found["memory"])["DATABASE_REPLICA_URL_FILE"]
+    assert path == "/run/secrets/switchboard/database-replica-url"
+    assert "DATABASE_REPLICA_URL_FILE" not in settings(found["migrate"])
+    policies = of(made, "NetworkPolicy")
+    assert _reaches(policies["chat-switchboard-memory"]["spec"], 5433)
+    assert not _reaches(policies["chat-switchboard-migrate"]["spec"], 5433)
+
+
 def test_each_model_may_have_a_provider_of_its_own() -> None:
     models = {
         "agentBaseUrl": "http://vllm.models:8000/v1",

@@ -18,7 +18,7 @@ from runtime.settings import load
 
 SECRETS = (
     *("auth_signing_keys", "database_url", "master_keys", "nats.conf", "models.toml", "mailer_url"),
-    *("database_direct_url", "database_ca"),
+    *("database_direct_url", "database_replica_url", "database_ca"),
     *("openai_api_key", "agent_api_key", "router_api_key", "embedding_api_key"),
 )
 

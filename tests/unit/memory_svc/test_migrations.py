@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -82,3 +83,69 @@ async def test_two_that_migrate_at_once_do_not_collide(empty_database: str) -> N
 
     await asyncio.gather(asyncio.to_thread(run), asyncio.to_thread(run))
     assert "memory_core" in await tables(empty_database)
+
+
+async def rows(url: str, statement: str, *values: object) -> list[tuple[object, ...]]:
+    connection = await asyncpg.connect(url)
+    found = [tuple(row) for row in await connection.fetch(statement, *values)]
+    await connection.close()
+    return found
+
+
+async def test_keys_change_under_data_and_a_build_that_was_cut_short(
+    empty_database: str,
+) -> None:
+    """What superseded what is kept, up and down; an index that is no good is made anew."""
+    await asyncio.to_thread(migrate.upgrade, empty_database, "0007")
+    connection = await asyncpg.connect(empty_database)
+    user, old, new = (uuid4() for _ in range(3))
+    await connection.execute(
+        "INSERT INTO users VALUES ($1, 'a@example.com', '', 'key', 'master')", user
+    )
+    for fact, by in ((new, None), (old, new)):
+        await connection.execute(
+            """INSERT INTO memory_associative (id, user_id, content_encrypted, digest, term_count,
+                revision, superseded_by, created_at, updated_at)
+            VALUES ($1, $2, '', '', 1, 1, $3, now(), now())""",
+            *(fact, user, by),
+        )
+    await connection.execute("CREATE UNIQUE INDEX memory_core_by_user ON memory_core (user_id, id)")
+    await connection.execute(
+        """UPDATE pg_index SET indisvalid = false
+        WHERE indexrelid = 'memory_core_by_user'::regclass"""
+    )
+    await connection.close()
+    said = "SELECT id, superseded_by FROM memory_associative ORDER BY superseded_by NULLS LAST"
+    for _ in range(2):
+        await asyncio.to_thread(migrate.upgrade, empty_database)
+        assert await rows(empty_database, said) == [(old, new), (new, None)]
+        valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'memory_core_pkey'::regclass"
+        assert await rows(empty_database, valid) == [(True,)]
+        await asyncio.to_thread(migrate.downgrade, empty_database, "0007")
+        assert await rows(empty_database, said) == [(old, new), (new, None)]
+    await asyncio.to_thread(migrate.upgrade, empty_database)
+    await rows(empty_database, "DELETE FROM memory_associative WHERE id = $1", new)
+    assert await rows(empty_database, said) == [(old, None)]
+
+
+async def test_indexes_are_built_while_the_tables_are_written(empty_database: str) -> None:
+    """Whoever writes a preference and takes their time holds up the change of keys, not others."""
+    await asyncio.to_thread(migrate.upgrade, empty_database, "0007")
+    writer, other = [await asyncpg.connect(empty_database) for _ in range(2)]
+    transaction = writer.transaction()
+    await transaction.start()
+    await writer.execute("LOCK TABLE memory_core IN ROW EXCLUSIVE MODE")
+    migration = asyncio.create_task(asyncio.to_thread(migrate.upgrade, empty_database))
+    built = "SELECT count(*) FROM pg_index WHERE indexrelid::regclass::text LIKE '%_by_user'"
+    async with asyncio.timeout(30):
+        while not await other.fetchval(built):
+            await asyncio.sleep(0.02)
+    await other.execute("DELETE FROM memory_core")  # would wait behind who waits for the table
+    assert not migration.done()
+    await transaction.rollback()
+    await migration
+    for each in (writer, other):
+        await each.close()
+    assert await rows(empty_database, "SELECT version_num FROM alembic_version") == [
+        (database.REVISION,)
+    ]
