@@ -35,7 +35,8 @@ def main() -> None:
     """Runs it, prints the report, and exits."""
     given = _given()
     limits = memory_limits()
-    with tempfile.TemporaryDirectory(prefix="switchboard-siege-") as name, open_cage() as cage:
+    caging = open_cage(kernel=not given.watch)
+    with tempfile.TemporaryDirectory(prefix="switchboard-siege-") as name, caging as cage:
         folder = Path(name)
         folder.chmod(0o755)  # Postgres runs as another user
         data = folder / "postgres"
@@ -64,6 +65,7 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--only", default="", help=f"of {', '.join(GROUPS)}, or attacks by name")
     parser.add_argument("--unbounded", action="store_true", help="take the budgets out")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--watch", action="store_true", help="memory by a watcher, no cgroup")
     parser.add_argument("--logs", type=Path, help="a folder in which the services' logs stay")
     given = parser.parse_args()
     given.seconds = QUICK_S if given.quick else given.minutes * 60

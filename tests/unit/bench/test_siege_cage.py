@@ -3,13 +3,13 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from bench.siege.cage import Cage, Watch, _parents, open_cage
+from bench.siege.cage import _parents, open_cage
 from bench.siege.shipped import COMPOSE, memory_limits, size
 
 MIB = 2**20
@@ -34,20 +34,9 @@ def tell(process: subprocess.Popen[bytes]) -> None:
     process.stdin.flush()
 
 
-@contextmanager
-def watch() -> Iterator[Cage]:
-    cage = Watch()
-    try:
-        yield cage
-    finally:
-        cage.close()
-
-
-@pytest.mark.parametrize("way", [watch, open_cage])
-def test_who_passes_its_limit_is_ended_and_named(
-    way: Callable[[], AbstractContextManager[Cage]],
-) -> None:
-    with way() as cage, holder(200 * MIB) as greedy, holder(10 * MIB) as modest:
+@pytest.mark.parametrize("kernel", [True, False])
+def test_who_passes_its_limit_is_ended_and_named(kernel: bool) -> None:
+    with open_cage(kernel=kernel) as cage, holder(200 * MIB) as greedy, holder(10 * MIB) as modest:
         cage.add("greedy", 64 * MIB, greedy.pid)
         cage.add("modest", 64 * MIB, modest.pid)
         tell(greedy)
