@@ -118,9 +118,10 @@ def _note(line: str) -> None:
 
 def told(seen: Seen) -> list[str]:
     """The report as lines."""
-    lines = ["", "| process | limit MiB | most MiB | |", "|---|---|---|---|"]
+    lines = ["", "| process | limit MiB | most MiB | busy | |", "|---|---|---|---|---|"]
     lines += [
-        f"| {each.name} | {each.limit // MIB} | {each.peak / MIB:.0f} | {each.ended or 'lives'} |"
+        f"| {each.name} | {each.limit // MIB} | {each.peak / MIB:.0f} | {each.busy:.0%} "
+        f"| {each.ended or 'lives'} |"
         for each in seen.services
     ]
     lines += ["", "| attack | sent | answered | told |", "|---|---|---|---|"]

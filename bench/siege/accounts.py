@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from bench.siege.attack import Attack, Hand, told
@@ -21,6 +21,12 @@ _HISTORY: Final = [
     {"role": role, "content": "🐘" * 25_000} for _ in range(4) for role in ("user", "assistant")
 ]
 """As long as a history may be: 200,000 characters, 0.8 MB."""
+
+_TASKS: Final = [
+    {"id": f"t{n}", "title": f"{n} " + "x" * 4_900, "status": "todo", "priority": "high"}
+    for n in range(200)
+]
+"""1 MB of tasks."""
 
 _STAY_S: Final = 4.0
 """So long its devices stay: what they asked for runs on without them."""
@@ -60,6 +66,20 @@ async def journals(hand: Hand) -> None:
             await asyncio.sleep(1)
 
 
+def _much(call: dict[str, Any]) -> bytes:
+    """As much as a frame holds, of whatever is asked for."""
+    return said(type="tool_result", call_id=call["call_id"], result={"items": _TASKS})
+
+
+async def swollen(hand: Hand) -> None:
+    """A new device's own data makes its answers large, and it leaves them behind."""
+    async with device(hand, f"hoarder-{uuid4()}", _much) as line:
+        if line is not None:
+            for _ in range(_EACH):
+                await line.send(_ask("show my tasks as a table"))
+            await asyncio.sleep(_STAY_S)
+
+
 async def endless(hand: Hand) -> None:
     """The same with answers that never end, on the devices of one name each."""
     async with device(hand, f"waiter-{uuid4()}") as line:
@@ -86,5 +106,14 @@ ATTACKS: Final = (
         pause_s=10,
     ),
     Attack("answers left behind, whole", journals, TOO_MUCH, signed_in=True, pause_s=8),
+    Attack(
+        "answers swollen by a device's own data, left behind",
+        swollen,
+        TOO_MUCH | told("invalid_frame"),
+        loops=4,
+        signed_in=True,
+        pause_s=4,
+        takes_s=120,
+    ),
     Attack("answers left behind, endless", endless, TOO_MUCH, signed_in=True, pause_s=8),
 )

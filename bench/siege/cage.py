@@ -35,6 +35,7 @@ class Cage(ABC):
         self._limits: dict[str, int] = {}
         self._pids: dict[str, int] = {}
         self._peaks: dict[str, int] = {}
+        self._cpu_s: dict[str, float] = {}
 
     def add(self, name: str, limit: int, pid: int) -> None:
         """Holds a process, and what it starts, to so many bytes from now on."""
@@ -53,6 +54,8 @@ class Cage(ABC):
         for name, pid in self._pids.items():
             now = peak(pid) if len(family(pid)) == 1 else used(pid)
             self._peaks[name] = max(self._peaks.get(name, 0), now)
+            spent = sum(cpu_s(each) for each in family(pid))
+            self._cpu_s[name] = max(self._cpu_s.get(name, 0.0), spent)
 
     def peak(self, name: str) -> int:
         """The most that it used, in bytes, as far as was looked."""
@@ -60,6 +63,10 @@ class Cage(ABC):
 
     def limit(self, name: str) -> int:
         return self._limits[name]
+
+    def cpu_s(self, name: str) -> float:
+        """The time that it has had a processor for, in seconds, as far as was looked."""
+        return self._cpu_s.get(name, 0.0)
 
     @abstractmethod
     def killed(self, name: str) -> bool:
@@ -197,6 +204,15 @@ def used(pid: int) -> int:
 def peak(pid: int) -> int:
     """The most that a process used by itself at any time, in bytes."""
     return _field(pid, "status", "VmHWM")
+
+
+def cpu_s(pid: int) -> float:
+    """The time that a process has had a processor for, in seconds."""
+    try:
+        user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    except (OSError, ValueError):  # it has ended
+        return 0.0
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _field(pid: int, name: str, key: str) -> int:

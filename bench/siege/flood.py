@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from typing import Final
 from uuid import uuid4
 
@@ -11,8 +12,11 @@ import orjson
 from bench.siege.attack import Attack, Hand, told
 from bench.siege.wire import PATH, PONG, frame, hello
 
-_PER_S: Final = 100
-"""Sockets that are opened in a second."""
+BEGINS: Final = 1 / 3
+"""When so much of the siege is over; from then on nobody new can be sure to get in."""
+
+_AT_ONCE: Final = 50
+"""Sockets that are opened together, twice a second."""
 
 _FULL: Final = 100
 """Sockets that were refused, after which it waits for doors to open again."""
@@ -62,31 +66,31 @@ class Sitter(asyncio.Protocol):
 
 async def fill(hand: Hand) -> None:
     """Opens sockets at a steady rate until none is taken in, and keeps them."""
-    loop = asyncio.get_running_loop()
-    opened: list[asyncio.BaseTransport] = []
-    number = 0
+    opened: list[asyncio.Transport] = []
     try:
-        while True:
-            number += 1
-            token = hand.tokens[number % len(hand.tokens)]
-            # Each of its accounts comes from an address of its own.
-            source = f"127.9.{number % len(hand.tokens) // 250}.{number % 250 + 1}"
-            transport, _ = await loop.create_connection(
-                lambda token=token: Sitter(hand, token),  # type: ignore[misc]
-                hand.host,
-                hand.port,
-                local_addr=(source, 0),
-            )
-            hand.sent()
-            opened.append(transport)
-            if number % _PER_S == 0:
-                opened = [each for each in opened if not each.is_closing()]
-                await asyncio.sleep(5 if hand.tally["overloaded"] > _FULL else 0.5)
-            await asyncio.sleep(0.5 / _PER_S)
+        for number in count():
+            first = number * _AT_ONCE
+            opened = [each for each in opened if not each.is_closing()]
+            opened += await asyncio.gather(*(_open(hand, first + n) for n in range(_AT_ONCE)))
+            await asyncio.sleep(5 if hand.tally["overloaded"] > _FULL else 0.5)
     finally:
         for each in opened:
-            if isinstance(each, asyncio.Transport):
-                each.abort()
+            each.abort()
 
 
-ATTACKS: Final = (Attack("sockets up to the ceiling", fill, told("overloaded"), begins=0.5),)
+async def _open(hand: Hand, number: int) -> asyncio.Transport:
+    """One socket. Each account comes from an address of its own."""
+    who = number % len(hand.tokens)
+    transport, _ = await asyncio.get_running_loop().create_connection(
+        lambda: Sitter(hand, hand.tokens[who]),
+        hand.host,
+        hand.port,
+        local_addr=(f"127.9.{who // 250}.{who % 250 + 1}", 0),
+    )
+    hand.sent()
+    return transport
+
+
+ATTACKS: Final = (
+    Attack("sockets up to the ceiling", fill, told("overloaded"), begins=BEGINS, takes_s=100),
+)

@@ -20,12 +20,14 @@ ENOUGH: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A process of the stack. `ended`: how, where it did; empty where it lives. Sizes in bytes."""
+    """A process of the stack. `ended`: how, where it did; empty where it lives. Sizes in bytes;
+    `busy`: how much of a processor it used under attack (1: all of one)."""
 
     name: str
     limit: int
     peak: int
     ended: str = ""
+    busy: float = 0.0
 
 
 @dataclass(slots=True)

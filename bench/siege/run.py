@@ -18,6 +18,7 @@ import orjson
 from bench.siege.attack import Account, Attack
 from bench.siege.cage import Cage
 from bench.siege.catalogue import GROUPS
+from bench.siege.flood import BEGINS
 from bench.siege.honest import Honest, Notes, calls_from, known_answers, sign_up
 from bench.siege.judge import Seen, Service, percentile
 from bench.soak.judge import faults
@@ -91,6 +92,7 @@ class Siege:
         self._over = asyncio.Event()
         self._fallen = asyncio.Event()
         self._honest: list[Honest] = []
+        self._busy: dict[str, float] = {}
 
     async def run(self) -> Seen:
         """Everything; ends early where a service was killed."""
@@ -169,16 +171,20 @@ class Siege:
         attackers = [
             asyncio.create_task(self._attackers(name, plan)) for name, plan in plans.items()
         ]
-        half = asyncio.get_running_loop().call_later(self._seconds / 2, self._close_the_door)
+        loop = asyncio.get_running_loop()
+        flood = loop.call_later(self._seconds * BEGINS, self._close_the_door)
         fallen = asyncio.create_task(self._fallen.wait())
+        began, before = loop.time(), {name: self._cage.cpu_s(name) for name in self._cage.names}
         left = set(attackers)
         while left and not fallen.done():
             done, _ = await asyncio.wait({fallen, *left}, return_when=asyncio.FIRST_COMPLETED)
             left -= done
         for task in left:
             task.cancel()
+        took = loop.time() - began
+        self._busy = {name: (self._cage.cpu_s(name) - before[name]) / took for name in before}
         await asyncio.gather(*attackers, return_exceptions=True)
-        half.cancel()
+        flood.cancel()
         fallen.cancel()
 
     def _close_the_door(self) -> None:
@@ -245,7 +251,8 @@ class Siege:
             ended = "was killed for its memory"
         elif not cage.alive(name):
             ended = "has ended"
-        return Service(name, cage.limit(name), cage.peak(name), ended)
+        busy = self._busy.get(name, 0.0)
+        return Service(name, cage.limit(name), cage.peak(name), ended, busy)
 
     def _notes(self) -> Notes:
         """What the honest noted since they were last read, as one."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -68,11 +69,12 @@ def hello(device_id: str, **more: Any) -> bytes:
 
 @dataclass(slots=True)
 class Line:
-    """A connection to the edge."""
+    """A connection to the edge. `tool`: from a call to the frame that answers it."""
 
     hand: Hand
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    tool: Callable[[dict[str, Any]], bytes] | None = None
 
     @classmethod
     async def open(cls, hand: Hand, *, small: bool = False) -> Line:
@@ -149,6 +151,8 @@ class Line:
         self.hand.told("cut")
 
     def _told(self, payload: bytes) -> None:
+        if self.tool is not None and payload.startswith(b'{"type":"tool_call"'):
+            self.writer.write(self.tool(orjson.loads(payload)))
         if not payload.startswith((b'{"type":"error"', b'{"type":"stream_end"')):
             return
         heard = orjson.loads(payload)
@@ -160,7 +164,9 @@ class Line:
 
 
 @contextlib.asynccontextmanager
-async def device(hand: Hand, device_id: str) -> Any:
+async def device(
+    hand: Hand, device_id: str, tool: Callable[[dict[str, Any]], bytes] | None = None
+) -> AsyncIterator[Line | None]:
     """A signed-in socket that has said hello and hears what it is told; None where it was
     refused."""
     assert hand.account is not None
@@ -168,6 +174,7 @@ async def device(hand: Hand, device_id: str) -> Any:
         if not await line.upgrade(hand.account.token):
             yield None
             return
+        line.tool = tool
         await line.send(hello(device_id), 0)
         listening = asyncio.create_task(line.listen())
         try:
