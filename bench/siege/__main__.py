@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 import tempfile
 import time
@@ -133,6 +134,7 @@ def told(seen: Seen) -> list[str]:
     lines += ["", "| a ping of the honest | median | p99 | most | pings |", "|---|---|---|---|---|"]
     lines += [_pings("calm", seen.calm), _pings("under attack", seen.pings)]
     lines += ["", f"{seen.answers} honest answers whole, {seen.sign_ups} newcomers under attack"]
+    lines.append(f"of {os.cpu_count()} processors {seen.others:.1f} were busy with other work")
     return lines
 
 

@@ -50,6 +50,8 @@ class Seen:
     """Attackers that ended by a fault of their own."""
     faults: list[str] = field(default_factory=list)
     """Exceptions in the logs."""
+    others: float = 0.0
+    """So many processors were busy with what is none of it, under attack."""
 
 
 def percentile(values: Sequence[float], part: float) -> float:

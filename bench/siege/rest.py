@@ -99,9 +99,11 @@ _RATED: Final = told("rate_limited")
 # holds, which costs less than to refuse it; and what is read of one's own memory as fast as it
 # comes, where that is less than a user may ask.
 ATTACKS: Final = (
-    Attack("wrong passwords", partial(again, call=guess), _RATED, loops=2, signed_in=True),
-    Attack("accounts that are not there", partial(again, call=stranger), _RATED),
-    Attack("accounts by the hundred", partial(again, call=sign_up), _RATED),
+    Attack(
+        "wrong passwords", partial(again, call=guess), _RATED, loops=2, signed_in=True, takes_s=60
+    ),
+    Attack("accounts that are not there", partial(again, call=stranger), _RATED, takes_s=60),
+    Attack("accounts by the hundred", partial(again, call=sign_up), _RATED, takes_s=60),
     Attack("refreshes in a loop", partial(again, call=refresh), _RATED | told("unauthenticated")),
     Attack("logouts in a loop", partial(again, call=logout), told()),
     Attack("memory searches", partial(again, call=search), told(), loops=2, signed_in=True),

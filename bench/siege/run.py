@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sys
 from collections import Counter
@@ -175,6 +176,7 @@ class Siege:
         flood = loop.call_later(self._seconds * BEGINS, self._close_the_door)
         fallen = asyncio.create_task(self._fallen.wait())
         began, before = loop.time(), {name: self._cage.cpu_s(name) for name in self._cage.names}
+        machine, own = _busy_s(), sum(os.times()[:4])
         left = set(attackers)
         while left and not fallen.done():
             done, _ = await asyncio.wait({fallen, *left}, return_when=asyncio.FIRST_COMPLETED)
@@ -184,6 +186,8 @@ class Siege:
         took = loop.time() - began
         self._busy = {name: (self._cage.cpu_s(name) - before[name]) / took for name in before}
         await asyncio.gather(*attackers, return_exceptions=True)
+        ours = sum(self._busy.values()) * took + sum(os.times()[:4]) - own
+        self.seen.others = max(0.0, _busy_s() - machine - ours) / (loop.time() - began)
         flood.cancel()
         fallen.cancel()
 
@@ -261,3 +265,9 @@ class Siege:
             whole.add(honest.notes)
             honest.notes = Notes()
         return whole
+
+
+def _busy_s() -> float:
+    """For how long all processors have not been idle, in seconds; of all of them together."""
+    user, nice, system = Path("/proc/stat").read_text().split()[1:4]
+    return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")

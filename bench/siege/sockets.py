@@ -55,18 +55,10 @@ def cancels() -> Iterator[tuple[bytes, int]]:
 
 def mutations() -> Iterator[tuple[bytes, int]]:
     """Changes that its other devices have to be told of."""
+    data = {"title": "x" * 10_000}
+    same = {"type": "mutation", "op": "update", "entity": "task", "id": "t1", "data": data}
     while True:
-        yield (
-            said(
-                type="mutation",
-                mutation_id=str(uuid4()),
-                op="update",
-                entity="task",
-                id="t1",
-                data={"title": "x" * 10_000},
-            ),
-            1,
-        )
+        yield b"".join(said(**same, mutation_id=str(uuid4())) for _ in range(8)), 8
 
 
 def results() -> Iterator[tuple[bytes, int]]:
@@ -119,15 +111,16 @@ async def deaf(hand: Hand) -> None:
 
 
 _TOO_FAST: Final = told("rate_limited", "close 4529")
+_BUSY: Final = told("too_many_requests", "overloaded")
 
 ATTACKS: Final = tuple(
-    Attack(name, strike, codes, loops=4, signed_in=True)
+    Attack(name, strike, codes, loops=4, signed_in=True, takes_s=30)
     for name, strike, codes in (
         ("pings in a loop", partial(flood, frames=pings), _TOO_FAST),
         ("unknown frames", partial(flood, frames=unknown_frames), _TOO_FAST | told("unknown_type")),
         ("1 MiB of arrays a frame", partial(flood, frames=arrays), told("invalid_frame")),
         ("never reads", deaf, told("close 4508", "cut", "too_many_requests", "close 4529")),
-        ("requests and cancels", partial(flood, frames=cancels), _TOO_FAST),
+        ("requests and cancels", partial(flood, frames=cancels), _TOO_FAST | _BUSY),
         ("mutations", changes, _TOO_FAST),
         (
             "results of unknown calls",
@@ -137,7 +130,7 @@ ATTACKS: Final = tuple(
         (
             "requests in a loop",
             partial(flood, frames=requests),
-            _TOO_FAST | told("too_many_requests"),
+            _TOO_FAST | _BUSY,
         ),
     )
 )
