@@ -66,6 +66,7 @@ _NAME_CHARS: Final = 24
 sentence, which others may have written, and which nobody shall be told as something remembered."""
 
 _DATE: Final = regex.compile(r"[\p{N}TZ:.,+-]+")
+_ID: Final = regex.compile(r"[\x21-\x7e]+")
 _KEY: Final = regex.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 # Not to be kept whoever wrote it; ids of other things say nothing to anybody.
 _NO_KEY: Final = regex.compile(
@@ -142,12 +143,13 @@ def touched(entities: Sequence[Entity], message: str) -> list[Fact]:
 
 def meant(entities: Sequence[Entity], message: str) -> list[Entity]:
     """The entities that an exchange was about: what was merely listed is not."""
-    said = _said(message) if entities else frozenset()
-    return [
-        entity
-        for entity in entities[:MAX_ENTITIES]
-        if usable(entity) and (entity.changed or _is_said(entity.title, said))
-    ]
+    named = set(words.terms(message)) if entities else set()
+
+    def is_meant(entity: Entity) -> bool:
+        title = set(words.terms(entity.title))
+        return entity.changed or (bool(title) and title <= named)
+
+    return [each for each in entities[:MAX_ENTITIES] if usable(each) and is_meant(each)]
 
 
 def usable(entity: Entity) -> bool:
@@ -156,20 +158,15 @@ def usable(entity: Entity) -> bool:
 
 
 def _said(message: str) -> frozenset[str]:
-    return frozenset(words.terms(message))
-
-
-def _is_said(text: str, said: Set[str]) -> bool:
-    """Whether all that a text says was said."""
-    terms = words.terms(text)
-    return bool(terms) and terms.keys() <= said
+    return frozenset(words.words(message))
 
 
 def _may_be_kept(text: str, said: Set[str]) -> bool:
-    """Whether a device's text is a name, a number, or of words that the user said too."""
+    """Whether a device's text is a name, a number, or of no word that the user did not say."""
+    told = words.words(text)
     short = len(text) <= _NAME_CHARS
-    name = short and 0 < len(words.words(text)) <= _NAME_WORDS
-    return name or (short and bool(_DATE.fullmatch(text))) or _is_said(text, said)
+    name = short and 0 < len(told) <= _NAME_WORDS
+    return name or (short and bool(_DATE.fullmatch(text))) or (bool(told) and said >= set(told))
 
 
 def _facts(entity: Entity, said: Set[str]) -> list[Fact]:
@@ -202,7 +199,9 @@ def shown(entity: Entity, message: str) -> str:
 
 def _shown(entity: Entity, said: Set[str]) -> str:
     title = entity.title.strip()
-    return f"“{_cut(title, 120)}”" if _may_be_kept(title, said) else entity.id
+    if _may_be_kept(title, said):
+        return f"“{_cut(title, 120)}”"
+    return entity.id if _ID.fullmatch(entity.id) else "…"
 
 
 def summary(message: str, entities: Sequence[Entity], agent: str, tools: Sequence[str]) -> str:

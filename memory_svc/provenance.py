@@ -43,6 +43,5 @@ def _is_own(summary: str) -> bool:
     told = _SUMMARY.fullmatch(summary)
     if told is None:
         return False
-    said = set(words.terms(told["said"] or ""))
-    names = map(words.terms, _NAME.findall(told["things"] or ""))
-    return all(name.keys() <= said for name in names)
+    said = set(words.words(told["said"] or ""))
+    return all(said >= set(words.words(name)) for name in _NAME.findall(told["things"] or ""))

@@ -89,6 +89,16 @@ def test_a_title_that_the_user_says_is_kept(text: str) -> None:
     assert facts.shown(entity, f"Add this: {text}!") == f"“{text}”"
 
 
+def test_a_title_is_not_said_by_the_words_that_carry_little() -> None:
+    entity = Entity("task", "t1", "You are not to do the rent before all of this", True)
+    assert facts.shown(entity, "Pay the rent") == "t1"
+
+
+def test_an_id_that_is_a_sentence_is_not_kept_either() -> None:
+    entity = Entity("task", SENTENCES[-1], SENTENCES[0], True)
+    assert [fact.text for fact in facts.touched([entity], "do it")] == ["Task …"]
+
+
 def test_names_and_values_are_kept() -> None:
     given = {"status": "in_progress", "assignee": "Ann van Dyck", "at": "2026-12-01T09:30:00Z"}
     entity = Entity("task", "t1", "請求書", True, given | {"apiToken": "hunter2", "note": ""})
