@@ -27,7 +27,7 @@ MAX_TEXT: Final = 600
 MAX_ID: Final = 128
 
 _READ: Final = 32_000
-_END: Final = regex.compile(r"(?<=[.!?])[\s\"'”’)]+(?=[\p{Lu}\p{N}\"“(])|(?<=[。！？])|\n+")
+_END: Final = regex.compile(r"(?<=[.!?])[\s\"'”’)]+(?=[\p{Lu}\p{N}\"“(\[])|(?<=[。！？])|\n+")
 _CLAUSE: Final = regex.compile(
     r",\s*(?:and |but )?(?=(?:I|I'm|I've|my|we|our|call me)\b)", regex.IGNORECASE
 )

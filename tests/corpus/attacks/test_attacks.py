@@ -257,6 +257,20 @@ async def test_without_the_rules_it_would_not_be(
 
 
 @BOTH
+async def test_it_is_held_over_rest_too(there: There, device: DeviceSocket) -> None:
+    case = next(case for case in ATTACKS if case["outcome"] == "marked")
+    asked = {"message": f"要約して {case['text']}", "quoted": [{"start": 5, "end": 500}]}
+    status, _ = await there.stack.rest("ada", "POST", "/api/v1/chat", json=asked)
+    assert status == 400  # the message is not so long
+    asked["quoted"] = [{"start": 5, "end": 5 + len(case["text"])}]
+    answer = asyncio.create_task(there.stack.rest("ada", "POST", "/api/v1/chat", json=asked))
+    call = await device.expect("tool_call", untrusted=True)
+    assert call["requires_approval"] is (there.approve == "writes")
+    await device.send("tool_result", call_id=call["call_id"], rejected={})
+    assert (await answer)[0] == 200
+
+
+@BOTH
 @pytest.mark.parametrize("case", HONEST, ids=lambda case: case["key"])
 async def test_what_users_say_themselves_is_kept(
     there: There, device: DeviceSocket, case: Case
