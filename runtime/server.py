@@ -5,7 +5,7 @@ import inspect
 import logging
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -318,10 +318,12 @@ def _counted(request: Any, call: held.Call) -> Any:
 async def _counted_stream(requests: AsyncIterator[Any], call: held.Call) -> AsyncIterator[Any]:
     # Only the first may be refused: who began is told of the end where it can be told.
     first = True
-    async for request in requests:
-        (call.take if first else call.hold)(request.ByteSize())
-        first = False
-        yield request
+    # An answer of ours that ended the call, as by `overloaded`, ends what is still read of it.
+    with suppress(grpc.aio.AbortError):
+        async for request in requests:
+            (call.take if first else call.hold)(request.ByteSize())
+            first = False
+            yield request
 
 
 async def _abort(context: Context, error: Exception, outcome: metrics.Outcome) -> None:

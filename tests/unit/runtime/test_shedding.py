@@ -52,14 +52,36 @@ class Echo(router_pb2_grpc.RouterServiceServicer):
 
 
 @asynccontextmanager
-async def service(**given: int) -> AsyncIterator[router_pb2_grpc.RouterServiceAsyncStub]:
+async def service(
+    servicer: Echo | None = None, **given: int
+) -> AsyncIterator[router_pb2_grpc.RouterServiceAsyncStub]:
     settings = ServiceSettings.model_validate(given)
     server = Server(settings, "router_svc", [])
-    router_pb2_grpc.add_RouterServiceServicer_to_server(Echo(), server.grpc)
+    router_pb2_grpc.add_RouterServiceServicer_to_server(servicer or Echo(), server.grpc)
     port = await server.start()
     async with dial(f"127.0.0.1:{port}", settings) as channel:
         yield router_pb2_grpc.RouterServiceStub(channel)
     await server.stop()
+
+
+class Listening(Echo):
+    """Hears in a task of its own, as the router does, while it says something by itself."""
+
+    def __init__(self) -> None:
+        self.heard: list[asyncio.Task[int]] = []
+
+    async def Converse(
+        self, requests: AsyncIterator[ConverseRequest], context: object
+    ) -> AsyncIterator[ConverseResponse]:
+        first = await anext(requests)
+
+        async def count() -> int:
+            return len([each async for each in requests])
+
+        self.heard.append(asyncio.create_task(count()))
+        while True:
+            yield ConverseResponse(request_id=first.request_id)
+            await asyncio.sleep(0.001)
 
 
 def said(size: int) -> ConverseRequest:
@@ -104,6 +126,18 @@ async def test_a_call_that_grows_past_what_there_is_ends() -> None:
                 pass
         assert from_rpc(caught.value).code == ErrorCode.ERROR_CODE_OVERLOADED
         await stub.Route(RouteRequest(message="x" * 4_000))
+
+
+async def test_who_still_reads_a_call_that_was_ended_reads_its_end() -> None:
+    servicer = Listening()
+    async with service(servicer, max_held_bytes=10_000) as stub:
+        call = stub.Converse()
+        await call.write(said(100))
+        await call.write(said(9_000))
+        with pytest.raises(grpc.aio.AioRpcError):
+            async for _ in call:
+                pass
+        assert await asyncio.wait_for(servicer.heard[0], 10) <= 1
 
 
 async def test_near_the_limit_of_memory_nothing_more_is_taken_on() -> None:
