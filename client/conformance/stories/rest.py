@@ -107,6 +107,19 @@ async def _odd(server: Server, account: Account) -> None:
             holds(stored == "no-store", f"Cache-Control is {stored}")
 
 
+@promise("7", "tokens are stored nowhere, and a page may read how long it has to wait")
+async def _headers(server: Server, account: Account) -> None:
+    url = f"{server.base}/api/v1/auth/login"
+    body = {"email": account.email, "password": account.password}
+    async with server.http.post(url, json=body, headers={"Origin": "null"}) as response:
+        holds(response.status == 200, f"login answered {response.status}")
+        stored = response.headers.get("Cache-Control")
+        holds(stored == "no-store", f"Cache-Control is {stored}")
+        exposed = response.headers.get("Access-Control-Expose-Headers", "")
+        names = {name.strip().lower() for name in exposed.split(",")}
+        holds("retry-after" in names, f"exposed are {exposed or 'no headers'}")
+
+
 @promise("7", "nothing is answered without a token, and errors are JSON")
 async def _closed_door(server: Server, account: Account) -> None:
     for method, path in (("POST", "/chat"), ("GET", "/memory/core"), ("GET", "/memory/export")):

@@ -1,13 +1,17 @@
 """§1 and §2: the socket, the hello, and frames that are not as they should be."""
 
+import contextlib
 import uuid
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 
 from client.conformance.device import Frame, check_numbers, holds
 from client.conformance.server import Account, Server
 from client.conformance.story import LIST, TASK, answer_tools, promise, refused
+
+PINGS: Final = 3000
+"""A socket may send 1,000 frames at once, and 100 more are answered by an error each."""
 
 
 @promise("1", "a hello with a token is answered by device_ready with the limits")
@@ -80,6 +84,52 @@ async def _oversized(server: Server, account: Account) -> None:
         await device.send("home_request", message="x" * (2 << 20))
         code = await device.closed()
         holds(code == 1009, f"closed {code}")
+        await other.send("tool_result", call_id=call["call_id"], result={"items": []})
+        end = await other.end(running)
+        holds(end["status"] == "completed", f"the other socket's answer ended {end['status']}")
+
+
+@promise("1", "a second hello renews the token of a socket, and nothing that runs notices")
+async def _renewed(server: Server, account: Account) -> None:
+    async with server.device(account) as device:
+        request_id = await device.ask(LIST)
+        call = await device.expect("tool_call", request_id=request_id)
+        ready = await device.hello()
+        holds(ready["resumed"] == [] and ready["lost"] == [], "it resumed, or lost, something")
+        another = device.say_hello(device_id=f"{device.device_id}-2")
+        await refused(device, "invalid_frame", another)
+        await device.send("tool_result", call_id=call["call_id"], result={"items": [TASK]})
+        end = await answer_tools(device, request_id)
+        holds(end["status"] == "completed", f"it ended {end['status']}")
+        check_numbers(device.frames(request_id))
+        await device.say_hello(token="nobody's")  # noqa: S106 - none
+        code = await device.closed()
+        holds(code == 4401, f"a bad token in it closed {code}")
+
+
+@promise("1", "headers past 8 KiB are answered by 431 in JSON, which repeats nothing of them")
+async def _long_headers(server: Server, account: Account) -> None:
+    headers = {"X-Long": "echo" * 5000}
+    async with server.http.get(f"{server.base}/api/v1/tools", headers=headers) as response:
+        holds(response.status == 431, f"answered with {response.status}")
+        text = await response.text()
+        holds("echo" not in text, "it repeats the header")
+        holds(response.content_type == "application/json", f"it is {response.content_type}")
+
+
+@promise("5", "frames that come too fast are told when to come again; who goes on is closed 4529")
+async def _too_fast(server: Server, account: Account) -> None:
+    async with server.device(account) as other, server.device(account) as device:
+        running = await other.ask(LIST)
+        call = await other.expect("tool_call", request_id=running)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(PINGS):
+                await device.send("ping")
+        error = await device.expect("error", code="rate_limited")
+        holds(error.get("retry_after_ms", 0) > 0, "it does not say when to come again")
+        holds(error["retryable"] is True, "it is not retryable")
+        code = await device.closed()
+        holds(code == 4529, f"closed {code}")
         await other.send("tool_result", call_id=call["call_id"], result={"items": []})
         end = await other.end(running)
         holds(end["status"] == "completed", f"the other socket's answer ended {end['status']}")
