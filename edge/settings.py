@@ -97,26 +97,26 @@ class EdgeSettings(ServiceSettings):
     requests_per_minute: float = Field(
         120,
         ge=0,
-        description="How many requests a user may make in a minute, over all sockets and REST;"
-        " as many at once. 0: no limit.",
+        description="How many requests a user may make in a minute, over all sockets and REST, at"
+        " each edge; as many at once. 0: no limit.",
     )
     hellos_per_minute: float = Field(
         1200,
         ge=0,
-        description="How many sockets an address may open in a minute; as many at once."
-        " 0: no limit.",
+        description="How many sockets an address may open in a minute, at each edge; as many at"
+        " once. 0: no limit.",
     )
     sign_ins_per_minute: float = Field(
         120,
         ge=0,
-        description="How often an address may register, log in or name a password in a minute;"
-        " as many at once. 0: no limit.",
+        description="How often an address may register, log in or name a password in a minute, at"
+        " each edge; as many at once. 0: no limit.",
     )
     refreshes_per_minute: float = Field(
         3600,
         ge=0,
-        description="How often an address may refresh or log out in a minute; as many at once: all"
-        " devices of one network may come back together. 0: no limit.",
+        description="How often an address may refresh or log out in a minute, at each edge; as many"
+        " at once: all devices of one network may come back together. 0: no limit.",
     )
     frames_per_second: float = Field(
         100,
