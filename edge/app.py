@@ -141,7 +141,10 @@ async def device_socket(request: web.Request) -> web.StreamResponse:
     with ExitStack() as inside:
         try:
             edge.devices.admit()
-            edge.hellos.spend(address(request), asyncio.get_running_loop().time())
+            who = address(request)
+            edge.hellos.spend(who, asyncio.get_running_loop().time())
+            if "Authorization" not in request.headers:
+                edge.effort.check(who)
             inside.enter_context(edge.doors.enter())
         except SwitchboardError as error:
             if "Origin" not in request.headers:

@@ -58,6 +58,9 @@ FRAME_BURST_S: Final = 10
 STRANGER_BYTES: Final = 16 * 1024
 """The largest hello of who has shown no token yet."""
 
+FAILED_S: Final = 1e-3
+"""What a socket costs that says no good hello, in seconds of CPU."""
+
 PING_S: Final = 3e-5
 """What a ping of the WebSocket itself costs, in seconds of CPU."""
 
@@ -168,9 +171,10 @@ class Connection:
         if self._is_too_much():
             return False
         try:
-            async with self._effort.turn(len(message.data)):
+            async with self._effort.turn(self._sender, len(message.data)):
                 frame = self._first(message)
         except REFUSALS as error:
+            self._effort.charge(self._sender, FAILED_S)
             await self._send([refusal(error, FrameRef(type="device_hello"))])
             self.stop(CloseCode.CLOSE_CODE_BAD_HELLO)
             return False
@@ -200,6 +204,7 @@ class Connection:
         try:
             identity = self._checked(hello)
         except SwitchboardError:
+            self._effort.charge(self._sender, FAILED_S)
             self.stop(CloseCode.CLOSE_CODE_UNAUTHENTICATED)
             return False
         self._identity, self._hello, self.hello_ns = identity, hello, time.time_ns()
@@ -269,7 +274,10 @@ class Connection:
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 return
             device.touch()
-            async with self._effort.turn(len(message.data)):
+            if self._effort.wait(self._sender):  # it is told so, and stands in no lane
+                self._frame(device, message)
+                continue
+            async with self._effort.turn(self._sender, len(message.data)):
                 frame = self._frame(device, message)
             if frame is not None:
                 await self._take(device, frame)
@@ -329,10 +337,10 @@ class Connection:
     def _spend(self, size: int) -> None:
         """Counts a frame. Raises SwitchboardError (rate_limited); in the end, closes."""
         now = self._loop.time()
-        wait = self._effort.wait(self._sender) or self._frames.take(now, 1 + size // FRAME_BYTES)
-        if wait:
+        cost = 1 + size // FRAME_BYTES
+        if wait := self._effort.wait(self._sender) or self._frames.take(now, cost):
             error = too_fast(wait)
-            if self._patience.take(now):
+            if self._patience.take(now, cost):
                 self.stop(CloseCode.CLOSE_CODE_RATE_LIMITED, close_reason(error))
             raise error
 

@@ -48,6 +48,11 @@ class Bucket:
         self._level -= cost
         return 0.0
 
+    def taken(self, now: float) -> float:
+        """What has been taken and is not there again yet."""
+        self._fill(now)
+        return self._rate.burst - self._level
+
     def wait(self, now: float) -> float:
         """The seconds until nothing is owed."""
         self._fill(now)
@@ -90,6 +95,10 @@ class Buckets:
         """Takes of `key`'s what was used already."""
         if self._rate:
             self._bucket(self._rate, key, now).charge(now, cost)
+
+    def taken(self, key: str, now: float) -> float:
+        """What `key` has taken and is not there again yet."""
+        return self._bucket(self._rate, key, now).taken(now) if self._rate else 0.0
 
     def wait(self, key: str, now: float) -> float:
         """The seconds until `key` owes nothing."""

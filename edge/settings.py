@@ -129,7 +129,7 @@ class EdgeSettings(ServiceSettings):
         ge=0,
         le=1,
         description="Which part of a core an edge spends on reading what one user sends, over all"
-        " sockets and REST, or one address before a token is known; ten seconds' worth at once."
+        " sockets and REST, or one address before a token is known; four seconds' worth at once."
         " 0: no limit.",
     )
     trusted_proxies: CommaList = Field(

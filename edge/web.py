@@ -141,7 +141,7 @@ async def body(request: web.Request) -> dict[str, Any]:
         raise SwitchboardError(
             ErrorCode.ERROR_CODE_DEADLINE_EXCEEDED, "The body took too long to arrive."
         ) from None
-    async with effort.turn(len(text)):
+    async with effort.turn(who, len(text)):
         with effort.spent(who):
             return codec.parse(text)
 
