@@ -14,6 +14,7 @@ from uuid import uuid4
 import grpc
 import pytest
 
+from edge.session import RETURN_S
 from runtime.channels import dial
 from runtime.settings import ServiceSettings
 from switchboard.v3.edge_pb2 import ChatRequest
@@ -111,6 +112,45 @@ async def test_the_edge_that_passes_it_on_dies(story: Story) -> None:
     assert back.ready["resumed"] == [request_id]
     story.goes_on.set()
     assert whole(frames + await back.until("stream_end")) == "first last"
+
+
+async def reads(turn: Turn) -> None:
+    result = await turn.call("list_tasks")
+    await turn.text(result.error.code or result.result.utf8.decode())
+    await turn.end()
+
+
+def chat(edge: EdgeStack) -> "asyncio.Task[tuple[int, Any]]":
+    return asyncio.create_task(edge.call("POST", "/api/v1/chat", json={"message": "x"}))
+
+
+async def test_a_call_of_rest_ends_at_once_where_the_edge_of_its_device_dies(
+    story: Story,
+) -> None:
+    story.behind.router.script = reads
+    device = await story.a.device()
+    asked = chat(story.b)
+    await device.expect("tool_call")
+    await story.a.kill()
+    async with asyncio.timeout(5):
+        status, answer = await asked
+    error = answer["error"]
+    assert (status, error["code"], error["retryable"]) == (503, "service_unavailable", True)
+
+
+async def test_a_call_of_rest_that_moved_to_an_edge_that_dies_is_not_waited_for(
+    story: Story,
+) -> None:
+    story.behind.router.script = reads
+    phone, laptop = await story.a.device("phone"), await story.b.device("laptop")
+    asked = chat(story.b)
+    await laptop.expect("tool_call")
+    laptop.cut()
+    await phone.expect("tool_call")
+    await story.a.kill()
+    async with asyncio.timeout(RETURN_S + 5):  # a call's deadline is 30 s
+        status, answer = await asked
+    assert (status, answer["response"]) == (200, "device_gone")
 
 
 async def test_a_frozen_edge_is_lost_within_five_seconds(story: Story) -> None:
