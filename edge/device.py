@@ -35,6 +35,7 @@ from edge.events import (
     Joined,
     Leave,
     Linked,
+    Offered,
     Open,
     Orphaned,
     Pass,
@@ -158,7 +159,7 @@ class Device:
         self._collectors: dict[str, Callable[[ServerFrame], None]] = {}
         self._readers: dict[str, Reader] = {}
         self._relays: dict[str, Relay] = {}
-        self._sought: dict[str, asyncio.Task[None]] = {}
+        self._sought: dict[tuple[str, bool], asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self.session = Session(
@@ -331,13 +332,14 @@ class Device:
         """
         frame = said.frame
         id_ = frame.tool_result.call_id or frame.data_response.query_id or frame.cancel.request_id
-        if id_ in self._sought:
+        key = id_, said.spoiled  # the right answer may follow one that was refused
+        if key in self._sought:
             return
         if len(self._sought) >= SOUGHT:
             self._refuse(said, too_fast(WAIT_S))
             return
-        task = self._sought[id_] = asyncio.create_task(self._deliver(said))
-        task.add_done_callback(lambda _: self._sought.pop(id_))
+        task = self._sought[key] = asyncio.create_task(self._deliver(said))
+        task.add_done_callback(lambda _: self._sought.pop(key))
 
     async def _deliver(self, said: Seek) -> None:
         user_id, device_id = self.user.user_id, self.session.device_id
@@ -380,18 +382,23 @@ class Device:
         elsewhere: str | None = None
         if not self.user.connected():
             elsewhere = await self._around.others.heir(self.user.user_id)
-        here = self.user.connected()  # one may have come meanwhile
-        found = here or elsewhere not in (None, self.session.device_id)
-        left = self.session.bequeath(request_id, self._loop.time()) if found else None
-        if left is None:
+        if here := self.user.connected():  # one may have come meanwhile
+            self._bequeath(request_id, here[0].session.device_id)
+        elif elsewhere is None:
             self.feed(Abandoned(request_id))
-            return
-        heir = here[0] if here else self.user.device(elsewhere or "")
-        heir.inherit(
-            left, self._collectors.pop(request_id, None), self._bridges.pop(request_id, None)
-        )
-        if heir.socket is None:
-            self._around.others.offer(self.user.user_id, heir.session.device_id, request_id)
+        else:
+            self._bequeath(request_id, elsewhere)
+            self._around.others.offer(self.user.user_id, elsewhere, request_id)
+
+    def _bequeath(self, request_id: str, heir: str) -> None:
+        if heir == self.session.device_id:
+            self.feed(Offered(request_id))
+        elif left := self.session.bequeath(request_id, self._loop.time()):
+            self.user.device(heir).inherit(
+                left, self._collectors.pop(request_id, None), self._bridges.pop(request_id, None)
+            )
+        else:
+            self.feed(Abandoned(request_id))
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

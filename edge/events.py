@@ -85,6 +85,13 @@ class Abandoned:
 
 
 @dataclass(frozen=True, slots=True)
+class Offered:
+    """The device is at another edge, which hears of this request of REST and may read it."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Produced:
     """The router sent these for a request, in order."""
 
@@ -180,6 +187,7 @@ Input = (
     | Asked
     | Inherited
     | Abandoned
+    | Offered
     | Produced
     | Broken
     | Say

@@ -45,6 +45,7 @@ from edge.events import (
     Joined,
     Leave,
     Linked,
+    Offered,
     Open,
     Orphaned,
     Pass,
@@ -250,8 +251,9 @@ class Session:
             case Inherited():
                 self._inherit(event, now)
             case Abandoned(request_id):
-                if (left := self._answers.get(request_id)) and not left.attached:
-                    self._abandon(left, now)
+                self._abandon(self._answers.get(request_id), now)
+            case Offered(request_id):
+                self._offered(request_id, now)
             case Produced(request_id, outputs):
                 self._produced(request_id, outputs, now)
             case Tick():
@@ -271,11 +273,7 @@ class Session:
             case Say(frame):
                 self._say(frame)
             case Draining(reconnect_after_ms):
-                self._draining = True
-                goaway = Goaway(
-                    reason="The server is going away.", reconnect_after_ms=reconnect_after_ms
-                )
-                self._say(ServerFrame(goaway=goaway))
+                self._drain(reconnect_after_ms)
             case Stopped(error):
                 self._stop(error, now)
             case Erased(error):
@@ -288,8 +286,7 @@ class Session:
                 if self.connected:
                     self._relays.begin(request_id, 0)
             case Passed(request_id, frames):
-                for frame in frames:
-                    self._passed(request_id, frame)
+                self._passed(request_id, frames)
             case RelayLost(request_id, error):
                 self._relay_lost(request_id, error)
             case _:
@@ -327,6 +324,11 @@ class Session:
         frames = self._outbox.control_bytes + self._relays.waiting_bytes
         calls = self._calls.kept_bytes + len(self._seen) * SEEN_BYTES
         return SESSION_BYTES + self._answers.kept_bytes + frames + calls
+
+    def _drain(self, reconnect_after_ms: int) -> None:
+        self._draining = True
+        goaway = Goaway(reason="The server is going away.", reconnect_after_ms=reconnect_after_ms)
+        self._say(ServerFrame(goaway=goaway))
 
     # Sockets that come and go.
 
@@ -404,6 +406,12 @@ class Session:
         answer.detach(until)
         self._alarms.at(until, Due.AWAY, answer.request_id)
 
+    def _offered(self, request_id: str, now: float) -> None:
+        """Where the device does not read it here, it is given once more time to begin."""
+        if (answer := self._answers.get(request_id)) and not answer.attached:
+            answer.offered = True
+            self._expect(answer, now + RETURN_S)
+
     def _link(self, link: Linked, now: float) -> None:
         answer = self._answers.get(link.request_id)
         if answer is None:
@@ -421,23 +429,24 @@ class Session:
 
     # Requests that run at another edge.
 
-    def _passed(self, request_id: str, frame: ServerFrame) -> None:
+    def _passed(self, request_id: str, frames: Iterable[ServerFrame]) -> None:
         relay = self._relays.get(request_id)
-        if frame.HasField("error"):
-            self._say(frame)
-        elif relay is not None and not relay.ended:
-            relay.say(frame)
-            self._outbox.wake(relay)
+        for frame in frames:
+            if frame.HasField("error"):
+                self._say(frame)
+            elif relay is not None and not relay.ended:
+                relay.say(frame)
+                self._outbox.wake(relay)
 
     def _relay_lost(self, request_id: str, error: Error) -> None:
         if relay := self._relays.get(request_id):
             failed = EndStatus.END_STATUS_FAILED
             end = StreamEnd(request_id=request_id, seq=relay.seq + 1, status=failed, error=error)
-            self._passed(request_id, ServerFrame(stream_end=end))
+            self._passed(request_id, [ServerFrame(stream_end=end)])
 
     def _abandon(self, answer: Answer | None, now: float) -> None:
         """The device will not hear of it any more; the request itself runs on."""
-        if answer is None:
+        if answer is None or answer.attached:
             return
         answer.abandon()
         for call in self._calls.open(answer.request_id):
@@ -524,9 +533,7 @@ class Session:
             left.request_id, quiet=True, attached=self.connected, held=left.held
         )
         answer.agent, answer.mutations = left.agent, list(left.mutations)
-        if not answer.attached:  # the device is at another edge, which is told of it
-            answer.offered = True
-            self._expect(answer, now + RETURN_S)
+        self._offered(left.request_id, now)
         for call in left.calls:
             self._calls.forget(call.id)  # it may have been given away from here before
             if call.may_be_done:  # to ask another device for it could make the change twice

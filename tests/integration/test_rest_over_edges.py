@@ -161,6 +161,33 @@ async def test_a_device_that_is_found_and_gone_again_is_not_waited_for(
     await nothing_is_left(two)
 
 
+async def test_a_device_that_is_slow_to_read_at_its_new_edge_is_given_time(
+    two: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.run(reads_twice)
+    others = two.a.edge.devices.others
+    offer, offered = others.offer, asyncio.Event()
+
+    def late(*told: str) -> None:
+        if offered.is_set():
+            offer(*told)
+        offered.set()  # the first one got lost
+
+    monkeypatch.setattr(others, "offer", late)
+    laptop = await two.a.device("laptop")
+    asked = chat(two.a)
+    held = await laptop.expect("tool_call")
+    laptop.cut()
+    moved = await two.b.device("laptop")
+    for number in (1, 2):
+        call = await moved.expect("tool_call")
+        assert (call["call_id"] == held["call_id"]) == (number == 1)
+        await moved.send("tool_result", call_id=call["call_id"], result=number)
+    assert (await asked)[1]["response"] == "1 2 "
+    assert offered.is_set()
+    await nothing_is_left(two)
+
+
 async def test_with_no_device_at_any_edge_the_agent_is_told_at_once(two: Pair) -> None:
     two.run(reads_twice)
     laptop = await two.a.device("laptop")

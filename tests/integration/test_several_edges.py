@@ -325,6 +325,22 @@ async def test_of_a_bad_result_at_the_other_edge_the_agent_hears_at_once(
     await phone.expect("mutation", id="t1")
 
 
+async def test_the_right_result_may_follow_a_bad_one_at_once(two: Pair) -> None:
+    async def script(turn: Turn) -> None:
+        await turn.call(effect=MutationOp.MUTATION_OP_CREATE)
+        await turn.end()
+
+    two.run(script)
+    device, phone = await two.a.device(), await two.a.device("phone")
+    await asked(device)
+    call_id = (await device.until("tool_call"))[-1]["call_id"]
+    device.cut()
+    again = await two.b.device()
+    await again.send("tool_result", call_id=call_id)
+    await again.send("tool_result", call_id=call_id, result=CREATED)
+    await phone.expect("mutation", id="t1")
+
+
 async def test_of_a_bad_answer_to_a_query_at_the_other_edge_the_agent_hears(two: Pair) -> None:
     async def script(turn: Turn) -> None:
         await turn.text((await turn.query("t1")).error.code)
