@@ -196,6 +196,26 @@ async def _halves(server: Server, account: Account) -> None:
         holds(end["status"] == "completed", f"the request ended {end['status']}")
 
 
+@promise("2", "quotations count in UTF-16, and one past its message is refused by name")
+async def _quotations(server: Server, account: Account) -> None:
+    message = f"{LIST} \U0001f600"
+    end_of_it = len(message) + 1  # the face counts twice
+    async with server.device(account) as device:
+        for spans, field in (
+            ([{"start": 0, "end": end_of_it + 1}], "quoted[0].end"),
+            ([{"start": 0, "end": 1}, {"start": 3, "end": 2}], "quoted[1].start"),
+            ([{"start": -1, "end": 2}], "quoted[0].start"),
+            ([{"start": 0.5, "end": 2}], "quoted[0].start"),
+        ):
+            asked = {"message": message, "request_id": str(uuid.uuid4()), "quoted": spans}
+            error = await refused(device, "invalid_frame", device.send("home_request", **asked))
+            holds(field in error["message"], f"{error['message']!r} does not name {field}")
+        spans = [{"start": end_of_it - 2, "end": end_of_it}]
+        request_id = await device.ask(message, quoted=spans)
+        end = await answer_tools(device, request_id)
+        holds(end["status"] == "completed", f"the request ended {end['status']}")
+
+
 @promise("3", "an error that refuses a request carries its id, and the request never began")
 async def _refused(server: Server, account: Account) -> None:
     async with server.device(account) as device:
