@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from memory_svc import metrics
+from memory_svc import growth, metrics
 from memory_svc.account_service import AccountServicer
 from memory_svc.accounts import Accounts
 from memory_svc.attempts import Attempts
@@ -19,6 +19,7 @@ from memory_svc.doors import Doors
 from memory_svc.embed import Embedder
 from memory_svc.erasure import Erasure
 from memory_svc.forgetting import Forgetting
+from memory_svc.growth import Trim
 from memory_svc.keys import KeyCache
 from memory_svc.ledger import Ledger
 from memory_svc.listener import listen
@@ -217,11 +218,16 @@ class App:
             "mine": Mine(self.keys).run,
             "summarise": summary.run,
             "seal_keys": SealKeys(self.keys).run,
+            "trim": Trim(self.settings.bounds).run,
         }
 
     def _jobs(self) -> dict[str, float]:
         jobs = {"settle": 0.0, "mine": self.settings.pattern_delay_s}
-        return {**jobs, "summarise": 5.0} if self.settings.summary_model else jobs
+        if self.settings.summary_model:
+            jobs["summarise"] = 5.0
+        if self.settings.bounds.any:
+            jobs["trim"] = growth.DELAY_S
+        return jobs
 
     async def _reembed(self) -> None:
         """Has the embeddings of other models made anew, once at start."""
@@ -256,7 +262,7 @@ class App:
             with contextlib.suppress(SwitchboardError):
                 async with self.db.connection() as db:
                     due, lag = await jobs.due(db)
-                for kind in ("settle", "reembed", "mine", "summarise", "seal_keys"):
+                for kind in ("settle", "reembed", "mine", "summarise", "seal_keys", "trim"):
                     metrics.JOBS_DUE.labels(kind).set(due.get(kind, 0))
                 metrics.JOBS_LAG.set(lag)
             await asyncio.sleep(_MEASURE_S)
@@ -273,7 +279,7 @@ class App:
 
     async def _sweep_accounts(self) -> None:
         """Drops sign-ins and codes that are over, and counts that hold nobody back; has keys
-        sealed that an older replica wrote."""
+        sealed that an older replica wrote, and what is too old forgotten."""
         while True:
             with contextlib.suppress(SwitchboardError, asyncpg.PostgresError):
                 await self.sign_ins.sweep()
@@ -281,5 +287,6 @@ class App:
                     await attempts.sweep(db)
                     await codes.sweep(db)
                     await core.add_seal_jobs(db)
+                await growth.add_jobs(self.db, self.settings.bounds)
                 self.worker.wake()
             await asyncio.sleep(_HOUR_S)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BeforeValidator, Field, FilePath, SecretStr, model_validator
 
+from memory_svc.growth import Bounds
 from memory_svc.mail import SCHEMES
 from memory_svc.store import address
 from runtime.model.client import Endpoint, ModelSettings
@@ -154,6 +155,26 @@ class MemorySettings(DatabaseSettings, ServiceSettings, ModelSettings):
     pattern_delay_s: float = Field(
         600, ge=0, description="How long after an exchange habits are looked for, in seconds."
     )
+    memory_max_facts: int = Field(
+        10_000,
+        ge=0,
+        description="How many facts a user has at the most; past it those go that were superseded,"
+        " or not said again the longest. 0: no limit.",
+    )
+    memory_max_mb: int = Field(
+        200,
+        ge=0,
+        description="About how much of the database a user's facts and exchanges take at the most,"
+        " in MB; past it the oldest exchanges go. 0: no limit.",
+    )
+    episode_retention_days: int = Field(
+        0, ge=0, description="Exchanges that are older are forgotten, in days. 0: never."
+    )
+    fact_retention_days: int = Field(
+        0,
+        ge=0,
+        description="Facts that were last said longer ago are forgotten, in days. 0: never.",
+    )
     memory_workers: int = Field(
         2, ge=0, le=32, description="Background jobs at once; each holds a connection."
     )
@@ -189,6 +210,16 @@ class MemorySettings(DatabaseSettings, ServiceSettings, ModelSettings):
         if self.mailer_url.get_secret_value().startswith("smtp") and "@" not in self.mail_from:
             raise ValueError("MAIL_FROM: must be an address where MAILER_URL is SMTP")
         return self
+
+    @property
+    def bounds(self) -> Bounds:
+        """How much is kept of a user, and for how long."""
+        return Bounds(
+            self.memory_max_facts,
+            self.memory_max_mb * 1_000_000,
+            self.episode_retention_days,
+            self.fact_retention_days,
+        )
 
     @property
     def endpoint(self) -> Endpoint:

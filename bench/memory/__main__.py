@@ -1,7 +1,8 @@
 """`make bench-memory`: what memory costs, finds, keeps and forgets; printed as tables.
 
 SET=path takes a retrieval set in LoCoMo's format instead of our tiny one. With
-OPENAI_API_KEY set its embeddings are real ones. QUICK=1 does less of everything.
+OPENAI_API_KEY set its embeddings are real ones. QUICK=1 does less of everything; ONLY=growth weighs
+what users cost, and does nothing else.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
-from bench.memory import forgetting, hygiene, latency, retrieval
+from bench.memory import forgetting, growth, hygiene, latency, retrieval
 from bench.memory.seed import Free
 from devstack.offline_model import embed as offline
 from memory_svc import migrate
@@ -33,6 +34,9 @@ class Offline(Embedder):
 
     async def embed(self, texts: Sequence[str], timeout: float) -> list[Vector]:
         return [checked(offline.embed(text)) for text in texts]
+
+    async def close(self) -> None:
+        """Nothing runs in the background."""
 
 
 def application(url: str, folder: Path, embedder: Embedder | None) -> App:
@@ -56,6 +60,13 @@ def application(url: str, folder: Path, embedder: Embedder | None) -> App:
 async def run(server: Postgres, folder: Path) -> None:
     quick = bool(os.environ.get("QUICK"))
     path = Path(os.environ.get("SET") or TINY)
+    with server.database("migrated") as url:
+        app = application(url, folder, Free())
+        await app.open()
+        await growth.measure(app, 10 if quick else 30, *((30, 20) if quick else (200, 300)))
+        await app.close()
+    if os.environ.get("ONLY") == "growth":
+        return
     with server.database("migrated") as url:
         app = application(url, folder, Free())
         await app.open()

@@ -51,6 +51,9 @@ class Free(Embedder):
     async def embed(self, texts: Sequence[str], timeout: float) -> list[Vector]:
         return [self._pool[hash(text) % 64] for text in texts]
 
+    async def close(self) -> None:
+        """Nothing runs in the background."""
+
 
 @dataclass
 class Seeder:

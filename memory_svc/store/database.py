@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 Connection: TypeAlias = Any
 """An asyncpg connection; the package has no types of its own."""
 
-REVISION: Final = "0009"
+REVISION: Final = "0010"
 """The migration that this code needs. A constant, so that serving does not load Alembic."""
 
 _CONNECT_S: Final = 3.0

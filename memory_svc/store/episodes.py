@@ -82,9 +82,9 @@ WITH owner AS (
     INSERT INTO memory_jobs (user_id, kind, run_at)
     SELECT $1, j.kind, clock_timestamp() + make_interval(secs => j.delay)
     FROM episode, unnest($20::text[], $21::float8[]) AS j (kind, delay)
-    -- One look for habits at a time, unless it is later (tomorrow's), or may be under way.
-    WHERE j.kind <> 'mine' OR NOT EXISTS (
-        SELECT 1 FROM memory_jobs WHERE user_id = $1 AND kind = 'mine'
+    -- One look at all there is at a time, unless it is later (tomorrow's), or may be under way.
+    WHERE j.kind NOT IN ('mine', 'trim') OR NOT EXISTS (
+        SELECT 1 FROM memory_jobs WHERE user_id = $1 AND memory_jobs.kind = j.kind
             AND run_at > clock_timestamp()
             AND run_at <= clock_timestamp() + make_interval(secs => j.delay))
 ), {COUNTED}

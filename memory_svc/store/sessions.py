@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from memory_svc.crypto import Place
 from memory_svc.refresh_tokens import Token
 from memory_svc.store.database import Connection
+
+_BATCH: Final = 5_000
+"""Rows that one statement of a sweep touches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +127,35 @@ async def families(db: Connection, user_id: UUID, limit: int) -> list[Family]:
 async def sweep(db: Connection, days: int, grace: timedelta) -> None:
     """Drops sign-ins that are over, used tokens too old for anybody to show them, and successors
     that nobody may ask for any more."""
-    await db.execute(
-        """UPDATE refresh_tokens SET next_sealed = NULL
-        WHERE next_sealed IS NOT NULL AND used_at < clock_timestamp() - $1::interval""",
+    await _by_batches(
+        db,
+        _BATCH,
+        """UPDATE refresh_tokens SET next_sealed = NULL WHERE token_hash = ANY (ARRAY(
+            SELECT token_hash FROM refresh_tokens
+            WHERE next_sealed IS NOT NULL AND used_at < now() - $2::interval LIMIT $1))""",
         grace,
     )
-    await db.execute(
-        """DELETE FROM refresh_families
-        WHERE expires_at < now() OR revoked_at < now() - interval '1 day'"""
+    await _by_batches(
+        db,
+        _BATCH,
+        """DELETE FROM refresh_tokens WHERE token_hash = ANY (ARRAY(
+            SELECT token_hash FROM refresh_tokens
+            WHERE used_at < now() - $2::interval LIMIT $1))""",
+        timedelta(days=days),
     )
-    await db.execute(
-        "DELETE FROM refresh_tokens WHERE used_at < now() - make_interval(days => $1)", days
-    )
+    for over in ("expires_at < now()", "revoked_at < now() - interval '1 day'"):
+        # With their tokens, some hundred each.
+        await _by_batches(
+            db,
+            _BATCH // 50,
+            f"""DELETE FROM refresh_families WHERE id = ANY (ARRAY(
+                SELECT id FROM refresh_families WHERE {over} LIMIT $1))""",  # noqa: S608
+        )
+
+
+async def _by_batches(db: Connection, each: int, statement: str, *values: object) -> None:
+    """Runs a statement until it finds less than `each` rows: none takes long, or locks many."""
+    while True:
+        done: str = await db.execute(statement, each, *values)
+        if int(done.rsplit(maxsplit=1)[-1]) < each:
+            return

@@ -199,7 +199,7 @@ async def test_a_job_that_fails_does_not_stop_the_others(memory: Running) -> Non
     memory.app.worker._handlers = {**handlers, "mine": broken}
     await memory.settled()
     assert (await memory.fetch("SELECT settled FROM memory_associative"))[0][0]
-    (job,) = await memory.fetch("SELECT kind, attempts FROM memory_jobs")
+    (job,) = await memory.fetch("SELECT kind, attempts FROM memory_jobs WHERE attempts > 0")
     assert tuple(job) == ("mine", 1)
 
 

@@ -54,7 +54,7 @@ async def test_a_key_stands_as_a_keyed_hash_with_its_words_encrypted(memory: Run
     ada, grace = await memory.user(), await memory.user()
     item = await prefer(memory, ada, TELLING, "negative")
     await prefer(memory, grace, TELLING, "unknown")
-    assert "hiv" not in await stored(memory)
+    assert TELLING not in await stored(memory)
     rows = await memory.fetch("SELECT user_id, key, key_encrypted FROM memory_core")
     assert len({row["key"] for row in rows}) == 2  # each user's own hash
     (row,) = (row for row in rows if row["user_id"] == ada)
@@ -107,7 +107,7 @@ async def test_readable_keys_are_read_until_a_job_has_sealed_them(memory: Runnin
         await core.add_seal_jobs(db)
     assert await memory.fetch("SELECT count(*) FROM memory_jobs") == [(1,)]
     await memory.settled()
-    assert "hiv" not in await stored(memory)
+    assert TELLING not in await stored(memory)
     assert await preferences(memory, user) == {TELLING: "negative"}
     assert await memory.fetch("SELECT id FROM memory_core") == [(row,)]
 
@@ -174,4 +174,4 @@ async def test_keys_survive_the_migration_down_and_up(database_url: str, tmp_pat
     await asyncio.to_thread(migrate.upgrade, database_url)
     async with memory_service(database_url, tmp_path, master_keys=masters) as memory:
         assert await preferences(memory, user) == {TELLING: "negative", "tone": "brief"}
-        assert "hiv" not in await stored(memory)
+        assert TELLING not in await stored(memory)

@@ -1,0 +1,1 @@
+"""What a request costs, at each process that has a part in it."""
