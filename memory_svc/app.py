@@ -118,7 +118,12 @@ class App:
             self.server.grpc,
         )
         memory = MemoryServicer(
-            self.context, self.remember, self.preferences, self.browse, self.forgetting
+            self.context,
+            self.remember,
+            self.preferences,
+            self.browse,
+            self.forgetting,
+            lookups=Attempts(self.db, "lookup", settings.lookups_per_hour),
         )
         add_MemoryServiceServicer_to_server(memory, self.server.grpc)
         self._tasks: list[asyncio.Task[None]] = []

@@ -1,4 +1,4 @@
-"""How often something may be tried for one e-mail address, wherever it is tried from.
+"""How often something may be tried for one e-mail address, or done by one user, wherever from.
 
 An address that nobody has is counted like any other, so that counting tells nothing.
 """
@@ -21,12 +21,12 @@ class Attempts:
         self._purpose = purpose
         self._per_hour = per_hour
 
-    async def spend(self, address: str) -> None:
-        """Counts an attempt. Raises RATE_LIMITED, with the time to wait, where none is left."""
+    async def spend(self, address: str, cost: float = 1) -> None:
+        """Counts an attempt, or so many. Raises RATE_LIMITED, with the time to wait."""
         if not self._per_hour:
             return
         async with self._db.connection() as db:
-            wait = await store.spend(db, self._key(address), self._per_hour)
+            wait = await store.spend(db, self._key(address), self._per_hour, cost)
         if wait:
             raise SwitchboardError(
                 ErrorCode.ERROR_CODE_RATE_LIMITED,

@@ -8,6 +8,7 @@ from typing import Final
 
 from memory_svc import metrics
 from memory_svc.account_service import user_id
+from memory_svc.attempts import Attempts
 from memory_svc.browse import Browse
 from memory_svc.context import Context
 from memory_svc.detail import Detail
@@ -25,6 +26,9 @@ from switchboard.v3.entities_pb2 import EntityKind
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.memory_pb2_grpc import MemoryServiceServicer
 
+EXPORT_COST: Final = 20
+"""So many searches is an export: it reads and decrypts all that there is."""
+
 
 class MemoryServicer(MemoryServiceServicer):
     """Serves memory."""
@@ -36,7 +40,10 @@ class MemoryServicer(MemoryServiceServicer):
         preferences: Preferences,
         browse: Browse,
         forgetting: Forgetting,
+        *,
+        lookups: Attempts,
     ) -> None:
+        self._lookups = lookups
         self._context = context
         self._forgetting = forgetting
         self._remember = remember
@@ -100,6 +107,7 @@ class MemoryServicer(MemoryServiceServicer):
         return pb.ListResponse(items=map(_item, items), next_cursor=cursor)
 
     async def Search(self, request: pb.SearchRequest, context: Call) -> pb.SearchResponse:
+        await self._lookups.spend(str(user_id(request.user_id)))
         items, degraded = await self._browse.search(
             user_id(request.user_id), request.query, _tier(request.tier), request.limit or 10
         )
@@ -115,6 +123,7 @@ class MemoryServicer(MemoryServiceServicer):
     async def Export(
         self, request: pb.ExportRequest, context: Call
     ) -> AsyncIterator[pb.ExportResponse]:
+        await self._lookups.spend(str(user_id(request.user_id)), EXPORT_COST)
         async for each in self._browse.export(user_id(request.user_id)):
             exchange = _exchange(each.detail) if each.detail else None
             yield pb.ExportResponse(

@@ -201,6 +201,12 @@ class MemorySettings(DatabaseSettings, ServiceSettings, ModelSettings):
         description="How many wrong passwords an account is tried with in an hour, wherever they"
         " come from; as many at once. 0: no limit.",
     )
+    lookups_per_hour: float = Field(
+        600,
+        ge=0,
+        description="How often a user's memory is searched in an hour, over REST or by an agent's"
+        " tool; an export counts for 20, and as many may come at once. 0: no limit.",
+    )
     password_workers: int = Field(
         2, ge=1, le=64, description="How many passwords are hashed at once (19 MiB each)."
     )

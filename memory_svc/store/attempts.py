@@ -10,13 +10,15 @@ HOUR_S: Final = 3600.0
 _LEFT: Final = "greatest(0, a.level - extract(epoch FROM now() - a.at)::float8 * $2 / 3600)"
 
 
-async def spend(db: Connection, key: bytes, per_hour: float) -> float:
-    """Counts an attempt and returns 0, or counts none and returns the seconds until it may."""
+async def spend(db: Connection, key: bytes, per_hour: float, cost: float = 1) -> float:
+    """Counts an attempt, or so many, and returns 0, or counts none and returns the seconds until
+    it may. What costs more than an hour's costs an hour's: else it could never happen."""
+    cost = min(cost, per_hour)
     took = await db.fetchval(
-        f"""INSERT INTO account_attempts AS a (key, level, at) VALUES ($1, 1, now())
-        ON CONFLICT (key) DO UPDATE SET level = {_LEFT} + 1, at = now()
-            WHERE {_LEFT} + 1 <= $2::float8 RETURNING true""",  # noqa: S608 - ours
-        *(key, per_hour),
+        f"""INSERT INTO account_attempts AS a (key, level, at) VALUES ($1, $3, now())
+        ON CONFLICT (key) DO UPDATE SET level = {_LEFT} + $3::float8, at = now()
+            WHERE {_LEFT} + $3::float8 <= $2::float8 RETURNING true""",  # noqa: S608 - ours
+        *(key, per_hour, cost),
     )
     if took:
         return 0.0
@@ -24,7 +26,7 @@ async def spend(db: Connection, key: bytes, per_hour: float) -> float:
         f"SELECT {_LEFT} FROM account_attempts AS a WHERE key = $1",  # noqa: S608 - ours
         *(key, per_hour),
     )
-    return max(0.0, left + 1 - per_hour) * HOUR_S / per_hour
+    return max(0.0, left + cost - per_hour) * HOUR_S / per_hour
 
 
 async def give_back(db: Connection, key: bytes) -> None:

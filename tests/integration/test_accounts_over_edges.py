@@ -6,11 +6,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from client.terminal.account import Account, load_identity
 from client.terminal.protocol import Refused
 from memory_svc.doors import invite
+from runtime.errors import from_rpc, word
+from switchboard.v3.memory_pb2 import SearchRequest
 from tests.support.edge_stack import DeviceSocket, EdgeStack
 from tests.support.edges import Pair, pair
 from tests.support.memory import PASSWORD, Running, memory_service
@@ -177,3 +180,34 @@ async def test_the_terminal_client_shows_its_invitation(database_url: str, tmp_p
         )
         assert found["items"][0]["device_name"].startswith("terminal client on ")
         assert environ["SWITCHBOARD_INVITATION"] not in (folder / "account.json").read_text()
+
+
+async def search(edge: EdgeStack, session: dict[str, Any]) -> tuple[int, Any]:
+    return await edge.call("GET", "/api/v1/memory?query=coffee", headers=bearer(session))
+
+
+async def test_searches_at_two_edges_and_by_an_agent_are_counted_together(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with two_edges(database_url, tmp_path, lookups_per_hour=25) as (two, memory):
+        session = await signed_in(two.a, "register")
+        user_id = two.a.edge.tokens.check(session["access_token"]).user_id
+        for edge in (two.a, two.b):
+            assert (await search(edge, session))[0] == 200
+        asked = SearchRequest(user_id=user_id, query="coffee")  # as an agent's tool asks
+        await memory.stub.Search(asked)
+        status, text = await two.b.call("GET", "/api/v1/memory/export", headers=bearer(session))
+        assert status == 200, text  # 23 by now
+        for _ in range(2):
+            await memory.stub.Search(asked)
+        for edge in (two.a, two.b):
+            status, told = await search(edge, session)
+            assert (status, told["error"]["code"]) == (429, "rate_limited")
+            assert 0 < told["error"]["retry_after_ms"] <= 144_000
+        status, told = await two.a.call("GET", "/api/v1/memory/export", headers=bearer(session))
+        assert (status, told["error"]["code"]) == (429, "rate_limited")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await memory.stub.Search(asked)
+        assert word(from_rpc(caught.value).code) == "rate_limited"
+        other = await signed_in(two.b, "register", email="grace@example.org")
+        assert (await search(two.b, other))[0] == 200
