@@ -43,7 +43,10 @@ async def serving(
         ]
         memory_stub = MemoryServiceStub(memory)
         backlog = Backlog(
-            memory_stub, timeout_s=settings.store_timeout_s, limit=settings.store_backlog
+            memory_stub,
+            timeout_s=settings.store_timeout_s,
+            limit=settings.store_backlog,
+            most_bytes=settings.held_bytes // 4,  # what runs has the rest of the memory
         )
         metrics.BACKLOG.set_function(lambda: len(backlog))
         classifier = Classifier(

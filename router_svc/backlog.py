@@ -44,7 +44,16 @@ class _Waiting:
 class Backlog:
     """The way to StoreEpisode. `timeout_s`: how long `keep` may take, in seconds."""
 
-    def __init__(self, memory: MemoryServiceAsyncStub, *, timeout_s: float, limit: int) -> None:
+    def __init__(
+        self,
+        memory: MemoryServiceAsyncStub,
+        *,
+        timeout_s: float,
+        limit: int,
+        most_bytes: int = 16 * 1024 * 1024,
+    ) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
         self._memory = memory
         self._timeout_s = timeout_s
         self._limit = limit
@@ -78,11 +87,14 @@ class Backlog:
 
     def later(self, episode: StoreEpisodeRequest) -> MemoryStatus.ValueType:
         """Leaves an exchange to the background; off where too many wait already."""
-        if self._over or len(self._waiting) >= self._limit:
+        size = episode.ByteSize()
+        full = len(self._waiting) >= self._limit or self._bytes + size > self._most_bytes
+        if self._over or full:
             log.warning("an exchange is not kept: %d wait for memory already", len(self))
             metrics.EPISODES.labels("dropped").inc()
             return MemoryStatus.MEMORY_STATUS_OFF
         self._waiting.append(_Waiting(episode, tracing.carried()))
+        self._bytes += size
         metrics.EPISODES.labels("deferred").inc()
         self._arrived.set()
         self._empty.clear()
@@ -138,7 +150,7 @@ class Backlog:
             metrics.EPISODES.labels("refused").inc()
         else:
             metrics.EPISODES.labels("late").inc()
-        self._waiting.popleft()
+        self._bytes -= self._waiting.popleft().episode.ByteSize()
         if not self._waiting:
             self._arrived.clear()
             self._empty.set()

@@ -45,7 +45,10 @@ class RouterSettings(ServiceSettings, TextModelSettings):
         0.25, gt=0, description="How long an answer's end waits to be remembered, in seconds."
     )
     store_backlog: int = Field(
-        1000, ge=1, description="How many exchanges may wait for the memory service to come back."
+        1000,
+        ge=1,
+        description="How many exchanges may wait for the memory service to come back, in a quarter"
+        " of MAX_HELD_BYTES.",
     )
     cancel_grace_s: float = Field(
         0.7, gt=0, description="How long a stopped agent has to say what it spent, in seconds."

@@ -102,6 +102,22 @@ async def test_a_turn_that_goes_away_while_storing_leaves_its_exchange_behind() 
         await memory.episode("r1")
 
 
+async def test_what_waits_is_bounded_in_bytes_and_what_went_makes_room() -> None:
+    large = StoreEpisodeRequest(user_id="u1", request_id="r1", response="x" * 700)
+    async with Peers() as peers, dial(peers.memory_addr, Settings()) as channel:
+        kept = Backlog(MemoryServiceStub(channel), timeout_s=1, limit=9, most_bytes=1_000)
+        assert [kept.later(large), kept.later(large)] == [DEFERRED, OFF]
+        assert kept.later(episode("short")) == DEFERRED
+        worker = asyncio.create_task(kept.run())
+        await peers.memory.episode("short")
+        while len(kept):
+            await asyncio.sleep(0)
+        assert kept.later(large) == DEFERRED
+        worker.cancel()
+        with suppress(asyncio.CancelledError):
+            await worker
+
+
 async def test_a_process_that_ends_gives_what_waits_a_moment() -> None:
     async with backlog() as (kept, memory):
         memory.failures = [UNAVAILABLE]
