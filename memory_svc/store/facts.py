@@ -158,9 +158,14 @@ async def supersede(db: Connection, user_id: UUID, by: Row) -> int:
 
 
 async def remove(db: Connection, user_id: UUID, fact: UUID) -> Removed | None:
-    """Removes a fact with its words; None: no such fact."""
+    """Removes a fact with its words; None: no such fact. What it superseded stays superseded, by
+    nothing that is known any more."""
     row = await db.fetchrow(
-        """WITH words AS (DELETE FROM memory_terms WHERE user_id = $1 AND item_id = $2)
+        """WITH words AS (DELETE FROM memory_terms WHERE user_id = $1 AND item_id = $2),
+        freed AS (
+            UPDATE memory_associative SET superseded_by = NULL
+            WHERE user_id = $1 AND superseded_by = $2
+        )
         DELETE FROM memory_associative WHERE user_id = $1 AND id = $2
         RETURNING episode_ids, merged_ids""",
         *(user_id, fact),

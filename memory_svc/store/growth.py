@@ -76,6 +76,12 @@ async def exchanges_beyond(db: Connection, user_id: UUID, size: int, limit: int)
 
 async def forget(db: Connection, user_id: UUID, tier: Tier, ids: Sequence[UUID]) -> None:
     """Removes rows with their words."""
+    if tier is Tier.ASSOCIATIVE:
+        await db.execute(
+            """UPDATE memory_associative SET superseded_by = NULL
+            WHERE user_id = $1 AND superseded_by = ANY ($2::uuid[]) AND id <> ALL ($2)""",
+            *(user_id, list(ids)),
+        )
     for table, column in (("memory_terms", "item_id"), (tier.table, "id")):
         await db.execute(
             f"DELETE FROM {table} WHERE user_id = $1 AND {column} = ANY ($2::uuid[])",  # noqa: S608

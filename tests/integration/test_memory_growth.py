@@ -252,3 +252,25 @@ async def test_no_sweep_reads_a_table_to_find_what_is_over(bounded: Open) -> Non
         ):
             plan = await db.fetch(f"EXPLAIN SELECT 1 FROM {where} LIMIT 10")
             assert not any("Seq Scan" in row[0] for row in plan), where
+
+
+async def test_facts_go_by_age_whatever_superseded_what(bounded: Open) -> None:
+    """One that goes superseded one that stays, and the other way round."""
+    async with bounded(fact_retention_days=30) as memory:
+        user = await memory.user()
+        for room in range(4):
+            await memory.say(user, f"My office is room {room}.")
+            await memory.settled()
+        async with memory.app.db.connection() as db:
+            aged = await db.execute(
+                """UPDATE memory_associative SET updated_at = updated_at - interval '40 days'
+                WHERE id = ANY (SELECT id FROM memory_associative
+                    ORDER BY created_at LIMIT 2 OFFSET 1)"""
+            )
+        assert aged == "UPDATE 2"
+        await trimmed(memory, user)
+        assert await memory.facts(user) == ["My office is room 3."]
+        left = await memory.fetch(
+            "SELECT superseded_at IS NULL, superseded_by FROM memory_associative ORDER BY 1"
+        )
+        assert [tuple(row) for row in left] == [(False, None), (True, None)]

@@ -33,9 +33,11 @@ _SWAP = (
         for table in _KEYED
     ),
     # 0009 has it look at what is there: that takes a while, and shall lock nobody out.
+    # Who removes a fact takes it out of those that it superseded: Citus has no ON DELETE SET NULL
+    # in a reference that holds the column by which rows are spread.
     f"""ALTER TABLE memory_associative ADD CONSTRAINT {_SUPERSEDED}
         FOREIGN KEY (user_id, superseded_by) REFERENCES memory_associative (user_id, id)
-        ON DELETE SET NULL (superseded_by) NOT VALID""",
+        NOT VALID""",
     "DROP INDEX memory_terms_item",
     "DROP INDEX memory_associative_superseded",
 )

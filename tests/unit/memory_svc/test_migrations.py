@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from memory_svc import migrate
-from memory_svc.store import database
+from memory_svc.store import database, facts
 from tests.support.memory import memory_service
 
 ROOT = Path(__file__).parents[3]
@@ -124,7 +124,9 @@ async def test_keys_change_under_data_and_a_build_that_was_cut_short(
         await asyncio.to_thread(migrate.downgrade, empty_database, "0007")
         assert await rows(empty_database, said) == [(old, new), (new, None)]
     await asyncio.to_thread(migrate.upgrade, empty_database)
-    await rows(empty_database, "DELETE FROM memory_associative WHERE id = $1", new)
+    connection = await asyncpg.connect(empty_database)
+    assert await facts.remove(connection, user, new)
+    await connection.close()
     assert await rows(empty_database, said) == [(old, None)]
 
 
