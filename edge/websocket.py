@@ -70,6 +70,8 @@ class WebSocket(web.WebSocketResponse[bool]):
     def _give_up(self) -> None:
         """What comes will never be a message: `receive` raises, and so closes."""
         code = CloseCode.CLOSE_CODE_RATE_LIMITED
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()  # a flood would be read, for nobody, until the close
         if self._reader is not None:
             self._reader.set_exception(WebSocketError(code, "no message, only parts of one"))
 
