@@ -50,6 +50,12 @@ class Share(held.Share):
     def __repr__(self) -> str:
         return f"Share({self._requests} requests, {self.held} bytes)"
 
+    @property
+    def crowded(self) -> bool:
+        """Whether three quarters are held of what may be: no more is kept of answers then, so
+        that who reads slowly, or is away, leaves room for requests of the user's other devices."""
+        return 3 * self.room < self.held
+
     def problem(self, size: int) -> SwitchboardError | None:
         """Why a request of so many bytes cannot begin now (too_many_requests, overloaded)."""
         if self._requests >= self._budget.requests_per_user:

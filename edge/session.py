@@ -236,7 +236,7 @@ class Session:
         answer = self._answers.get(request_id)
         if answer is None or answer.abandoned or not answer.running:
             return True
-        crowded = self._share.room < 0
+        crowded = self._share.crowded
         if answer.attached:
             return answer.waiting_bytes < (1 if crowded else self._limits.soft_bytes)
         return not (answer.full or crowded)

@@ -164,6 +164,8 @@ async def test_the_edge_holds_no_more_than_it_may_of_all_users() -> None:
 
 CHUNK = "x" * 10_000
 CHUNKS = 400  # 4 MB in all
+MUCH = {"conversation_history": [{"role": "user", "content": "x" * 30_000}] * 5}
+"""More than the quarter of 400,000 bytes that answers leave to requests."""
 
 
 def writes(turns: Pair | EdgeStack) -> None:
@@ -206,7 +208,7 @@ async def test_what_two_absent_devices_are_owed_is_counted_together_and_arrives_
         await quiet(*turns)
         assert stack.edge.pool.held <= 3_000_000  # a message for each may have been on its way
         tablet = await stack.device("tablet")
-        await refused(tablet, "overloaded")
+        await refused(tablet, "overloaded", **MUCH)
         await runs(await stack.device("laptop", user_id="another"))
         for name, request_id in asked.items():
             back = await stack.device(name, resume={"requests": {request_id: 0}})
@@ -231,8 +233,8 @@ async def test_what_absent_devices_are_owed_is_counted_at_each_of_two_edges() ->
         writes(two)
         request_id = await owed(two.a, "laptop")
         await quiet(await two.a.behind.router.turn(0))
-        await refused(await two.a.device("phone"), "overloaded")
-        await runs(await two.b.device("tablet"))
+        await refused(await two.a.device("phone"), "overloaded", **MUCH)
+        await runs(await two.b.device("tablet"), **MUCH)
         back = await two.b.device("laptop", resume={"requests": {request_id: 0}})
         frames = await back.until("stream_end", request_id=request_id, status="completed")
         assert len(text(frames)) == len(CHUNK) * CHUNKS

@@ -731,6 +731,25 @@ def test_a_request_that_is_lost_beside_its_device_is_bounded_too() -> None:
     assert "stream_start" in [kind(frame) for frame in session.take(0, 10_000)]
 
 
+@pytest.mark.parametrize("reads", [True, False], ids=["slow", "away"])
+def test_who_does_not_read_leaves_room_for_the_users_other_devices(reads: bool) -> None:
+    limits, share = Limits(), Share(Pool(Budget()))
+    session = make(limits, share=share)
+    session.feed(hello(), 0)
+    requests = [uid(n) for n in range(limits.max_concurrent_requests)]
+    for request_id in requests:
+        session.feed(ask(request_id), 0)
+        session.take(0, 10_000_000)
+    if not reads:
+        session.feed(Detached(), 0)
+    for _ in range(1000):
+        for request_id in requests:
+            if session.has_room(request_id):
+                session.feed(said(request_id, "x" * 16_384), 0)
+    assert not any(session.has_room(request_id) for request_id in requests)
+    assert share.problem(1_000_000) is None
+
+
 def test_what_rest_waits_for_is_never_in_vain() -> None:
     session = make(Limits(journal_bytes=1000))
     session.feed(Asked(HomeRequest(message="x", request_id=R), device_connected=False), 0)
