@@ -81,7 +81,7 @@ def own_postgres(folder: Path, programs: Path, **settings: str | Path) -> Iterat
             _give(path)
     command: list[str | Path] = [programs / "postgres", "-D", server.data]
     command += [f"--{name}={value}" for name, value in given.items()]
-    with _running(command, own.port, folder / "log", drop):
+    with _running(command, own.port, folder / "log", drop, server.data):
         yield own
 
 
@@ -109,7 +109,7 @@ def standby(own: Own, programs: Path) -> Iterator[None]:
     command: list[str | Path] = [programs / "postgres", "-D", server.data]
     given = {"listen_addresses": "127.0.0.1", "port": str(own.port), "unix_socket_directories": ""}
     command += [f"--{name}={value}" for name, value in given.items()]
-    with _running(command, own.port, own.folder / "log", server.prepare):
+    with _running(command, own.port, own.folder / "log", server.prepare, server.data):
         yield
 
 
@@ -143,7 +143,11 @@ default_pool_size = {size}
 
 @contextmanager
 def _running(
-    command: list[str | Path], port: int, log: Path, drop: Callable[[], None] | None
+    command: list[str | Path],
+    port: int,
+    log: Path,
+    drop: Callable[[], None] | None,
+    data: Path | None = None,
 ) -> Iterator[None]:
     with log.open("wb") as said:
         process = subprocess.Popen(
@@ -154,21 +158,30 @@ def _running(
             start_new_session=True,
         )
     try:
-        _wait(process, port, log)
+        _wait(process, port, log, data)
         yield
     finally:
         process.send_signal(signal.SIGINT)  # at once, for both
         process.wait(30)
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait(process: subprocess.Popen[bytes], port: int, log: Path, data: Path | None) -> None:
     for _ in range(600):
         assert process.poll() is None, log.read_text()
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
+            if probe.connect_ex(("127.0.0.1", port)) == 0 and (not data or _takes(data)):
                 return
         time.sleep(0.05)
     raise AssertionError(log.read_text())
+
+
+def _takes(data: Path) -> bool:
+    """Whether a server takes connections: it listens before, and refuses them."""
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return False
+    return len(lines) > 7 and lines[7].strip() in ("ready", "standby")
 
 
 def _give(path: Path) -> None:
