@@ -33,11 +33,12 @@ SHIPPED: Final = {name: str(EdgeSettings.model_fields[name.lower()].default) for
 
 UNBOUNDED: Final = {
     "MAX_REQUESTS_PER_USER": "1000000",
-    "MAX_REQUEST_BYTES_PER_USER": "1000000000000",
-    "MAX_REQUEST_BYTES": "1000000000000",
-    "MAX_TURN_BYTES": "1000000000000",
+    "MAX_HELD_BYTES_PER_USER": str(2**40),
+    "MAX_HELD_BYTES": str(2**40),
+    "MEMORY_LIMIT": str(2**40),
+    "CPU_SHARE": "0",
 }
-"""The stack with its budgets taken out."""
+"""The stack with its budgets taken out: what it is held to, it does not know."""
 
 LOOK_S: Final = 0.5
 END_S: Final = 60.0
@@ -52,7 +53,7 @@ async def caged(
     folder: Path, database_url: str, cage: Cage, limits: Mapping[str, int], **settings: str
 ) -> AsyncIterator[Fleet]:
     """One of each service, as Compose runs them: at its limit, and told of it."""
-    own = {(name, 0): {"MEMORY_LIMIT": str(limits[name])} for name in SERVICES}
+    own = {(name, 0): {"MEMORY_LIMIT": str(limits[name]), **settings} for name in SERVICES}
     own["edge", 0]["LISTEN_ADDR"] = "127.0.0.1:0"
     shared = {**SHIPPED, "AUTH_SIGNING_KEYS": _KEY, **settings}
     fleet = Fleet(folder, database_url, Plan(own=own), **shared)
