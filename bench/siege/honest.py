@@ -147,8 +147,12 @@ class Honest:
                 except NotSignedUp as error:
                     self.notes.refused[str(error)] += 1
                     await asyncio.sleep(1)
+                except aiohttp.WSServerHandshakeError as error:
+                    self.notes.refused[f"sockets ({error.status})"] += 1
+                    await asyncio.sleep(1)
                 except (OSError, aiohttp.ClientError, TimeoutError) as error:
-                    self.notes.wrong.append(f"could not sign up or connect: {error!r}")
+                    what = f"could not sign up or connect: {type(error).__name__}"
+                    self.notes.wrong.append(what)
                     await asyncio.sleep(1)
 
     async def _stay(

@@ -37,6 +37,7 @@ UNBOUNDED: Final = {
     "MAX_HELD_BYTES": str(2**40),
     "MEMORY_LIMIT": str(2**40),
     "CPU_SHARE": "0",
+    "REQUESTS_PER_MINUTE": "0",
 }
 """The stack with its budgets taken out: what it is held to, it does not know."""
 
