@@ -561,6 +561,9 @@ class Session:
         most = self._limits.max_concurrent_requests
         if self.running + self._relays.running >= most:
             return too_many(f"{most} requests of a device may run at once.")
+        if not self._share.fits(size):  # what has left here makes room for what is new
+            self._answers.shorten()
+            self._count()
         return self._share.problem(size)
 
     def _cancel(self, frame: ClientFrame, now: float, *, aside: bool) -> None:

@@ -99,7 +99,7 @@ class _Model:
     ) -> web.StreamResponse:
         """Answers a request in the form of chat completions, with `most` tokens of text."""
         # Who asked may go away in mid-answer; that is no fault of anybody's.
-        with contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(ConnectionError):
             if (mishap := self._rehearsal(asked)) is not None:
                 return await self._rehearse(request, mishap, telling)
             events = _told(self._say(asked), telling, most)

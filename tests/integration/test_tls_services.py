@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -40,7 +41,7 @@ async def test_a_conversation_over_tls_all_the_way(
     database_url: str, tmp_path: Path, authority: Authority
 ) -> None:
     front = authority.issue(tmp_path / "front", "switchboard.example")
-    listener = {
+    listener: dict[str, Any] = {
         "edge_tls_cert_file": front["tls_cert_file"],
         "edge_tls_key_file": front["tls_key_file"],
     }

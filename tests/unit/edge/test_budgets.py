@@ -253,6 +253,22 @@ async def test_a_user_who_holds_too_much_is_still_answered_where_devices_read() 
         assert len(text(frames)) == len(CHUNK) * CHUNKS
 
 
+async def test_answers_that_arrived_make_room_for_a_new_request() -> None:
+    async with edge_stack(max_held_bytes_per_user=150_000) as stack:
+
+        async def script(turn: Turn) -> None:
+            for _ in range(10):
+                await turn.text("x" * 10_000)
+            await turn.end()
+
+        stack.behind.router.script = script
+        device = await stack.device()
+        request_id = await ask(device)
+        await device.until("stream_end", request_id=request_id)
+        # They are kept to be told again, and 100 KB and 60 are more than may be held.
+        await runs(device, conversation_history=[{"role": "user", "content": "x" * 60_000}])
+
+
 async def test_two_devices_share_the_bytes_of_their_results() -> None:
     heard: list[str] = []
 
