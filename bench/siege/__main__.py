@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -35,6 +36,8 @@ QUICK_S = 20.0
 def main() -> None:
     """Runs it, prints the report, and exits."""
     given = _given()
+    # As by Ctrl-C: what was started ends with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     limits = memory_limits()
     caging = open_cage(kernel=not given.watch)
     with tempfile.TemporaryDirectory(prefix="switchboard-siege-") as name, caging as cage:
