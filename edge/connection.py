@@ -278,42 +278,39 @@ class Connection:
                 self._frame(device, message)
                 continue
             async with self._effort.turn(self._sender, len(message.data)):
-                frame = self._frame(device, message)
-            if frame is not None:
-                await self._take(device, frame)
+                request = self._frame(device, message)
+            if request is not None:
+                await self._ask(device, request)
 
     def _frame(self, device: Device, message: Message) -> ClientFrame | None:
-        """The frame that a message holds; None where it was refused, or is done with."""
+        """Does what a message asks for; a request is handed back: its id must be claimed first."""
         with self._effort.spent(self._sender):
             try:
                 self._spend(len(message.data))
                 frame = self._decode(message)
-                if not frame.HasField("device_hello"):
-                    return frame
-                self._again(device, frame)
+                if frame.HasField("device_hello"):
+                    self._again(device, frame)
+                    return None
             except REFUSALS as error:
                 refused = refusal_unread(error, message.data)
                 device.feed(Say(refused))
                 if result := spoiled(error, refused):
                     device.feed(Spoiled(result))
+                return None
+            if _is_named_request(frame):
+                return frame
+            device.feed(Received(frame))
         return None
 
-    async def _take(self, device: Device, frame: ClientFrame) -> None:
+    async def _ask(self, device: Device, frame: ClientFrame) -> None:
         kind = frame.WhichOneof("frame") or ""
         body = getattr(frame, kind)
-        # Under an id of the server's own making nobody else can ask.
-        if not (kind in ("home_request", "popup_request") and body.request_id):
-            self._feed(device, frame)
-            return
         try:
             async with self._devices.claim(device.user.user_id, body.request_id):
-                self._feed(device, frame)
+                with self._effort.spent(self._sender):
+                    device.feed(Received(frame))
         except SwitchboardError as error:
             device.feed(Say(refusal_of(error, kind, body)))
-
-    def _feed(self, device: Device, frame: ClientFrame) -> None:
-        with self._effort.spent(self._sender):
-            device.feed(Received(frame))
 
     async def _receive(self) -> Message:
         """The next message, or what stands for the socket's end."""
@@ -407,3 +404,9 @@ async def _end(*tasks: asyncio.Task[Any] | None) -> None:
         task.cancel()
     if there:
         await asyncio.wait(there)
+
+
+def _is_named_request(frame: ClientFrame) -> bool:
+    """Under an id of the server's own making nobody else can ask, so it need not be claimed."""
+    kind = frame.WhichOneof("frame")
+    return kind in ("home_request", "popup_request") and bool(getattr(frame, kind).request_id)
