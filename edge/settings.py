@@ -91,7 +91,7 @@ class EdgeSettings(ServiceSettings):
         gt=0,
         description="How many bytes an edge may hold for one user, over all devices, connected or"
         " not: running requests with their histories and results, and frames that wait or are"
-        " kept; and never more than MAX_HELD_BYTES leaves free for others.",
+        " kept; and, past a 512th of MAX_HELD_BYTES, never more than that leaves free for others.",
     )
     # Two a second are more than people ask, and cost a twentieth of a core; ten cost a quarter.
     requests_per_minute: float = Field(

@@ -21,11 +21,17 @@ KEPT: Final = "kept"
 """What is kept or made meanwhile."""
 
 
+LITTLE: Final = 512
+"""Who holds no more than this part of the pool is in nobody's way: 128 KiB of 64 MiB."""
+
+
 class Pool:
-    """What all of them hold, `most` bytes of it, and of which kind it is."""
+    """What all of them hold, about `most` bytes of it, and of which kind it is. `little`: what
+    anybody may hold, however many hold much: past `most` that is all."""
 
     def __init__(self, most: int) -> None:
         self.most = most
+        self.little = most // LITTLE
         self.kinds: Counter[str] = Counter()
         self.held = 0
 
@@ -39,10 +45,12 @@ class Pool:
 
 
 class Share:
-    """What one of them holds: `most` bytes, and no more than it leaves free for the others.
+    """What one of them holds: `most` bytes, and no more than it leaves free for the others; in
+    any case a little.
 
-    By the second bound there is room for whoever comes, however many hold all that they may:
-    of `n` such each has a part in n + 1, and as much is free.
+    By the second bound of `n` who hold all that they may each has a part in n + 1, and as much is
+    free, where they came by it in small steps. In large ones each can take half of what is left:
+    so there is the third, by which who asks for an ordinary request is never refused for them.
     """
 
     def __init__(self, pool: Pool, most: int | None = None) -> None:
@@ -56,11 +64,14 @@ class Share:
     @property
     def room(self) -> int:
         """How far it is from holding too much; below 0 it does."""
-        return min(self._most, self._pool.free) - self.held
+        return self._bound(self._pool.free) - self.held
 
     def fits(self, size: int) -> bool:
         """Whether it may hold so many bytes more."""
-        return min(self._most, self._pool.free - size) >= self.held + size
+        return self._bound(self._pool.free - size) >= self.held + size
+
+    def _bound(self, free: int) -> int:
+        return min(self._most, max(free, self._pool.little))
 
     def hold(self, size: int, kind: str = SENT) -> None:
         """Holds so many bytes more; below 0: less."""

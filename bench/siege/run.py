@@ -22,6 +22,7 @@ from bench.siege.catalogue import GROUPS
 from bench.siege.flood import BEGINS
 from bench.siege.honest import Honest, Notes, calls_from, known_answers, sign_up
 from bench.siege.judge import Seen, Service, percentile
+from bench.siege.shipped import niceness
 from bench.soak.judge import faults
 from edge.auth import Tokens
 from edge.settings import EdgeSettings
@@ -58,10 +59,12 @@ async def caged(
     own["edge", 0]["LISTEN_ADDR"] = "127.0.0.1:0"
     shared = {**SHIPPED, "AUTH_SIGNING_KEYS": _KEY, **settings}
     fleet = Fleet(folder, database_url, Plan(own=own), **shared)
+    nice = niceness()
     try:
         for process in fleet:
             process.start()
             cage.add(process.name, limits[process.name], process.pid)
+            os.setpriority(os.PRIO_PROCESS, process.pid, nice.get(process.name, 0))
         await asyncio.to_thread(fleet.ready)
         yield fleet
     finally:

@@ -15,15 +15,28 @@ SIZES = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 400)), max_size=80)
 def test_however_many_take_what_they_may_there_is_room_for_who_comes(
     asked: list[tuple[int, int]],
 ) -> None:
-    pool = Pool(1_000)
+    pool = Pool(1_024)
     shares = [Share(pool) for _ in range(6)]
     for who, size in asked:
         if shares[who].fits(size):
             shares[who].hold(size)
-    assert pool.held == sum(share.held for share in shares) <= pool.most
+    assert pool.held == sum(share.held for share in shares) <= pool.most + 6 * pool.little
     assert all(share.room >= 0 or share.held <= pool.most // 2 for share in shares)
     newcomer = Share(pool)
-    assert newcomer.room == pool.free >= 0
+    assert newcomer.room == max(pool.free, pool.little) > 0
+
+
+def test_a_little_is_nobodys_loss() -> None:
+    pool = Pool(512_000)
+    for _ in range(40):  # each takes half of what is left, so that nothing is
+        taken = Share(pool)
+        taken.hold(pool.free // 2)
+    ordinary = Share(pool)
+    assert pool.free < 10
+    assert ordinary.fits(1_000)
+    assert not ordinary.fits(1_001)
+    ordinary.hold(1_000)
+    assert ordinary.room == 0
 
 
 def test_of_n_that_take_small_steps_each_has_a_part_in_n_plus_one() -> None:
