@@ -67,6 +67,10 @@ PING_S: Final = 3e-5
 TURN: Final = 4
 """After so many frames of one socket others are served, however many have come."""
 
+HUSH_S: Final = 0.02
+"""After a frame that came too fast the next is read so much later, in seconds: to say no to each
+at once would cost as much as they do, and what waits in its own pipe slows down who sends it."""
+
 PATIENCE: Final = Rate(burst=100, per_s=1)
 """So many frames that come too fast are answered by an error; then the socket is closed."""
 
@@ -109,6 +113,7 @@ class Connection:
         frames = settings.frames_per_second
         self._frames = Bucket(Rate(frames * FRAME_BURST_S, frames), self._loop.time())
         self._received = 0
+        self._too_fast = False
         self._patience = Bucket(PATIENCE, self._loop.time())
 
     def __repr__(self) -> str:
@@ -315,6 +320,9 @@ class Connection:
     async def _receive(self) -> Message:
         """The next message, or what stands for the socket's end."""
         while self._code is None:
+            if self._too_fast:
+                self._too_fast = False
+                await asyncio.sleep(HUSH_S)
             self._received += 1
             if self._received % TURN == 0:
                 await asyncio.sleep(0)  # of what has come already, receive() waits for nobody
@@ -336,6 +344,7 @@ class Connection:
         now = self._loop.time()
         cost = 1 + size // FRAME_BYTES
         if wait := self._effort.wait(self._sender) or self._frames.take(now, cost):
+            self._too_fast = True
             error = too_fast(wait)
             if self._patience.take(now, cost):
                 self.stop(CloseCode.CLOSE_CODE_RATE_LIMITED, close_reason(error))
