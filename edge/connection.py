@@ -289,7 +289,7 @@ class Connection:
 
     def _frame(self, device: Device, message: Message) -> ClientFrame | None:
         """Does what a message asks for; a request is handed back: its id must be claimed first."""
-        with self._effort.spent(self._sender):
+        with self._effort.spent(self._sender, len(message.data)):
             try:
                 self._spend(len(message.data))
                 frame = self._decode(message)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ def app(
 ) -> web.Application:
     """Returns the server; an answer streams at `tokens_per_s`, 0 as fast as it can."""
     model = _Model(tokens_per_s, clock)
-    application = web.Application(client_max_size=MAX_BODY)
+    application = web.Application()
     application.add_routes(
         [
             web.get("/healthz", model.health),
@@ -43,6 +44,15 @@ def app(
         ]
     )
     return application
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is answered: a rehearsal, or events, streamed or whole."""
+
+    telling: Telling
+    said: Rehearsal | Iterable[Json]
+    streamed: bool = True
 
 
 class _Model:
@@ -80,34 +90,40 @@ class _Model:
         return web.json_response({"object": "list", "data": data, "model": MODEL, "usage": usage})
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
-        body = await _body(request)
+        return await self._answer(request, self._chat_plan(await _body(request)))
+
+    def _chat_plan(self, body: Json) -> "Plan":
         with _refusing():
             check_chat(body)
         most = body.get("max_completion_tokens", body.get("max_tokens"))
-        return await self._answer(request, body, Completion(body), most)
+        return self._plan(body, Completion(body), most)
 
     async def responses(self, request: web.Request) -> web.StreamResponse:
-        body = await _body(request)
+        return await self._answer(request, self._response_plan(await _body(request)))
+
+    def _response_plan(self, body: Json) -> "Plan":
         with _refusing():
             check_responses(body)
             asked = chat_form(body)
-        telling = Response(body, asked)
-        return await self._answer(request, asked, telling, body.get("max_output_tokens"))
+        return self._plan(asked, Response(body, asked), body.get("max_output_tokens"))
 
-    async def _answer(
-        self, request: web.Request, asked: Json, telling: Telling, most: int | None
-    ) -> web.StreamResponse:
-        """Answers a request in the form of chat completions, with `most` tokens of text."""
+    def _plan(self, asked: Json, telling: Telling, most: int | None) -> "Plan":
+        """What to answer to a request in the form of chat completions, with `most` tokens."""
+        if (mishap := self._rehearsal(asked)) is not None:
+            return Plan(telling, mishap)
+        return Plan(telling, _told(self._say(asked), telling, most), bool(asked.get("stream")))
+
+    async def _answer(self, request: web.Request, plan: "Plan") -> web.StreamResponse:
+        """Answers. The request itself is forgotten by now: hundreds that are long may wait here."""
         # Who asked may go away in mid-answer; that is no fault of anybody's.
         with contextlib.suppress(ConnectionError):
-            if (mishap := self._rehearsal(asked)) is not None:
-                return await self._rehearse(request, mishap, telling)
-            events = _told(self._say(asked), telling, most)
-            if asked.get("stream"):
-                return await self._stream(request, events, telling)
-            for _ in events:
+            if isinstance(plan.said, Rehearsal):
+                return await self._rehearse(request, plan.said, plan.telling)
+            if plan.streamed:
+                return await self._stream(request, plan.said, plan.telling)
+            for _ in plan.said:
                 pass
-        return web.json_response(telling.whole())
+        return web.json_response(plan.telling.whole())
 
     def _say(self, body: Json) -> "str | Calls":
         """What the model answers: a text, or calls."""
@@ -186,9 +202,19 @@ async def _opened(request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def _text(request: web.Request) -> bytearray:
+    # Not `read`: by that the text would stay with the request, to the end of its answer.
+    text = bytearray()
+    async for part in request.content.iter_any():
+        text += part
+        if len(text) > MAX_BODY:
+            raise web.HTTPRequestEntityTooLarge(MAX_BODY, len(text))
+    return text
+
+
 async def _body(request: web.Request) -> dict[str, Any]:
     try:
-        body = orjson.loads(await request.read())
+        body = orjson.loads(await _text(request))
     except orjson.JSONDecodeError:
         raise _bad("The body is not JSON.") from None
     if not isinstance(body, dict):
