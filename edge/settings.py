@@ -119,7 +119,7 @@ class EdgeSettings(ServiceSettings):
         " at once: all devices of one network may come back together. 0: no limit.",
     )
     frames_per_second: float = Field(
-        100,
+        50,
         gt=0,
         description="How many frames of up to 16 KiB a socket may send in a second, larger ones"
         " counting for more; ten times as many at once.",
