@@ -1,4 +1,4 @@
-"""What every process does first: it lets others see into it, or does not, and keeps its pauses short."""
+"""What every process does first: it lets others see into it, or does not; and has short pauses."""
 
 import gc
 import resource
