@@ -48,9 +48,6 @@ log = logging.getLogger(__name__)
 GOAWAY_BATCH: Final = 100
 """So many sockets are sent away at once: all at once would come back at once."""
 
-REQUESTS_AT_ONCE: Final = 30
-"""So many of a user's requests may come at once: some eight apps that come back together."""
-
 HEALTH_S: Final = 2.0
 
 _BEHIND: Final = {
@@ -78,7 +75,7 @@ def make(settings: EdgeSettings) -> web.Application:
         ready=ready,
         # The router keeps the deadline; a little more, so that its own word comes first.
         deadline_s=settings.request_deadline_s + 30,
-        requests=Buckets(Rate.per_minute(settings.requests_per_minute, REQUESTS_AT_ONCE)),
+        requests=Buckets(Rate.per_minute(settings.requests_per_minute)),
         pool=pool,
         others=several.others if several else Others(),
     )

@@ -21,11 +21,9 @@ class Rate:
     per_s: float
 
     @classmethod
-    def per_minute(cls, count: float, at_once: float | None = None) -> "Rate | None":
-        """As many in a minute, all of them (or `at_once`) at once if need be; None for 0: no
-        limit."""
-        burst = count if at_once is None else min(count, at_once)
-        return cls(max(1.0, burst), count / 60) if count else None
+    def per_minute(cls, count: float) -> "Rate | None":
+        """As many in a minute, all of them at once if need be; None for 0: no limit."""
+        return cls(max(1.0, count), count / 60) if count else None
 
 
 class Bucket:

@@ -152,7 +152,11 @@ PAGE = [
             "type": "popup_request",
             "message": "m",
             "scope": {"type": "task", "id": "t1"},
-            "conversation_history": [{"role": "assistant", "content": "c"}],
+            "conversation_history": [
+                {"role": "assistant", "content": "c", "quoted": []},
+                {"role": "user", "content": "d", "quoted": [{"start": 0, "end": 1}]},
+            ],
+            "quoted": [{"start": 0, "end": 1}],
         },
     ),
     (ClientFrame, {"type": "tool_result", "call_id": "c", "result": None}),

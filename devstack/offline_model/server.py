@@ -33,7 +33,7 @@ def app(
 ) -> web.Application:
     """Returns the server; an answer streams at `tokens_per_s`, 0 as fast as it can."""
     model = _Model(tokens_per_s, clock)
-    application = web.Application()
+    application = web.Application(client_max_size=MAX_BODY)
     application.add_routes(
         [
             web.get("/healthz", model.health),
@@ -202,19 +202,9 @@ async def _opened(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def _text(request: web.Request) -> bytearray:
-    # Not `read`: by that the text would stay with the request, to the end of its answer.
-    text = bytearray()
-    async for part in request.content.iter_any():
-        text += part
-        if len(text) > MAX_BODY:
-            raise web.HTTPRequestEntityTooLarge(MAX_BODY, len(text))
-    return text
-
-
 async def _body(request: web.Request) -> dict[str, Any]:
     try:
-        body = orjson.loads(await _text(request))
+        body = orjson.loads(await request.read())
     except orjson.JSONDecodeError:
         raise _bad("The body is not JSON.") from None
     if not isinstance(body, dict):
