@@ -93,9 +93,9 @@ class EdgeSettings(ServiceSettings):
         " not: running requests with their histories and results, and frames that wait or are"
         " kept; and, past a 512th of MAX_HELD_BYTES, never more than that leaves free for others.",
     )
-    # Two a second are more than people ask, and cost a twentieth of a core; ten cost a quarter.
+    # Five a second are more than people ask, and as much as the conformance program does.
     requests_per_minute: float = Field(
-        120,
+        300,
         ge=0,
         description="How many requests a user may make in a minute, over all sockets and REST, at"
         " each edge; as many at once. 0: no limit.",
