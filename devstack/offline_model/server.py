@@ -114,7 +114,7 @@ class _Model:
         return Plan(telling, _told(self._say(asked), telling, most), bool(asked.get("stream")))
 
     async def _answer(self, request: web.Request, plan: "Plan") -> web.StreamResponse:
-        """Answers. The request itself is forgotten by now: hundreds that are long may wait here."""
+        """Answers. What was parsed of the request is forgotten: hundreds may wait here at once."""
         # Who asked may go away in mid-answer; that is no fault of anybody's.
         with contextlib.suppress(ConnectionError):
             if isinstance(plan.said, Rehearsal):
