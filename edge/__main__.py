@@ -9,7 +9,7 @@ from aiohttp import web
 
 from edge import app, listener, tls
 from edge.settings import EdgeSettings
-from runtime import metrics, observe
+from runtime import observe
 from runtime.settings import load
 
 log = logging.getLogger("edge")
@@ -33,7 +33,7 @@ async def serve(settings: EdgeSettings) -> int:
         log.error("edge cannot listen on %s: it is taken, or not this machine's", where)
         await runner.cleanup()
         return 1
-    metrics.watch_tasks()
+    observe.watch()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -14,7 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
-from runtime import budget, held, metrics, tls, tracing
+from runtime import budget, held, metrics, observe, tls, tracing
 from runtime.channels import MAX_MESSAGE_BYTES
 from runtime.errors import SwitchboardError
 from runtime.memory_limit import Guard
@@ -93,7 +93,6 @@ class Server:
 
     async def start(self, *, ready: bool = True) -> int:
         """Listens, and returns the port. With `ready` false health says NOT_SERVING until told."""
-        metrics.watch_tasks()
         await self.set_health("", ready)
         # For liveness: a service that waits for another must not be restarted for that.
         await self.set_health(ALIVE, True)
@@ -137,6 +136,7 @@ class Server:
 
     async def run(self) -> None:
         """Serves until SIGTERM or SIGINT, then drains."""
+        observe.watch()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)

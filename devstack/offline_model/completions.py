@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from devstack.offline_model.telling import MODEL, Json, Reason, tokens, written
+from devstack.offline_model.telling import MODEL, Json, Reason, asked_tokens, tokens, written
 from devstack.offline_model.turn import Call
 
 
@@ -23,9 +23,10 @@ class Completion:
             "model": MODEL,
         }
         self._wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-        self._asked = sum(len(tokens(str(m.get("content") or ""))) for m in body["messages"])
+        self._asked = asked_tokens(body)
         self._answered = 0
         self._begun = False
+        self._streamed = bool(body.get("stream"))
         self._text: list[str] = []
         self._calls: list[dict[str, Any]] = []
         self._reason: Reason = "stop"
@@ -33,7 +34,8 @@ class Completion:
     def text(self, piece: str) -> Iterator[Json]:
         """A piece of its text."""
         yield from self._begin("")
-        self._text.append(piece)
+        if not self._streamed:  # nobody asks for the whole of it then
+            self._text.append(piece)
         self._answered += 1
         yield self._chunk({"content": piece})
 

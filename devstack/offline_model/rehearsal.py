@@ -13,6 +13,7 @@ without waiting for one:
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -55,13 +56,10 @@ def read(message: str) -> Rehearsal | None:
     return Rehearsal(Mishap(found[1].lower()), words)
 
 
-def text(words: int) -> str:
-    """So many words, numbered, so that a gap or a double shows."""
-    return " ".join(f"word{number}" for number in range(1, words + 1))
-
-
-def pieces(asked: Rehearsal) -> list[str]:
-    """The words as they are streamed: one at a time, of a long answer many."""
-    said = text(asked.words).split(" ")
+def pieces(asked: Rehearsal) -> Iterator[str]:
+    """The words as they are streamed, numbered, so that a gap or a double shows: one at a time,
+    of a long answer many. Made as they are asked for: a million words take a second."""
     many = 64 if asked.mishap is Mishap.LONG else 1
-    return [" ".join(said[start : start + many]) + " " for start in range(0, len(said), many)]
+    for start in range(1, asked.words + 1, many):
+        numbers = range(start, min(start + many, asked.words + 1))
+        yield "".join(f"word{number} " for number in numbers)

@@ -9,7 +9,7 @@ import orjson
 
 from devstack.offline_model import reasoning
 from devstack.offline_model.refusals import check_items, check_outputs
-from devstack.offline_model.telling import MODEL, Json, Reason, tokens, written
+from devstack.offline_model.telling import MODEL, Json, Reason, asked_tokens, tokens, written
 from devstack.offline_model.turn import Call
 
 _ENCRYPTED: Final = "reasoning.encrypted_content"
@@ -76,7 +76,7 @@ class Response:
         }
         self._thinks = _ENCRYPTED in (body.get("include") or ())
         self._thought: Json = {}
-        self._asked = sum(len(tokens(str(m.get("content") or ""))) for m in chat["messages"])
+        self._asked = asked_tokens(chat)
         self._answered = 0
         self._number = 0
         self._text: list[str] = []

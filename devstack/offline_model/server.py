@@ -18,7 +18,7 @@ from devstack.offline_model.refusals import Refused, check_chat, check_responses
 from devstack.offline_model.rehearsal import Mishap, Rehearsal
 from devstack.offline_model.responses import Response, chat_form
 from devstack.offline_model.rules import Calls, Step
-from devstack.offline_model.telling import MODEL, Reason, Telling, tokens
+from devstack.offline_model.telling import MODEL, Reason, Telling, count_tokens, tokens
 from devstack.offline_model.turn import turn_of
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class _Model:
             }
             for index, text in enumerate(texts)
         ]
-        spent = sum(len(tokens(str(text))) for text in texts)
+        spent = sum(count_tokens(str(text)) for text in texts)
         usage = {"prompt_tokens": spent, "total_tokens": spent}
         return web.json_response({"object": "list", "data": data, "model": MODEL, "usage": usage})
 

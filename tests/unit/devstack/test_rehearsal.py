@@ -21,7 +21,7 @@ def test_reads_what_to_rehearse(message: str, expected: Rehearsal | None) -> Non
 
 
 def test_words_are_numbered_so_that_a_gap_shows() -> None:
-    assert pieces(Rehearsal(Mishap.CUT, 3)) == ["word1 ", "word2 ", "word3 "]
-    long = pieces(Rehearsal(Mishap.LONG, 100))
+    assert list(pieces(Rehearsal(Mishap.CUT, 3))) == ["word1 ", "word2 ", "word3 "]
+    long = list(pieces(Rehearsal(Mishap.LONG, 100)))
     assert len(long) == 2
     assert "".join(long).split() == [f"word{number}" for number in range(1, 101)]
