@@ -20,7 +20,7 @@ from edge.budgets import Doors, Pool
 from edge.connection import Connection
 from edge.device import Surroundings
 from edge.devices import Devices, send_away
-from edge.effort import Effort
+from edge.effort import REQUEST_S, Effort
 from edge.events import Stopped
 from edge.origins import Origins
 from edge.others import Others
@@ -149,6 +149,8 @@ async def device_socket(request: web.Request) -> web.StreamResponse:
         except SwitchboardError as error:
             if "Origin" not in request.headers:
                 raise
+            if error.code == ErrorCode.ERROR_CODE_RATE_LIMITED:
+                await edge.effort.hold()
             return await _turn_away(request, error)
         return await _talk(request)
 
@@ -157,6 +159,7 @@ async def _talk(request: web.Request) -> web.StreamResponse:
     edge = request.app[EDGE]
     token = bearer(request.headers.get("Authorization"))
     who = None if token is None else edge.tokens.check(token)
+    edge.effort.charge(who.user_id if who else address(request), REQUEST_S)
     ws = WebSocket(edge.settings)
     await ws.prepare(request)
     if not edge.origins.allow(request.headers.get("Origin"), request.host):

@@ -145,6 +145,7 @@ class Bridge:
         try:
             async for batch in self._inputs:
                 await call.write(ConverseRequest(request_id=self._request_id, inputs=batch))
+                del batch  # or it would stay until there is another
             await call.done_writing()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             pass  # the reader sees why

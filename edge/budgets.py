@@ -20,6 +20,14 @@ CROWDED_MS: Final = 5_000
 """When to try another socket: another edge may have come meanwhile."""
 
 
+REQUESTS: Final = 96
+"""Of so many requests nobody runs more than leave as many free for others. The services behind begin
+ten to a hundred a second, and gRPC gives up what they have not begun within 30 s."""
+
+FEW: Final = 2
+"""What any user may run, however many others do: a question at the Home page and one in a popup."""
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """So many requests and bytes for a user, so many bytes for all."""
@@ -34,6 +42,7 @@ class Pool(held.Pool):
 
     def __init__(self, budget: Budget, tight: Callable[[], bool] = lambda: False) -> None:
         super().__init__(budget.bytes)
+        self.requests = held.Pool(REQUESTS, FEW)
         self.budget = budget
         self.tight = tight
 
@@ -45,10 +54,10 @@ class Share(held.Share):
         super().__init__(pool, pool.budget.bytes_per_user)
         self._budget = pool.budget
         self._tight = pool.tight
-        self._requests = 0
+        self._requests = held.Share(pool.requests, pool.budget.requests_per_user)
 
     def __repr__(self) -> str:
-        return f"Share({self._requests} requests, {self.held} bytes)"
+        return f"Share({self._requests.held} requests, {self.held} bytes)"
 
     @property
     def crowded(self) -> bool:
@@ -58,8 +67,10 @@ class Share(held.Share):
 
     def problem(self, size: int) -> SwitchboardError | None:
         """Why a request of so many bytes cannot begin now (too_many_requests, overloaded)."""
-        if self._requests >= self._budget.requests_per_user:
+        if self._requests.held >= self._budget.requests_per_user:
             return too_many(f"{self._budget.requests_per_user} requests of a user may run at once.")
+        if not self._requests.fits(1):
+            return too_many("The server runs many requests: wait for one of yours to end.")
         if self.fits(size) and not self._tight():
             return None
         if self.held + size > self._budget.bytes_per_user:
@@ -68,12 +79,12 @@ class Share(held.Share):
 
     def begin(self, size: int) -> None:
         """A request of so many bytes begins."""
-        self._requests += 1
+        self._requests.hold(1)
         self.hold(size)
 
     def end(self, size: int) -> None:
         """It has ended."""
-        self._requests -= 1
+        self._requests.hold(-1)
         self.hold(-size)
 
 

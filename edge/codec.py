@@ -8,7 +8,7 @@ Tests hold them against each other.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -26,6 +26,7 @@ from switchboard.v3.frames_pb2 import (
 )
 
 Frame = TypeVar("Frame", ClientFrame, ServerFrame)
+T = TypeVar("T")
 
 MAX_FRAME_BYTES: Final = 1024 * 1024
 """The largest frame in either direction, in bytes of UTF-8."""
@@ -49,9 +50,13 @@ def encode(frame: ClientFrame | ServerFrame) -> bytes:
     return orjson.dumps({"type": kind, **to_json(body)})
 
 
+Steps = Generator[None, None, T]
+"""Work that may pause after each of its steps: of a MiB one takes up to 10 ms."""
+
+
 def decode(text: bytes | str, cls: type[Frame]) -> Frame:
     """The frame that a text holds. Raises InvalidFrame or UnknownType."""
-    return frame_of(parse(text), cls)
+    return all_of(decoding(text, cls))
 
 
 def parse(text: bytes | str) -> dict[str, Any]:
@@ -61,7 +66,30 @@ def parse(text: bytes | str) -> dict[str, Any]:
     1,024, more than MAX_VALUES and keys that stand twice (two readers could take different
     ones) are refused.
     """
+    return all_of(parsing(text))
+
+
+def all_of(steps: Steps[T]) -> T:
+    """Does all steps at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+def decoding(text: bytes | str, cls: type[Frame]) -> Steps[Frame]:
+    """`decode` in steps."""
+    value = yield from parsing(text)
+    yield
+    return frame_of(value, cls)
+
+
+def parsing(text: bytes | str) -> Steps[dict[str, Any]]:
+    """`parse` in steps."""
     _check_brackets(text)
+    yield
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -73,6 +101,7 @@ def parse(text: bytes | str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidFrame("", "is no object")
     _check_values(value)
+    yield
     _check_keys(text)
     return value
 

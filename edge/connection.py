@@ -19,7 +19,7 @@ from edge import codec, metrics
 from edge.auth import Identity, Tokens
 from edge.device import Device
 from edge.devices import Devices, leave_all
-from edge.effort import Effort
+from edge.effort import FAILED_S, LARGE_BYTES, Effort
 from edge.events import Received, Say, Spoiled
 from edge.limits import check_hello
 from edge.mapping import InvalidFrame
@@ -58,14 +58,8 @@ FRAME_BURST_S: Final = 10
 STRANGER_BYTES: Final = 16 * 1024
 """The largest hello of who has shown no token yet."""
 
-FAILED_S: Final = 1e-3
-"""What a socket costs that says no good hello, in seconds of CPU."""
-
 PING_S: Final = 3e-5
 """What a ping of the WebSocket itself costs, in seconds of CPU."""
-
-TURN: Final = 4
-"""After so many frames of one socket others are served, however many have come."""
 
 HUSH_S: Final = 0.02
 """After a frame that came too fast the next is read so much later, in seconds: to say no to each
@@ -112,7 +106,6 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         frames = settings.frames_per_second
         self._frames = Bucket(Rate(frames * FRAME_BURST_S, frames), self._loop.time())
-        self._received = 0
         self._too_fast = False
         self._patience = Bucket(PATIENCE, self._loop.time())
 
@@ -176,7 +169,7 @@ class Connection:
         if self._is_too_much():
             return False
         try:
-            async with self._effort.turn(self._sender, len(message.data)):
+            async with self._effort.turn(self._sender, max(len(message.data), LARGE_BYTES + 1)):
                 frame = self._first(message)
         except REFUSALS as error:
             self._effort.charge(self._sender, FAILED_S)
@@ -274,18 +267,35 @@ class Connection:
             await asyncio.wait({writer}, timeout=FLUSH_S)
 
     async def _read(self, device: Device) -> None:
-        while self._code is None:
-            message = await self._receive()
-            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-                return
-            device.touch()
-            if self._effort.wait(self._sender):  # it is told so, and stands in no lane
-                self._frame(device, message)
-                continue
+        while self._code is None and await self._read_one(device):
+            pass
+
+    async def _read_one(self, device: Device) -> bool:
+        """Reads a message and does what it asks for; False: the other side has closed. Nothing of
+        it stays with the socket while the next is waited for."""
+        message = await self._receive()
+        if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+            return False
+        device.touch()
+        if self._effort.wait(self._sender):  # it is told so, and stands in no lane
+            self._frame(device, message)
+            return True
+        if len(message.data) > LARGE_BYTES:
+            request = await self._in_turn(device, message)
+        else:
             async with self._effort.turn(self._sender, len(message.data)):
                 request = self._frame(device, message)
-            if request is not None:
-                await self._ask(device, request)
+        if request is not None:
+            await self._ask(device, request)
+        return True
+
+    async def _in_turn(self, device: Device, message: Message) -> ClientFrame | None:
+        self._ws.pause()  # a MiB waits for its turn here, and not a second one behind it
+        try:
+            async with self._effort.turn(self._sender, len(message.data)):
+                return await self._large_frame(device, message)
+        finally:
+            self._ws.resume()
 
     def _frame(self, device: Device, message: Message) -> ClientFrame | None:
         """Does what a message asks for; a request is handed back: its id must be claimed first."""
@@ -293,19 +303,40 @@ class Connection:
             try:
                 self._spend(len(message.data))
                 frame = self._decode(message)
-                if frame.HasField("device_hello"):
-                    self._again(device, frame)
-                    return None
             except REFUSALS as error:
-                refused = refusal_unread(error, message.data)
-                device.feed(Say(refused))
-                if result := spoiled(error, refused):
-                    device.feed(Spoiled(result))
+                self._refuse(device, message, error)
                 return None
-            if _is_named_request(frame):
-                return frame
+            return self._take(device, message, frame)
+
+    async def _large_frame(self, device: Device, message: Message) -> ClientFrame | None:
+        """The same, a step at a time."""
+        try:
+            self._spend(len(message.data))
+            frame = await self._effort.run(self._sender, self._decoding(message))
+        except REFUSALS as error:
+            with self._effort.spent(self._sender):
+                self._refuse(device, message, error)
+            return None
+        with self._effort.spent(self._sender):
+            return self._take(device, message, frame)
+
+    def _take(self, device: Device, message: Message, frame: ClientFrame) -> ClientFrame | None:
+        if frame.HasField("device_hello"):
+            try:
+                self._again(device, frame)
+            except REFUSALS as error:
+                self._refuse(device, message, error)
+        elif _is_named_request(frame):
+            return frame
+        else:
             device.feed(Received(frame))
         return None
+
+    def _refuse(self, device: Device, message: Message, error: Exception) -> None:
+        refused = refusal_unread(error, message.data)
+        device.feed(Say(refused))
+        if result := spoiled(error, refused):
+            device.feed(Spoiled(result))
 
     async def _ask(self, device: Device, frame: ClientFrame) -> None:
         kind = frame.WhichOneof("frame") or ""
@@ -323,9 +354,7 @@ class Connection:
             if self._too_fast:
                 self._too_fast = False
                 await asyncio.sleep(HUSH_S)
-            self._received += 1
-            if self._received % TURN == 0:
-                await asyncio.sleep(0)  # of what has come already, receive() waits for nobody
+            await asyncio.sleep(0)  # of what has come already, receive() waits for nobody
             message = await self._ws.receive()
             if message.type is WSMsgType.ERROR and self._ws.close_code in CloseCode.values():
                 self._code = self._ws.close_code  # it closed already, for a reason of ours
@@ -351,9 +380,12 @@ class Connection:
             raise error
 
     def _decode(self, message: Any) -> ClientFrame:
+        return codec.all_of(self._decoding(message))
+
+    def _decoding(self, message: Any) -> codec.Steps[ClientFrame]:
         if message.type is WSMsgType.BINARY:
             raise InvalidFrame("", "a frame is a text message")
-        return codec.decode(message.data, ClientFrame)
+        return (yield from codec.decoding(message.data, ClientFrame))
 
     def _again(self, device: Device, frame: ClientFrame) -> None:
         hello = frame.device_hello
@@ -372,22 +404,27 @@ class Connection:
         try:
             while True:
                 await self._output.wait()
-                frames = device.take(BATCH_BYTES) if device.socket is self else []
-                if frames:
-                    stall = self._loop.call_later(
-                        self._settings.stall_s, self.stop, CloseCode.CLOSE_CODE_SLOW_CONSUMER
-                    )
-                    await self._send(frames)
-                    stall.cancel()
-                elif self._stopped.is_set():
+                sent = await self._send_batch(device)
+                if not sent and self._stopped.is_set():
                     return
-                else:
+                if not sent:
                     self._output.clear()
         except ConnectionError:
             return  # the reader sees it, too
         except Exception:
             log.exception("a frame could not be sent")
             self.stop(CloseCode.CLOSE_CODE_INTERNAL)
+
+    async def _send_batch(self, device: Device) -> bool:
+        """Sends what may leave now; False: nothing did."""
+        frames = device.take(BATCH_BYTES) if device.socket is self else []
+        if frames:
+            stall = self._loop.call_later(
+                self._settings.stall_s, self.stop, CloseCode.CLOSE_CODE_SLOW_CONSUMER
+            )
+            await self._send(frames)
+            stall.cancel()
+        return bool(frames)
 
     async def _send(self, frames: list[ServerFrame]) -> None:
         for text in [codec.encode(frame) for frame in frames]:

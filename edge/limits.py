@@ -91,7 +91,8 @@ def check_request(request: HomeRequest | PopupRequest, limits: Limits) -> None:
         )
     _check_quoted("quoted", request.message, request.quoted)
     for place, said in enumerate(history):
-        _check_quoted(f"conversation_history[{place}].quoted", said.content, said.quoted)
+        if said.quoted:
+            _check_quoted(f"conversation_history[{place}].quoted", said.content, said.quoted)
 
 
 def _check_quoted(field: str, text: str, spans: Sequence[Quoted]) -> None:

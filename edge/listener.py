@@ -2,6 +2,7 @@
 and nothing of it is said again, to the caller or in the log: a header may hold a token.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
@@ -24,6 +25,10 @@ LINE_BYTES: Final = 8190
 
 HEADER_BYTES: Final = 8192
 """The longest header. Not the same number: by it aiohttp tells which of the two it was."""
+
+READ_BYTES: Final = 4 * 1024
+"""So much of a connection is taken in at once. asyncio's 256 KiB may be 40,000 fragments of
+nothing, which take 40 ms to look at."""
 
 HEADERS_BYTES: Final = 64 * 1024
 """All headers of a request together, where they come a little at a time."""
@@ -85,6 +90,18 @@ class _Handler(RequestHandler):
         if self._unread > HEADERS_BYTES and self.transport is not None:
             self.transport.write(_TOO_LARGE)
             self.force_close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begins to read, a little at a time."""
+        super().connection_made(transport)
+        if hasattr(transport, "max_size"):
+            transport.max_size = READ_BYTES
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Lets go of what was read with: it holds this, too, and only a garbage collection of all
+        there is would find the two."""
+        super().connection_lost(exc)
+        self.reader = self._data_received_cb = None
 
     def handle_error(
         self,

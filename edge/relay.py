@@ -132,6 +132,8 @@ class Relay:
                     await self._call.write(
                         AttachRequest(request_id=self._request_id, frames=frames, spoiled=spoiled)
                     )
+                    del frames
+                del batch, said
             await self._call.done_writing()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             pass  # the reader sees why

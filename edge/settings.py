@@ -129,8 +129,8 @@ class EdgeSettings(ServiceSettings):
         ge=0,
         le=1,
         description="Which part of a core an edge spends on reading what one user sends, over all"
-        " sockets and REST, or one address before a token is known; four seconds' worth at once."
-        " 0: no limit.",
+        " sockets and REST, or one address before a token is known; two seconds' worth at once;"
+        " up to twenty times less while it is busy with many. 0: no limit.",
     )
     trusted_proxies: CommaList = Field(
         (),

@@ -20,7 +20,7 @@ from edge.addresses import Proxies, holder
 from edge.auth import Identity, Tokens, bearer, unauthenticated
 from edge.budgets import Doors, Pool
 from edge.devices import Devices
-from edge.effort import Effort
+from edge.effort import FAILED_S, REQUEST_S, Effort
 from edge.mapping import InvalidFrame
 from edge.origins import Origins
 from edge.rates import Buckets
@@ -132,8 +132,7 @@ def address(request: web.Request) -> str:
 
 async def body(request: web.Request) -> dict[str, Any]:
     """The JSON object that was sent. Raises InvalidFrame, or SwitchboardError (rate_limited)."""
-    effort, who = request.app[EDGE].effort, _sender(request)
-    effort.check(who)
+    effort, who = request.app[EDGE].effort, sender(request)
     try:
         async with asyncio.timeout(BODY_S):
             text = await _read(request)
@@ -142,12 +141,11 @@ async def body(request: web.Request) -> dict[str, Any]:
             ErrorCode.ERROR_CODE_DEADLINE_EXCEEDED, "The body took too long to arrive."
         ) from None
     async with effort.turn(who, len(text)):
-        with effort.spent(who):
-            return codec.parse(text)
+        return await effort.run(who, codec.parsing(text))
 
 
-def _sender(request: web.Request) -> str:
-    """Whose effort a body is: a user's, or an address's where no good token is shown."""
+def sender(request: web.Request) -> str:
+    """Whose effort a call is: a user's, or an address's where no good token is shown."""
     try:
         return identity(request).user_id
     except SwitchboardError:
@@ -177,6 +175,7 @@ def text_of(value: dict[str, Any], name: str) -> str:
 @web.middleware
 async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Origins, CORS, and every error as JSON. The socket does its own origins (close 4403)."""
+    await request.app[EDGE].effort.enter()
     response = await _served(request, handler)
     if request.app[EDGE].devices.draining and not response.prepared:
         response.force_close()  # a kept connection would bring more
@@ -214,22 +213,45 @@ async def prepare(request: web.Request, response: web.StreamResponse) -> None:
 
 async def _observed(request: web.Request, handler: Handler) -> web.StreamResponse:
     began, status = perf_counter(), _GONE
-    # Probes come every few seconds and are no traces.
+    # Probes come every few seconds: they are no traces, and free.
     of_note = request.path.startswith("/api/")
     name = f"{request.method} {metrics.route_of(request)}"
     try:
         with tracing.span(name, kind=tracing.SERVER) if of_note else nullcontext():
-            response = await _answer(request, handler)
+            response = await _answer(request, _paid(handler) if of_note else handler)
             status = response.status
         return response
     finally:
         metrics.answered(request, status, began)
 
 
+def _paid(handler: Handler) -> Handler:
+    async def paid(request: web.Request) -> web.StreamResponse:
+        effort, who = request.app[EDGE].effort, sender(request)
+        effort.check(who)
+        effort.charge(who, REQUEST_S)
+        return await handler(request)
+
+    return paid
+
+
+async def _hold(request: web.Request, error: SwitchboardError) -> None:
+    """Who comes too often hears it a moment later, and who tries tokens, once that is often."""
+    effort = request.app[EDGE].effort
+    if error.code == ErrorCode.ERROR_CODE_UNAUTHENTICATED:
+        effort.charge(address(request), FAILED_S)
+        often = effort.wait(address(request)) > 0
+    else:
+        often = error.code == ErrorCode.ERROR_CODE_RATE_LIMITED
+    if often:
+        await effort.hold()
+
+
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except SwitchboardError as error:
+        await _hold(request, error)
         return refusal(error)
     except InvalidFrame as error:
         return refusal(SwitchboardError(ErrorCode.ERROR_CODE_INVALID_FRAME, str(error)))

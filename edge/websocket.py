@@ -67,6 +67,16 @@ class WebSocket(web.WebSocketResponse[bool]):
             reader.on_abuse(self._give_up)
         return writer
 
+    def pause(self) -> None:
+        """Reads nothing more until `resume`: what comes would be kept in memory."""
+        if self._req is not None and not self.gone:
+            self._req.protocol.pause_reading()
+
+    def resume(self) -> None:
+        """Reads on."""
+        if self._req is not None and not self.gone:
+            self._req.protocol.resume_reading()
+
     def _give_up(self) -> None:
         """What comes will never be a message: `receive` raises, and so closes."""
         code = CloseCode.CLOSE_CODE_RATE_LIMITED
@@ -83,7 +93,13 @@ class WebSocket(web.WebSocketResponse[bool]):
         if code in _FAULTS and not self.closed and transport and not transport.is_closing():
             await self.send_frame(code.to_bytes(2, "big") + message, WSMsgType.CLOSE)
             await _read_on(transport)
-        return await super().close(code=code, message=message, drain=drain)
+        try:
+            return await super().close(code=code, message=message, drain=drain)
+        finally:
+            # What the peer sent meanwhile, up to a MiB, is a variable of a frame that the exception
+            # names; and the heartbeat's timer keeps the socket, and so the exception, for 20 s.
+            if (why := self.exception()) is not None:
+                why.__traceback__ = None
 
 
 class WatchedReader:

@@ -41,6 +41,7 @@ class Link(Generic[Item, Req, Res]):
         with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             async for items in self._outbox:
                 await self._call.write(self._batch(items))
+                del items  # or they would stay until there are others
             await self._call.done_writing()
         self._outbox.close()
 

@@ -17,8 +17,8 @@ from runtime.memory_limit import used
 LOOK_S: Final = 1.0
 """How often it is looked, in seconds."""
 
-GROWN_BYTES: Final = 32 * 1024 * 1024
-"""So much more memory may be garbage: of a socket that was closed stay 20 KiB."""
+GROWN: Final = 2.0
+"""So many times the memory of last time may be garbage: of a socket that was closed stay 20 KiB."""
 
 APART: Final = 200
 """Pauses are so many times apart as the last was long: they take up to 0.5 % of the time, and a
@@ -46,7 +46,7 @@ class Sweeper:
     def look(self) -> None:
         """Collects if it is time."""
         now = self._clock()
-        if now < self._due or self._used() < self._before + GROWN_BYTES:
+        if now < self._due or self._used() < self._before * GROWN:
             return
         self._collect()
         done = self._clock()

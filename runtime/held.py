@@ -29,9 +29,9 @@ class Pool:
     """What all of them hold, about `most` bytes of it, and of which kind it is. `little`: what
     anybody may hold, however many hold much: past `most` that is all."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, little: int | None = None) -> None:
         self.most = most
-        self.little = most // LITTLE
+        self.little = most // LITTLE if little is None else little
         self.kinds: Counter[str] = Counter()
         self.held = 0
 

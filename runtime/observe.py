@@ -2,7 +2,7 @@
 
 import resource
 
-from runtime import garbage, logs, metrics, tracing
+from runtime import garbage, logs, memory_limit, metrics, tracing
 from runtime.settings import Settings, fail
 
 
@@ -11,6 +11,7 @@ def start(settings: Settings, service: str) -> None:
 
     No core is dumped: it would hold the users' keys and texts.
     """
+    memory_limit.hoard_nothing()
     garbage.settle()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logs.configure(settings, service)

@@ -56,22 +56,30 @@ class BoundedStream(Generic[T]):
 
     async def take(self) -> list[T]:
         """All that waits, at least one. Once closed and empty: [], or raises its error."""
+        return self._taken() if await self._filled() else []
+
+    async def _filled(self) -> bool:
+        """Waits for an item; False: there will be none."""
         while not self._items:
             if self._closed:
                 if self._error is not None:
                     raise self._error
-                return []
+                return False
             self._readable.clear()
             await self._readable.wait()
+        return True
+
+    def _taken(self) -> list[T]:
         taken = list(self._items)
         self._items.clear()
         self._writable.set()
         return taken
 
     async def __aiter__(self) -> AsyncIterator[list[T]]:
-        """Yields what `take` returns until the stream is closed and empty."""
-        while batch := await self.take():
-            yield batch
+        """Yields what `take` returns until the stream is closed and empty, and keeps none of it:
+        the start of a request may hold a MiB, and its stream stays open for minutes."""
+        while await self._filled():
+            yield self._taken()
 
     def close(self, error: BaseException | None = None) -> None:
         """Ends the stream; what waits can still be taken. Closing again does nothing."""

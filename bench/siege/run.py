@@ -228,7 +228,8 @@ class Siege:
 
     async def _watch(self) -> None:
         while True:
-            self._cage.look()
+            # The kernel walks all pages to tell what is used: 15 ms and more, which pings would wait.
+            await asyncio.to_thread(self._cage.look)
             for name in self._cage.names:
                 service = self._service(name)
                 if service.ended and not self._fallen.is_set():

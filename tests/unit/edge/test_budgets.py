@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edge.budgets import Budget, Pool, Share
+from edge.budgets import FEW, REQUESTS, Budget, Pool, Share
 from edge.events import Asked, Attached, Broken, Detached, Received, Tick
 from edge.limits import Limits
 from edge.session import Session
@@ -101,7 +101,7 @@ async def test_a_device_that_went_away_frees_nothing_while_its_requests_run() ->
 
 
 async def test_seventy_five_devices_bring_the_router_no_more_than_sixteen_requests() -> None:
-    async with edge_stack(requests_per_minute=0) as stack:
+    async with edge_stack(requests_per_minute=0, cpu_share=0) as stack:
         held(stack, asyncio.Event())
         ends: list[str] = []
         for number in range(75):
@@ -385,6 +385,33 @@ def test_what_runs_is_held_and_nothing_else(steps: list[tuple[str, str]]) -> Non
         assert (pool.kinds[KEPT] == 0) == session.idle
         assert pool.held == sum(pool.kinds.values())
         assert session.running <= 3
+
+
+@given(st.lists(st.integers(1, 16), max_size=200))
+def test_however_many_requests_run_anybody_may_ask_twice(held_by_others: list[int]) -> None:
+    pool = Pool(Budget())
+    for wanted in held_by_others:
+        share = Share(pool)
+        for _ in range(wanted):
+            if share.problem(1) is None:
+                share.begin(1)
+    newcomer = Share(pool)
+    for _ in range(FEW):
+        assert newcomer.problem(1) is None
+        newcomer.begin(1)
+
+
+def test_past_so_many_requests_who_has_a_few_has_no_more() -> None:
+    pool = Pool(Budget())
+    for _ in range(REQUESTS):
+        Share(pool).begin(1)
+    share = Share(pool)
+    for _ in range(FEW):
+        share.begin(1)
+    problem = share.problem(1)
+    assert problem is not None
+    assert word(problem.code) == "too_many_requests"
+    assert problem.retry_after_ms
 
 
 @pytest.mark.parametrize("code", ["too_many_requests", "overloaded"])

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.garbage import APART, GROWN_BYTES, Sweeper
+from runtime.garbage import APART, GROWN, Sweeper
 
 MIB = 1 << 20
 
@@ -42,7 +42,7 @@ def test_who_does_not_grow_is_never_paused() -> None:
 def test_growth_is_looked_at_once() -> None:
     process = Process()
     sweeper = process.sweeper()
-    process.bytes += GROWN_BYTES
+    process.bytes = round(process.bytes * GROWN)
     for _ in range(1000):
         process.now += 1
         sweeper.look()

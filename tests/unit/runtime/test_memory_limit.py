@@ -1,5 +1,7 @@
 """What a container says of its memory."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,24 @@ def test_this_process_says_what_it_uses() -> None:
     assert used() - before > len(more) // 2
     give_back()
     assert used() > 0
+
+
+HOARD = """
+import random
+from runtime.memory_limit import hoard_nothing, used
+
+hoard_nothing()
+before = used()
+large = [bytes(random.randrange(700_000, 1_000_000)) for _ in range(200)]
+small = [bytes(1000) for _ in range(1000)]  # what comes last keeps the rest of a heap from going
+full = used()
+del large
+print(full - before > 50_000_000, used() - before < 30_000_000)
+"""
+
+
+def test_what_was_large_is_given_back_as_it_is_freed() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HOARD], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["True", "True"]

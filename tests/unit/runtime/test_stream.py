@@ -1,6 +1,7 @@
 """The bounded stream: nothing is lost or overtakes, and the bound holds."""
 
 import asyncio
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -150,3 +151,24 @@ async def test_a_cancelled_writer_or_reader_takes_nothing_with_it() -> None:
     assert await stream.take() == [1]
     await stream.put(3)
     assert await stream.take() == [3]
+
+
+class Item:
+    pass
+
+
+async def test_who_waits_for_more_keeps_nothing_of_what_was_taken() -> None:
+    stream: BoundedStream[Item] = BoundedStream(5)
+
+    async def read() -> None:
+        async for batch in stream:
+            del batch
+
+    reading = asyncio.create_task(read())
+    item = Item()
+    kept = weakref.ref(item)
+    stream.put_now(item)
+    del item
+    await settled(lambda: kept() is None)
+    stream.close()
+    await reading
