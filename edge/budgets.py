@@ -21,8 +21,8 @@ CROWDED_MS: Final = 5_000
 
 
 REQUESTS: Final = 96
-"""Of so many requests nobody runs more than leave as many free for others. The services behind begin
-ten to a hundred a second, and gRPC gives up what they have not begun within 30 s."""
+"""Of so many requests nobody runs more than leave as many free for others. The services behind
+begin ten to a hundred a second, and gRPC gives up what they have not begun within 30 s."""
 
 FEW: Final = 2
 """What any user may run, however many others do: a question at the Home page and one in a popup."""

@@ -57,7 +57,7 @@ IDLE: Final = 0.3
 honest ping took 75 ms under the siege (p99), at these 45."""
 
 MANY: Final = 8
-"""Fewer senders than these may have the edge to themselves: there is nobody whom they keep waiting."""
+"""Fewer senders than these may have the edge to themselves: they keep nobody waiting."""
 
 WINDOW_S: Final = 0.1
 DEARER: Final = 1.6

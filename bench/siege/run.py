@@ -228,7 +228,7 @@ class Siege:
 
     async def _watch(self) -> None:
         while True:
-            # The kernel walks all pages to tell what is used: 15 ms and more, which pings would wait.
+            # The kernel walks all pages to tell what is used: pings would wait for it, 15 ms.
             await asyncio.to_thread(self._cage.look)
             for name in self._cage.names:
                 service = self._service(name)
