@@ -33,7 +33,7 @@ async def serve(settings: EdgeSettings) -> int:
         log.error("edge cannot listen on %s: it is taken, or not this machine's", where)
         await runner.cleanup()
         return 1
-    observe.watch()
+    observe.watch(settings)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -209,13 +209,13 @@ class EdgeSettings(ServiceSettings):
 
     @property
     def most_sockets(self) -> int | None:
-        """So many may be open at once, with a quarter of the memory left to requests; None: no
-        limit."""
+        """So many may be open at once, with three eighths of the memory left to requests, and to
+        garbage; None: no limit."""
         if self.max_sockets:
             return self.max_sockets
         if self.memory is None:
             return None
-        return max(1, (self.memory * 3 // 4 - _START_BYTES) // _SOCKET_BYTES)
+        return max(1, (self.memory * 5 // 8 - _START_BYTES) // _SOCKET_BYTES)
 
     @property
     def budget(self) -> Budget:

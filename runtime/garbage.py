@@ -10,12 +10,17 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from runtime.memory_limit import used
 
 LOOK_S: Final = 1.0
 """How often it is looked, in seconds."""
+
+FULL: Final = 0.75
+GROWN_FULL: Final = 1.1
+"""Past this part of its limit a process looks after so much: for garbage nobody is refused."""
 
 GROWN: Final = 2.0
 """So many times the memory of last time may be garbage: of a socket that was closed stay 20 KiB."""
@@ -28,15 +33,18 @@ _NEVER: Final = 1 << 30
 
 
 class Sweeper:
-    """Pauses for garbage where memory has grown. `collect`: does it; `used`: bytes."""
+    """Pauses for garbage where memory has grown. `limit`: of memory, in bytes; None: there is none;
+    `collect`: does it."""
 
     def __init__(
         self,
         *,
+        limit: int | None = None,
         collect: Callable[[], object] = gc.collect,
         used: Callable[[], int] = used,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._full = limit * FULL if limit else inf
         self._collect = collect
         self._used = used
         self._clock = clock
@@ -46,7 +54,8 @@ class Sweeper:
     def look(self) -> None:
         """Collects if it is time."""
         now = self._clock()
-        if now < self._due or self._used() < self._before * GROWN:
+        enough = min(self._before * GROWN, max(self._before * GROWN_FULL, self._full))
+        if now < self._due or self._used() < enough:
             return
         self._collect()
         done = self._clock()
@@ -64,9 +73,9 @@ def settle() -> None:
     gc.set_threshold(young, middle, _NEVER)
 
 
-def watch() -> None:
-    """Sweeps from now on, in the running loop."""
-    loop, sweeper = asyncio.get_running_loop(), Sweeper()
+def watch(limit: int | None) -> None:
+    """Sweeps from now on, in the running loop. `limit`: of memory, in bytes."""
+    loop, sweeper = asyncio.get_running_loop(), Sweeper(limit=limit)
 
     def look() -> None:
         sweeper.look()

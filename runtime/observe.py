@@ -3,7 +3,7 @@
 import resource
 
 from runtime import garbage, logs, memory_limit, metrics, tracing
-from runtime.settings import Settings, fail
+from runtime.settings import ServiceSettings, Settings, fail
 
 
 def start(settings: Settings, service: str) -> None:
@@ -22,7 +22,7 @@ def start(settings: Settings, service: str) -> None:
         fail(service, f"ADMIN_ADDR: cannot listen there ({error.strerror})")
 
 
-def watch() -> None:
+def watch(settings: ServiceSettings) -> None:
     """The same once its loop runs."""
     metrics.watch_tasks()
-    garbage.watch()
+    garbage.watch(settings.memory)

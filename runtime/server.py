@@ -136,7 +136,7 @@ class Server:
 
     async def run(self) -> None:
         """Serves until SIGTERM or SIGINT, then drains."""
-        observe.watch()
+        observe.watch(self._settings)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)

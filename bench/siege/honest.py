@@ -151,7 +151,7 @@ class Honest:
                     self.notes.refused[f"sockets ({error.status})"] += 1
                     await asyncio.sleep(1)
                 except (OSError, aiohttp.ClientError, TimeoutError) as error:
-                    what = f"could not sign up or connect: {type(error).__name__}"
+                    what = f"could not sign up or connect: {type(error).__name__} {error}"
                     self.notes.wrong.append(what)
                     await asyncio.sleep(1)
 

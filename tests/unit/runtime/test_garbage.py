@@ -26,8 +26,10 @@ class Process:
         self.pauses.append(self.now)
         self.now += self.takes_s
 
-    def sweeper(self) -> Sweeper:
-        return Sweeper(collect=self.collect, used=lambda: self.bytes, clock=lambda: self.now)
+    def sweeper(self, limit: int | None = None) -> Sweeper:
+        return Sweeper(
+            limit=limit, collect=self.collect, used=lambda: self.bytes, clock=lambda: self.now
+        )
 
 
 def test_who_does_not_grow_is_never_paused() -> None:
@@ -47,6 +49,15 @@ def test_growth_is_looked_at_once() -> None:
         process.now += 1
         sweeper.look()
     assert process.pauses == [1]
+
+
+def test_near_its_limit_of_memory_a_little_growth_is_looked_at() -> None:
+    process = Process()
+    sweeper = process.sweeper(limit=512 * MIB)
+    for process.bytes in (199 * MIB, 383 * MIB, 385 * MIB, 420 * MIB, 425 * MIB):
+        process.now += 100
+        sweeper.look()
+    assert process.pauses == [200, 500 + process.takes_s]  # at 383 and at 425 MiB
 
 
 @given(
