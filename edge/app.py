@@ -25,11 +25,11 @@ from edge.events import Stopped
 from edge.origins import Origins
 from edge.others import Others
 from edge.rates import Buckets, Rate
-from edge.refusals import close_reason
 from edge.settings import EdgeSettings
 from edge.several import Several
 from edge.web import EDGE, Edge, address, middleware, prepare, reply
 from edge.websocket import WebSocket
+from edge.wire.error_frames import close_reason
 from runtime import __version__
 from runtime.channels import dial
 from runtime.errors import SwitchboardError

@@ -15,16 +15,18 @@ from typing import Any, Final
 from aiohttp import WSMessage, WSMsgType
 from aiohttp.http import WSMessageTextBytes
 
-from edge import codec, metrics
+from edge import metrics
 from edge.auth import Identity, Tokens
 from edge.device import Device
 from edge.devices import Devices, leave_all
 from edge.effort import FAILED_S, LARGE_BYTES, Effort
 from edge.events import Received, Say, Spoiled
 from edge.limits import check_hello
-from edge.mapping import InvalidFrame
 from edge.rates import Bucket, Rate, too_fast
-from edge.refusals import (
+from edge.settings import EdgeSettings
+from edge.websocket import CLOSE_S, WebSocket
+from edge.wire import codec
+from edge.wire.error_frames import (
     REFUSALS,
     close_reason,
     refusal,
@@ -32,8 +34,7 @@ from edge.refusals import (
     refusal_unread,
     spoiled,
 )
-from edge.settings import EdgeSettings
-from edge.websocket import CLOSE_S, WebSocket
+from edge.wire.json_mapping import InvalidFrame
 from runtime import logs
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import CloseCode, ErrorCode, FrameRef

@@ -56,9 +56,9 @@ from edge.events import (
 from edge.limits import Limits
 from edge.others import Others
 from edge.rates import Buckets, too_fast
-from edge.refusals import refusal_of, unknown_call
 from edge.relay import Relay
 from edge.session import Session
+from edge.wire.error_frames import refusal_of, unknown_call
 from runtime import logs
 from runtime.errors import SwitchboardError
 from switchboard.v3.agent_pb2 import Surface

@@ -13,8 +13,8 @@ from edge.budgets import Share
 from edge.device import Device, Socket, Surroundings
 from edge.events import Draining, Say
 from edge.others import Others
-from edge.refusals import duplicate
 from edge.relay import Relay
+from edge.wire.error_frames import duplicate
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import DeviceHello, HomeRequest, Mutation, ServerFrame

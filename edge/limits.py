@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from unicodedata import category
 
-from edge.mapping import InvalidFrame
+from edge.wire.json_mapping import InvalidFrame
 from runtime import quoting
 from runtime.errors import SwitchboardError
 from switchboard.v3 import frames_pb2

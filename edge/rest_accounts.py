@@ -11,9 +11,9 @@ from typing import Any, Final
 import grpc
 from aiohttp import web
 
-from edge.mapping import InvalidFrame
 from edge.signing_out import sign_out
 from edge.web import CALL_S, EDGE, Edge, address, body, identity, reply, text_of
+from edge.wire.json_mapping import InvalidFrame
 from runtime import enums, tracing
 from runtime.errors import from_rpc
 from switchboard.v3.accounts_pb2 import (

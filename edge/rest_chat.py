@@ -8,10 +8,10 @@ from uuid import uuid4
 import orjson
 from aiohttp import web
 
-from edge import codec
 from edge.limits import check_request
-from edge.mapping import to_json
 from edge.web import CALL_S, EDGE, body, identity, refusal, reply
+from edge.wire import codec
+from edge.wire.json_mapping import to_json
 from runtime import tracing
 from runtime.errors import SwitchboardError
 from switchboard.v3.frames_pb2 import ClientFrame, EndStatus, ServerFrame, StreamEnd

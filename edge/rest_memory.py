@@ -9,9 +9,9 @@ import grpc
 import orjson
 from aiohttp import web
 
-from edge.mapping import InvalidFrame
 from edge.rest_accounts import sign_in
 from edge.web import CALL_S, EDGE, Edge, body, identity, reply, text_of
+from edge.wire.json_mapping import InvalidFrame
 from runtime import enums, tracing
 from switchboard.v3.accounts_pb2 import GetAccountRequest, GetAccountResponse
 from switchboard.v3.entities_pb2 import EntityKind

@@ -64,13 +64,13 @@ from edge.events import (
     Unlink,
     Unlinked,
 )
-from edge.fitting import fit_change, fitted_end
 from edge.limits import PROTOCOL, Limits, check_mutation, check_request
 from edge.outbox import Outbox
 from edge.rates import too_fast
-from edge.refusals import REFUSALS, duplicate, refusal_of, unknown_call
 from edge.relayed import Link, Relays
 from edge.start import start_of
+from edge.wire.error_frames import REFUSALS, duplicate, refusal_of, unknown_call
+from edge.wire.truncate import fit_change, fitted_end
 from runtime.errors import SwitchboardError, word
 from runtime.held import overloaded
 from switchboard.v3.agent_pb2 import Surface

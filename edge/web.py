@@ -15,16 +15,17 @@ import grpc
 import orjson
 from aiohttp import web
 
-from edge import codec, metrics
+from edge import metrics
 from edge.addresses import Proxies, holder
 from edge.auth import Identity, Tokens, bearer, unauthenticated
 from edge.budgets import Doors, Pool
 from edge.devices import Devices
 from edge.effort import FAILED_S, REQUEST_S, Effort
-from edge.mapping import InvalidFrame
 from edge.origins import Origins
 from edge.rates import Buckets
 from edge.settings import EdgeSettings
+from edge.wire import codec
+from edge.wire.json_mapping import InvalidFrame
 from runtime import errors, tracing
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode

@@ -11,7 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from edge import codec
+from edge.wire import codec
 from switchboard.v3.frames_pb2 import ClientFrame, ServerFrame
 
 JSON_VALUE = {"id": "t1", "title": "Ünïcode", "n": [1, 2.5, None, True]}

@@ -11,9 +11,9 @@ import aiohttp
 from aiohttp import web
 
 from edge import app, listener, tls
-from edge.codec import MAX_FRAME_BYTES
 from edge.settings import EdgeSettings
 from edge.web import EDGE, Edge
+from edge.wire.codec import MAX_FRAME_BYTES
 from tests.support.scripted_router import Behind
 
 Frame = dict[str, Any]

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.answer import JOIN_CHARS, Answer
-from edge.codec import encode
 from edge.limits import Limits
+from edge.wire.codec import encode
 from switchboard.v3.frames_pb2 import (
     DataRequest,
     ServerFrame,

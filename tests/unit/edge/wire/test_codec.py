@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge import codec
-from edge.codec import UnknownType
-from edge.mapping import InvalidFrame, from_json, to_json
+from edge.wire import codec
+from edge.wire.codec import UnknownType
+from edge.wire.json_mapping import InvalidFrame, from_json, to_json
 from switchboard.v3.blocks_pb2 import BlockType
 from switchboard.v3.frames_pb2 import (
     ClientFrame,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.codec import MAX_FRAME_BYTES, encode
-from edge.fitting import fit_change, fitted_end
+from edge.wire.codec import MAX_FRAME_BYTES, encode
+from edge.wire.truncate import fit_change, fitted_end
 from switchboard.v3.entities_pb2 import EntityKind
 from switchboard.v3.frames_pb2 import Mutation, MutationOp, Origin, ServerFrame, StreamEnd
 from switchboard.v3.values_pb2 import Json

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 import orjson
 
-from edge import codec
-from edge.codec import UnknownType
-from edge.mapping import InvalidFrame
+from edge.wire import codec
+from edge.wire.codec import UnknownType
+from edge.wire.json_mapping import InvalidFrame
 from runtime.errors import SwitchboardError, word
 from switchboard.v3.errors_pb2 import Error, ErrorCode, FrameRef
 from switchboard.v3.frames_pb2 import (

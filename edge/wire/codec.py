@@ -2,7 +2,7 @@
 of its message side by side (PROTOCOL §1–3).
 
 The frames that come by the thousand have a mapping written by hand: 1.4 µs for a
-`stream_text`, 1.7 by the plans of edge/mapping.py that do all others, 38 by ProtoJSON.
+`stream_text`, 1.7 by the plans of edge/wire/json_mapping.py that do all others, 38 by ProtoJSON.
 Tests hold them against each other.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
-from edge.mapping import InvalidFrame, from_json, json_value, raw, to_json
+from edge.wire.json_mapping import InvalidFrame, from_json, json_value, raw, to_json
 from runtime import enums
 from switchboard.v3.blocks_pb2 import BlockType
 from switchboard.v3.frames_pb2 import (

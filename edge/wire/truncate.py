@@ -7,7 +7,7 @@ asks for it.
 
 from typing import Final
 
-from edge.codec import MAX_FRAME_BYTES, encode
+from edge.wire.codec import MAX_FRAME_BYTES, encode
 from switchboard.v3.frames_pb2 import Mutation, ServerFrame
 
 # For the number that the frame gets as it leaves.
