@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, MutableSet
 
+from edge.access.budgets import Share
 from edge.answer import Answer, State
-from edge.budgets import Share
 from edge.limits import Limits
 
 

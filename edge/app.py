@@ -14,17 +14,17 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from edge import catalogue, metrics, rest_accounts, rest_chat, rest_memory
-from edge.addresses import Proxies
-from edge.auth import Tokens, bearer
-from edge.budgets import Doors, Pool
+from edge.access.budgets import Doors, Pool
+from edge.access.client_ip import Proxies
+from edge.access.effort import REQUEST_S, Effort
+from edge.access.origins import Origins
+from edge.access.rate_limit import Buckets, Rate
+from edge.access.tokens import Tokens, bearer
 from edge.connection import Connection
 from edge.device import Surroundings
 from edge.devices import Devices, send_away
-from edge.effort import REQUEST_S, Effort
 from edge.events import Stopped
-from edge.origins import Origins
 from edge.others import Others
-from edge.rates import Buckets, Rate
 from edge.settings import EdgeSettings
 from edge.several import Several
 from edge.web import EDGE, Edge, address, middleware, prepare, reply

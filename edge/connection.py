@@ -16,13 +16,13 @@ from aiohttp import WSMessage, WSMsgType
 from aiohttp.http import WSMessageTextBytes
 
 from edge import metrics
-from edge.auth import Identity, Tokens
+from edge.access.effort import FAILED_S, LARGE_BYTES, Effort
+from edge.access.rate_limit import Bucket, Rate, too_fast
+from edge.access.tokens import Identity, Tokens
 from edge.device import Device
 from edge.devices import Devices, leave_all
-from edge.effort import FAILED_S, LARGE_BYTES, Effort
 from edge.events import Received, Say, Spoiled
 from edge.limits import check_hello
-from edge.rates import Bucket, Rate, too_fast
 from edge.settings import EdgeSettings
 from edge.websocket import CLOSE_S, WebSocket
 from edge.wire import codec

@@ -16,8 +16,9 @@ from uuid import uuid4
 import grpc
 
 from edge import metrics
+from edge.access.budgets import Pool
+from edge.access.rate_limit import Buckets, too_fast
 from edge.bridge import Bridge
-from edge.budgets import Pool
 from edge.events import (
     Abandoned,
     Answered,
@@ -55,7 +56,6 @@ from edge.events import (
 )
 from edge.limits import Limits
 from edge.others import Others
-from edge.rates import Buckets, too_fast
 from edge.relay import Relay
 from edge.session import Session
 from edge.wire.error_frames import refusal_of, unknown_call

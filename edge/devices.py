@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from edge.budgets import Share
+from edge.access.budgets import Share
 from edge.device import Device, Socket, Surroundings
 from edge.events import Draining, Say
 from edge.others import Others

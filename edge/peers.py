@@ -39,7 +39,7 @@ from switchboard.v3.edge_pb2_grpc import EdgeServiceStub
 from switchboard.v3.frames_pb2 import ClientFrame, DeviceHello, HomeRequest, Mutation, ServerFrame
 
 if TYPE_CHECKING:
-    from edge.auth import Tokens
+    from edge.access.tokens import Tokens
     from edge.device import Device
     from edge.devices import Devices
     from switchboard.v3.edge_pb2_grpc import EdgeServiceAsyncStub

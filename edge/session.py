@@ -20,10 +20,11 @@ from itertools import islice
 from typing import Final, assert_never
 
 from edge import calls
+from edge.access.budgets import Kept, Share, too_many
+from edge.access.rate_limit import too_fast
 from edge.alarms import Alarms, Due
 from edge.answer import Answer, State
 from edge.answers import Answers
-from edge.budgets import Kept, Share, too_many
 from edge.callbook import CallBook, never_asked
 from edge.calls import Call, CallState
 from edge.events import (
@@ -66,7 +67,6 @@ from edge.events import (
 )
 from edge.limits import PROTOCOL, Limits, check_mutation, check_request
 from edge.outbox import Outbox
-from edge.rates import too_fast
 from edge.relayed import Link, Relays
 from edge.start import start_of
 from edge.wire.error_frames import REFUSALS, duplicate, refusal_of, unknown_call

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
 
-from edge.budgets import Budget
+from edge.access.budgets import Budget
 from edge.limits import Limits
 from runtime.settings import Address, CommaList, ServiceSettings
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from edge.auth import Tokens
+from edge.access.budgets import Pool
+from edge.access.tokens import Tokens
 from edge.broker import Broker
-from edge.budgets import Pool
 from edge.devices import Devices
 from edge.peers import Peers
 from edge.service import EdgeServicer

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from edge.auth import Tokens
+from edge.access.tokens import Tokens
 from edge.devices import Devices
 from edge.events import Erased
 from runtime.errors import SwitchboardError

@@ -16,13 +16,13 @@ import orjson
 from aiohttp import web
 
 from edge import metrics
-from edge.addresses import Proxies, holder
-from edge.auth import Identity, Tokens, bearer, unauthenticated
-from edge.budgets import Doors, Pool
+from edge.access.budgets import Doors, Pool
+from edge.access.client_ip import Proxies, holder
+from edge.access.effort import FAILED_S, REQUEST_S, Effort
+from edge.access.origins import Origins
+from edge.access.rate_limit import Buckets
+from edge.access.tokens import Identity, Tokens, bearer, unauthenticated
 from edge.devices import Devices
-from edge.effort import FAILED_S, REQUEST_S, Effort
-from edge.origins import Origins
-from edge.rates import Buckets
 from edge.settings import EdgeSettings
 from edge.wire import codec
 from edge.wire.json_mapping import InvalidFrame

@@ -20,7 +20,7 @@ from typing import Final
 
 import aiohttp
 
-from edge.auth import Tokens
+from edge.access.tokens import Tokens
 from tests.support import ports
 from tests.support.edge_stack import KEY
 from tests.support.fleet import UNLIMITED, Process

@@ -24,7 +24,7 @@ from bench.siege.honest import Honest, Notes, calls_from, known_answers, sign_up
 from bench.siege.judge import Seen, Service, percentile
 from bench.siege.shipped import niceness
 from bench.soak.judge import faults
-from edge.auth import Tokens
+from edge.access.tokens import Tokens
 from edge.settings import EdgeSettings
 from tests.support.device import Store
 from tests.support.fleet import SERVICES, UNLIMITED, Fleet, Plan

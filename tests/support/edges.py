@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import aiohttp
 
-from edge.auth import Tokens
+from edge.access.tokens import Tokens
 from edge.web import Edge
 from tests.support import ports
 from tests.support.edge_stack import KEY, EdgeStack, edge_stack, eventually

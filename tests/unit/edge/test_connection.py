@@ -9,7 +9,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from edge.auth import Tokens
+from edge.access.tokens import Tokens
 from edge.devices import Devices
 from edge.signing_out import sign_out
 from switchboard.v3.frames_pb2 import EndStatus, MutationOp

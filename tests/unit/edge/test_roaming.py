@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from edge.budgets import Budget, Pool, Share
+from edge.access.budgets import Budget, Pool, Share
 from edge.events import (
     Answered,
     Attached,

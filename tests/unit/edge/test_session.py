@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from edge.budgets import Budget, Pool, Share
+from edge.access.budgets import Budget, Pool, Share
 from edge.calls import CallState
 from edge.events import (
     Asked,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from edge.budgets import Pool
+from edge.access.budgets import Pool
 from edge.settings import EdgeSettings
 from edge.several import Several
 from tests.support.certs import Authority

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.addresses import Proxies, holder
+from edge.access.client_ip import Proxies, holder
 
 NET = ("10.0.0.0/8", "fd00::/8")
 

@@ -7,7 +7,7 @@ from typing import Any
 import jwt
 import pytest
 
-from edge.auth import Identity, Tokens, bearer
+from edge.access.tokens import Identity, Tokens, bearer
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 

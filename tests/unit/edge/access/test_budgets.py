@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edge.budgets import FEW, REQUESTS, Budget, Pool, Share
+from edge.access.budgets import FEW, REQUESTS, Budget, Pool, Share
 from edge.events import Asked, Attached, Broken, Detached, Received, Tick
 from edge.limits import Limits
 from edge.session import Session

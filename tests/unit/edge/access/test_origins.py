@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.origins import Origins
+from edge.access.origins import Origins
 from edge.settings import EdgeSettings
 
 DEFAULT = EdgeSettings(auth_signing_keys="k" * 32).allowed_origins

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.rates import Bucket, Buckets, Rate
+from edge.access.rate_limit import Bucket, Buckets, Rate
 from runtime.errors import SwitchboardError, word
 
 

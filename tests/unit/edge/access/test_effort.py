@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from edge.effort import (
+from edge.access.effort import (
     CROWDED_S,
     DEAREST,
     LARGE_BYTES,

@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final, TypeVar
 
-from edge.rates import Buckets, Rate, too_fast
+from edge.access.rate_limit import Buckets, Rate, too_fast
 
 T = TypeVar("T")
 
