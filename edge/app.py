@@ -23,8 +23,8 @@ from edge.access.tokens import Tokens, bearer
 from edge.connection import Connection
 from edge.device import Surroundings
 from edge.devices import Devices, send_away
-from edge.events import Stopped
 from edge.others import Others
+from edge.session.events import Stopped
 from edge.settings import EdgeSettings
 from edge.several import Several
 from edge.web import EDGE, Edge, address, middleware, prepare, reply

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import grpc
 
 from edge import metrics
-from edge.events import Broken, Produced
+from edge.session.events import Broken, Produced
 from runtime import tracing
 from runtime.errors import SwitchboardError, from_rpc, word
 from runtime.stream import BoundedStream

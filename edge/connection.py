@@ -21,8 +21,8 @@ from edge.access.rate_limit import Bucket, Rate, too_fast
 from edge.access.tokens import Identity, Tokens
 from edge.device import Device
 from edge.devices import Devices, leave_all
-from edge.events import Received, Say, Spoiled
-from edge.limits import check_hello
+from edge.session.events import Received, Say, Spoiled
+from edge.session.limits import check_hello
 from edge.settings import EdgeSettings
 from edge.websocket import CLOSE_S, WebSocket
 from edge.wire import codec

@@ -19,7 +19,10 @@ from edge import metrics
 from edge.access.budgets import Pool
 from edge.access.rate_limit import Buckets, too_fast
 from edge.bridge import Bridge
-from edge.events import (
+from edge.others import Others
+from edge.relay import Relay
+from edge.session.device_session import Session
+from edge.session.events import (
     Abandoned,
     Answered,
     Asked,
@@ -54,10 +57,7 @@ from edge.events import (
     Unlink,
     Unlinked,
 )
-from edge.limits import Limits
-from edge.others import Others
-from edge.relay import Relay
-from edge.session import Session
+from edge.session.limits import Limits
 from edge.wire.error_frames import refusal_of, unknown_call
 from runtime import logs
 from runtime.errors import SwitchboardError

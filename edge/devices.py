@@ -11,9 +11,9 @@ from typing import Final
 
 from edge.access.budgets import Share
 from edge.device import Device, Socket, Surroundings
-from edge.events import Draining, Say
 from edge.others import Others
 from edge.relay import Relay
+from edge.session.events import Draining, Say
 from edge.wire.error_frames import duplicate
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 
-from edge.events import Passed, RelayLost
+from edge.session.events import Passed, RelayLost
 from runtime.errors import SwitchboardError
 from runtime.stream import BoundedStream
 from switchboard.v3.edge_pb2 import AttachRequest, AttachResponse, AttachStart, AttachState

@@ -8,7 +8,7 @@ from uuid import uuid4
 import orjson
 from aiohttp import web
 
-from edge.limits import check_request
+from edge.session.limits import check_request
 from edge.web import CALL_S, EDGE, body, identity, refusal, reply
 from edge.wire import codec
 from edge.wire.json_mapping import to_json

@@ -8,7 +8,7 @@ import grpc
 
 from edge.device import Device
 from edge.devices import Devices
-from edge.events import Received, Spoiled
+from edge.session.events import Received, Spoiled
 from switchboard.v3.edge_pb2 import (
     AttachRequest,
     AttachResponse,

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
 
 from edge.access.budgets import Budget
-from edge.limits import Limits
+from edge.session.limits import Limits
 from runtime.settings import Address, CommaList, ServiceSettings
 
 _START_BYTES: Final = 96 * 1024 * 1024

@@ -4,7 +4,7 @@ from typing import Final
 
 from edge.access.tokens import Tokens
 from edge.devices import Devices
-from edge.events import Erased
+from edge.session.events import Erased
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import CloseCode, ErrorCode
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 import grpc
 import pytest
 
-from edge.session import RETURN_S
+from edge.session.device_session import RETURN_S
 from runtime.channels import dial
 from runtime.settings import ServiceSettings
 from switchboard.v3.edge_pb2 import ChatRequest

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edge.session import RETURN_S
+from edge.session.device_session import RETURN_S
 from switchboard.v3.frames_pb2 import MutationOp
 from tests.support.edge_stack import EdgeStack, eventually
 from tests.support.edges import Pair, pair

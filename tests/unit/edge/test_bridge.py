@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from edge.bridge import Bridge
-from edge.events import Broken, Produced
+from edge.session.events import Broken, Produced
 from runtime.errors import word
 from switchboard.v3.frames_pb2 import StreamEnd
 from switchboard.v3.router_pb2 import ConverseCancel, ConverseInput, ConverseStart

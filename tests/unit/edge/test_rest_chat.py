@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from edge.session import RETURN_S
+from edge.session.device_session import RETURN_S
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import EndStatus, MutationOp, SkippedBlock

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
 from edge.access.budgets import Budget, Pool, Share
-from edge.events import (
+from edge.session.device_session import Session
+from edge.session.events import (
     Answered,
     Attached,
     Broken,
@@ -29,8 +30,7 @@ from edge.events import (
     Unlink,
     Unlinked,
 )
-from edge.limits import Limits
-from edge.session import Session
+from edge.session.limits import Limits
 from switchboard.v3.errors_pb2 import ErrorCode
 from switchboard.v3.frames_pb2 import (
     Activity,
@@ -46,7 +46,7 @@ from switchboard.v3.frames_pb2 import (
     StreamText,
 )
 from switchboard.v3.router_pb2 import ConverseOutput
-from tests.unit.edge.test_session import (
+from tests.unit.edge.session.test_device_session import (
     LOST,
     C,
     Promises,

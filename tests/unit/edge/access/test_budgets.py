@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge.access.budgets import FEW, REQUESTS, Budget, Pool, Share
-from edge.events import Asked, Attached, Broken, Detached, Received, Tick
-from edge.limits import Limits
-from edge.session import Session
+from edge.session.device_session import Session
+from edge.session.events import Asked, Attached, Broken, Detached, Received, Tick
+from edge.session.limits import Limits
 from edge.settings import EdgeSettings
 from runtime.errors import word
 from runtime.held import KEPT, SENT

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge import calls
-from edge.calls import APPROVAL_S, CALL_S, Call, CallState
+from edge.session import calls
+from edge.session.calls import APPROVAL_S, CALL_S, Call, CallState
 from switchboard.v3.agent_pb2 import DeviceToolCall
 from switchboard.v3.entities_pb2 import EntityKind
 from switchboard.v3.frames_pb2 import DataRequest, Mutation, MutationOp, ToolCall

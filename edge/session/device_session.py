@@ -9,7 +9,7 @@ Rules, from PROTOCOL §4:
 - a result is taken once, and after its call is over only the change it tells of is.
 
 The device may be connected to another edge: then a link reads its requests here, each for
-itself. Or a request of its runs at another edge, and is relayed here (edge/relayed.py).
+itself. Or a request of its runs at another edge, and is relayed here (edge/session/relayed.py).
 
 `feed` decides; `take` hands out what a socket may send, a frame of each request in turn.
 """
@@ -19,15 +19,15 @@ from collections.abc import Callable, Collection, Iterable, MutableSet
 from itertools import islice
 from typing import Final, assert_never
 
-from edge import calls
 from edge.access.budgets import Kept, Share, too_many
 from edge.access.rate_limit import too_fast
-from edge.alarms import Alarms, Due
-from edge.answer import Answer, State
-from edge.answers import Answers
-from edge.callbook import CallBook, never_asked
-from edge.calls import Call, CallState
-from edge.events import (
+from edge.session import calls
+from edge.session.answer import Answer, State
+from edge.session.answers import Answers
+from edge.session.callbook import CallBook, never_asked
+from edge.session.calls import Call, CallState
+from edge.session.converse_start import start_of
+from edge.session.events import (
     Abandoned,
     Answered,
     Asked,
@@ -65,10 +65,10 @@ from edge.events import (
     Unlink,
     Unlinked,
 )
-from edge.limits import PROTOCOL, Limits, check_mutation, check_request
-from edge.outbox import Outbox
-from edge.relayed import Link, Relays
-from edge.start import start_of
+from edge.session.limits import PROTOCOL, Limits, check_mutation, check_request
+from edge.session.outbox import Outbox
+from edge.session.relayed import Link, Relays
+from edge.session.timers import Alarms, Due
 from edge.wire.error_frames import REFUSALS, duplicate, refusal_of, unknown_call
 from edge.wire.truncate import fit_change, fitted_end
 from runtime.errors import SwitchboardError, word

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from edge.access.budgets import Budget, Pool, Share
-from edge.calls import CallState
-from edge.events import (
+from edge.session.calls import CallState
+from edge.session.device_session import Session
+from edge.session.events import (
     Asked,
     Attached,
     Broken,
@@ -36,8 +37,7 @@ from edge.events import (
     Tell,
     Tick,
 )
-from edge.limits import Limits
-from edge.session import Session
+from edge.session.limits import Limits
 from runtime.errors import SwitchboardError
 from switchboard.v3.agent_pb2 import DeviceToolCall
 from switchboard.v3.entities_pb2 import EntityKind

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.limits import Limits, check_hello, check_mutation, check_request
+from edge.session.limits import Limits, check_hello, check_mutation, check_request
 from edge.wire.json_mapping import InvalidFrame
 from switchboard.v3.frames_pb2 import (
     ChatMessage,

@@ -14,7 +14,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 import orjson
 
-from edge.answer import numbered
+from edge.session.answer import numbered
 from switchboard.v3.agent_pb2 import DeviceToolCall
 from switchboard.v3.entities_pb2 import EntityKind
 from switchboard.v3.frames_pb2 import (

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, MutableSet
 
 from edge.access.budgets import Share
-from edge.answer import Answer, State
-from edge.limits import Limits
+from edge.session.answer import Answer, State
+from edge.session.limits import Limits
 
 
 class Answers:

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from edge.alarms import Alarms, Due
-from edge.answer import numbered
-from edge.calls import LATE_S, Call, CallState
+from edge.session.answer import numbered
+from edge.session.calls import LATE_S, Call, CallState
+from edge.session.timers import Alarms, Due
 from switchboard.v3.frames_pb2 import ServerFrame
 from switchboard.v3.router_pb2 import ConverseInput
 

@@ -1,9 +1,9 @@
-"""What goes into a device's session and what comes out of it (edge/session.py)."""
+"""What goes into a device's session and what comes out of it (edge/session/device_session.py)."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from edge.calls import Call
+from edge.session.calls import Call
 from switchboard.v3.agent_pb2 import Surface
 from switchboard.v3.errors_pb2 import Error
 from switchboard.v3.frames_pb2 import (
