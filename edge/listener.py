@@ -12,9 +12,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
+from edge.gateway.websocket import WatchedReader
 from edge.settings import EdgeSettings
 from edge.web import refusal
-from edge.websocket import WatchedReader
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 

@@ -19,9 +19,9 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from edge.broker import NOBODY, Broker, Silent, subject
-from edge.others import Others
-from edge.relay import Relay
-from edge.signing_out import sign_out
+from edge.gateway.peer_stream import Relay
+from edge.gateway.ports import Others
+from edge.gateway.revocation import sign_out
 from runtime import tracing
 from switchboard.v3.edge_pb2 import (
     AttachStart,
@@ -40,8 +40,8 @@ from switchboard.v3.frames_pb2 import ClientFrame, DeviceHello, HomeRequest, Mut
 
 if TYPE_CHECKING:
     from edge.access.tokens import Tokens
-    from edge.device import Device
-    from edge.devices import Devices
+    from edge.gateway.device import Device
+    from edge.gateway.registry import Devices
     from switchboard.v3.edge_pb2_grpc import EdgeServiceAsyncStub
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import grpc
 from aiohttp import web
 
-from edge.signing_out import sign_out
+from edge.gateway.revocation import sign_out
 from edge.web import CALL_S, EDGE, Edge, address, body, identity, reply, text_of
 from edge.wire.json_mapping import InvalidFrame
 from runtime import enums, tracing

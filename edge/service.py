@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import grpc
 
-from edge.device import Device
-from edge.devices import Devices
+from edge.gateway.device import Device
+from edge.gateway.registry import Devices
 from edge.session.events import Received, Spoiled
 from switchboard.v3.edge_pb2 import (
     AttachRequest,

@@ -8,7 +8,7 @@ from typing import Final
 from edge.access.budgets import Pool
 from edge.access.tokens import Tokens
 from edge.broker import Broker
-from edge.devices import Devices
+from edge.gateway.registry import Devices
 from edge.peers import Peers
 from edge.service import EdgeServicer
 from edge.settings import EdgeSettings

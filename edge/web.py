@@ -22,7 +22,7 @@ from edge.access.effort import FAILED_S, REQUEST_S, Effort
 from edge.access.origins import Origins
 from edge.access.rate_limit import Buckets
 from edge.access.tokens import Identity, Tokens, bearer, unauthenticated
-from edge.devices import Devices
+from edge.gateway.registry import Devices
 from edge.settings import EdgeSettings
 from edge.wire import codec
 from edge.wire.json_mapping import InvalidFrame

@@ -11,7 +11,7 @@ import pytest
 from yarl import URL
 
 from tests.support.edge_stack import EdgeStack, edge_stack
-from tests.unit.edge.test_fragments import MORE, PING, TEXT, frame
+from tests.unit.edge.gateway.test_fragments import MORE, PING, TEXT, frame
 
 HELLO = json.dumps({"type": "device_hello", "device_id": "laptop"}).encode()
 
@@ -116,7 +116,7 @@ async def test_pings_between_the_fragments_make_no_message_of_them() -> None:
 async def test_a_message_that_drips_is_not_waited_for(
     piece: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.websocket.WHOLE_S", 0.5)
+    monkeypatch.setattr("edge.gateway.websocket.WHOLE_S", 0.5)
     async with edge_stack() as stack, others_are_served(stack), upgraded(stack) as raw:
         begun = frame(TEXT, b"x" * 60_000)[:20] if piece == b"x" else frame(TEXT, last=False)
         raw.writer.write(begun)

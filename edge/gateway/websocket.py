@@ -9,7 +9,7 @@ from typing import Any, Final
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
-from edge.fragments import Fragments
+from edge.gateway.fragments import Fragments
 from edge.settings import EdgeSettings
 from switchboard.v3.errors_pb2 import CloseCode
 

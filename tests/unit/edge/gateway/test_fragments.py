@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.fragments import MOST, Fragments
+from edge.gateway.fragments import MOST, Fragments
 
 TEXT, MORE, PING = 0x1, 0x0, 0x9
 

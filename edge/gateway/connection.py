@@ -19,12 +19,12 @@ from edge import metrics
 from edge.access.effort import FAILED_S, LARGE_BYTES, Effort
 from edge.access.rate_limit import Bucket, Rate, too_fast
 from edge.access.tokens import Identity, Tokens
-from edge.device import Device
-from edge.devices import Devices, leave_all
+from edge.gateway.device import Device
+from edge.gateway.registry import Devices, leave_all
+from edge.gateway.websocket import CLOSE_S, WebSocket
 from edge.session.events import Received, Say, Spoiled
 from edge.session.limits import check_hello
 from edge.settings import EdgeSettings
-from edge.websocket import CLOSE_S, WebSocket
 from edge.wire import codec
 from edge.wire.error_frames import (
     REFUSALS,

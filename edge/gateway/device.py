@@ -18,9 +18,9 @@ import grpc
 from edge import metrics
 from edge.access.budgets import Pool
 from edge.access.rate_limit import Buckets, too_fast
-from edge.bridge import Bridge
-from edge.others import Others
-from edge.relay import Relay
+from edge.gateway.peer_stream import Relay
+from edge.gateway.ports import Others
+from edge.gateway.router_stream import Bridge
 from edge.session.device_session import Session
 from edge.session.events import (
     Abandoned,
@@ -73,7 +73,7 @@ from switchboard.v3.frames_pb2 import (
 from switchboard.v3.router_pb2 import ConverseStart
 
 if TYPE_CHECKING:
-    from edge.devices import User
+    from edge.gateway.registry import User
     from switchboard.v3.router_pb2_grpc import RouterServiceAsyncStub
 
 log = logging.getLogger(__name__)

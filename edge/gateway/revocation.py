@@ -3,7 +3,7 @@
 from typing import Final
 
 from edge.access.tokens import Tokens
-from edge.devices import Devices
+from edge.gateway.registry import Devices
 from edge.session.events import Erased
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import CloseCode, ErrorCode

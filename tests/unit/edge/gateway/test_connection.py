@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from edge.access.tokens import Tokens
-from edge.devices import Devices
-from edge.signing_out import sign_out
+from edge.gateway.registry import Devices
+from edge.gateway.revocation import sign_out
 from switchboard.v3.frames_pb2 import EndStatus, MutationOp
 from tests.support.edge_stack import KEY, Closed, EdgeStack, edge_stack, eventually
 from tests.support.scripted_router import Turn

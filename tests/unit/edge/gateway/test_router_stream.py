@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import grpc
 import pytest
 
-from edge.bridge import Bridge
+from edge.gateway.router_stream import Bridge
 from edge.session.events import Broken, Produced
 from runtime.errors import word
 from switchboard.v3.frames_pb2 import StreamEnd

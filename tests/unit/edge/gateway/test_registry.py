@@ -8,9 +8,9 @@ import grpc
 import pytest
 from grpc.aio import AioRpcError, Metadata
 
-from edge import device
-from edge.others import Others
-from edge.relay import Relay
+from edge.gateway import device
+from edge.gateway.peer_stream import Relay
+from edge.gateway.ports import Others
 from switchboard.v3.frames_pb2 import ClientFrame, DeviceHello, ServerFrame
 from tests.support.edge_stack import DeviceSocket, EdgeStack, eventually
 

@@ -6,7 +6,7 @@ Whatever fails is as if nobody were there: nothing raises but where it says so.
 
 from collections.abc import Collection, Mapping
 
-from edge.relay import Relay
+from edge.gateway.peer_stream import Relay
 from switchboard.v3.frames_pb2 import ClientFrame, DeviceHello, HomeRequest, Mutation, ServerFrame
 
 

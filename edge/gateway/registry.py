@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from edge.access.budgets import Share
-from edge.device import Device, Socket, Surroundings
-from edge.others import Others
-from edge.relay import Relay
+from edge.gateway.device import Device, Socket, Surroundings
+from edge.gateway.peer_stream import Relay
+from edge.gateway.ports import Others
 from edge.session.events import Draining, Say
 from edge.wire.error_frames import duplicate
 from runtime.errors import SwitchboardError
