@@ -20,6 +20,7 @@ from edge.access.effort import REQUEST_S, Effort
 from edge.access.origins import Origins
 from edge.access.rate_limit import Buckets, Rate
 from edge.access.tokens import Tokens, bearer
+from edge.cluster.node import Several
 from edge.gateway.connection import Connection
 from edge.gateway.device import Surroundings
 from edge.gateway.ports import Others
@@ -27,7 +28,6 @@ from edge.gateway.registry import Devices, send_away
 from edge.gateway.websocket import WebSocket
 from edge.session.events import Stopped
 from edge.settings import EdgeSettings
-from edge.several import Several
 from edge.web import EDGE, Edge, address, middleware, prepare, reply
 from edge.wire.error_frames import close_reason
 from runtime import __version__

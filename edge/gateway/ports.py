@@ -1,5 +1,5 @@
 """The other edges, as the devices of this one see them. This is what it is like without any;
-`Peers` finds them (edge/peers.py).
+`Peers` finds them (edge/cluster/peers.py).
 
 Whatever fails is as if nobody were there: nothing raises but where it says so.
 """

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from edge.broker import subject
+from edge.cluster.nats import subject
 from switchboard.v3.frames_pb2 import EndStatus, MutationOp
 from tests.support.edge_stack import DeviceSocket, EdgeStack, Frame, eventually
 from tests.support.edges import Pair, met, pair

@@ -7,10 +7,10 @@ from typing import Final
 
 from edge.access.budgets import Pool
 from edge.access.tokens import Tokens
-from edge.broker import Broker
+from edge.cluster.nats import Broker
+from edge.cluster.peers import Peers
+from edge.cluster.service import EdgeServicer
 from edge.gateway.registry import Devices
-from edge.peers import Peers
-from edge.service import EdgeServicer
 from edge.settings import EdgeSettings
 from runtime import tls
 from runtime.channels import dial

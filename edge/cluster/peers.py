@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import grpc
 from google.protobuf.message import DecodeError
 
-from edge.broker import NOBODY, Broker, Silent, subject
+from edge.cluster.nats import NOBODY, Broker, Silent, subject
 from edge.gateway.peer_stream import Relay
 from edge.gateway.ports import Others
 from edge.gateway.revocation import sign_out

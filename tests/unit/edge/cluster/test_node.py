@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from edge.access.budgets import Pool
+from edge.cluster.node import Several
 from edge.settings import EdgeSettings
-from edge.several import Several
 from tests.support.certs import Authority
 from tests.support.edge_stack import eventually
 from tests.support.nats import nats

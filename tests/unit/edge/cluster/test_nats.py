@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, suppress
 import pytest
 from prometheus_client import REGISTRY
 
-from edge.broker import LOOK_S, Broker, Silent, subject
+from edge.cluster.nats import LOOK_S, Broker, Silent, subject
 from tests.support.edge_stack import eventually
 from tests.support.nats import Nats, nats
 
