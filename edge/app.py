@@ -13,7 +13,7 @@ from aiohttp import web
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from edge import catalogue, metrics, rest_accounts, rest_chat, rest_memory
+from edge import catalogue, metrics
 from edge.access.budgets import Doors, Pool
 from edge.access.client_ip import Proxies
 from edge.access.effort import REQUEST_S, Effort
@@ -26,9 +26,10 @@ from edge.gateway.device import Surroundings
 from edge.gateway.ports import Others
 from edge.gateway.registry import Devices, send_away
 from edge.gateway.websocket import WebSocket
+from edge.rest import accounts, chat, memory
+from edge.rest.common import EDGE, Edge, address, middleware, prepare, reply
 from edge.session.events import Stopped
 from edge.settings import EdgeSettings
-from edge.web import EDGE, Edge, address, middleware, prepare, reply
 from edge.wire.error_frames import close_reason
 from runtime import __version__
 from runtime.channels import dial
@@ -106,7 +107,7 @@ def make(settings: EdgeSettings) -> web.Application:
     app.router.add_get("/readyz/edge", edge_readyz)
     app.on_response_prepare.append(prepare)
     app.cleanup_ctx.append(_catalogue(router, ready))
-    for module in (rest_accounts, rest_chat, rest_memory):
+    for module in (accounts, chat, memory):
         app.add_routes(module.routes)
     if several:
         app.cleanup_ctx.append(_beside(several))

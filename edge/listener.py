@@ -13,8 +13,8 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from edge.gateway.websocket import WatchedReader
+from edge.rest.common import refusal
 from edge.settings import EdgeSettings
-from edge.web import refusal
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 

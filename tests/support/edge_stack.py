@@ -11,8 +11,8 @@ import aiohttp
 from aiohttp import web
 
 from edge import app, listener, tls
+from edge.rest.common import EDGE, Edge
 from edge.settings import EdgeSettings
-from edge.web import EDGE, Edge
 from edge.wire.codec import MAX_FRAME_BYTES
 from tests.support.scripted_router import Behind
 

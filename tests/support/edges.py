@@ -12,7 +12,7 @@ from typing import Any, cast
 import aiohttp
 
 from edge.access.tokens import Tokens
-from edge.web import Edge
+from edge.rest.common import Edge
 from tests.support import ports
 from tests.support.edge_stack import KEY, EdgeStack, edge_stack, eventually
 from tests.support.nats import Nats, nats

@@ -24,8 +24,8 @@ from aiohttp import web
 from agent_svc.model import Model
 from agent_svc.service import AgentServicer
 from agent_svc.settings import AgentSettings
+from edge.rest.common import EDGE
 from edge.settings import EdgeSettings
-from edge.web import EDGE
 from formatter_svc.service import FORMATTER, FormatterServicer
 from formatter_svc.settings import FormatterSettings
 from memory_svc.app import App

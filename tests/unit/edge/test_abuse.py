@@ -258,7 +258,7 @@ async def test_headers_that_come_a_byte_at_a_time_are_cut_off() -> None:
 async def test_a_body_that_comes_a_byte_at_a_time_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("edge.web.BODY_S", 0.4)
+    monkeypatch.setattr("edge.rest.common.BODY_S", 0.4)
     async with edge_stack() as stack:
         url = URL(stack.url)
         reader, writer = await asyncio.open_connection(url.host, url.port)

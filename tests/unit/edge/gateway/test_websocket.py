@@ -10,7 +10,7 @@ import pytest
 from aiohttp.http import WSMessageTextBytes
 from yarl import URL
 
-from edge.web import EDGE
+from edge.rest.common import EDGE
 from tests.support.edge_stack import EdgeStack, edge_stack
 
 MIB = 1024 * 1024

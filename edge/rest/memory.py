@@ -9,8 +9,8 @@ import grpc
 import orjson
 from aiohttp import web
 
-from edge.rest_accounts import sign_in
-from edge.web import CALL_S, EDGE, Edge, body, identity, reply, text_of
+from edge.rest.accounts import sign_in
+from edge.rest.common import CALL_S, EDGE, Edge, body, identity, reply, text_of
 from edge.wire.json_mapping import InvalidFrame
 from runtime import enums, tracing
 from switchboard.v3.accounts_pb2 import GetAccountRequest, GetAccountResponse

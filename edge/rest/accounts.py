@@ -12,7 +12,7 @@ import grpc
 from aiohttp import web
 
 from edge.gateway.revocation import sign_out
-from edge.web import CALL_S, EDGE, Edge, address, body, identity, reply, text_of
+from edge.rest.common import CALL_S, EDGE, Edge, address, body, identity, reply, text_of
 from edge.wire.json_mapping import InvalidFrame
 from runtime import enums, tracing
 from runtime.errors import from_rpc

@@ -8,8 +8,8 @@ from uuid import uuid4
 import orjson
 from aiohttp import web
 
+from edge.rest.common import CALL_S, EDGE, body, identity, refusal, reply
 from edge.session.limits import check_request
-from edge.web import CALL_S, EDGE, body, identity, refusal, reply
 from edge.wire import codec
 from edge.wire.json_mapping import to_json
 from runtime import tracing
