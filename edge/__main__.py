@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from aiohttp import web
 
-from edge import app, listener, tls
+from edge import app, listener, listener_tls
 from edge.settings import EdgeSettings
 from runtime import observe
 from runtime.settings import load
@@ -18,7 +18,7 @@ log = logging.getLogger("edge")
 async def serve(settings: EdgeSettings) -> int:
     """Listens, serves, drains. Returns the exit status."""
     try:
-        context = tls.context(settings)
+        context = listener_tls.context(settings)
     except OSError as error:
         log.error("EDGE_TLS_CERT_FILE and EDGE_TLS_KEY_FILE cannot be used: %s", _why(error))
         return 2

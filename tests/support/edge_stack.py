@@ -10,7 +10,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
-from edge import app, listener, tls
+from edge import app, listener, listener_tls
 from edge.rest.common import EDGE, Edge
 from edge.settings import EdgeSettings
 from edge.wire.codec import MAX_FRAME_BYTES
@@ -178,7 +178,7 @@ async def edge_stack(**settings: Any) -> AsyncIterator[EdgeStack]:
 @asynccontextmanager
 async def listening(settings: EdgeSettings) -> AsyncIterator[tuple[str, web.Application]]:
     """An edge on a port of loopback: its URL, and the application."""
-    application, context = app.make(settings), tls.context(settings)
+    application, context = app.make(settings), listener_tls.context(settings)
     runner = listener.runner(application, settings, shutdown_timeout=1)
     await runner.setup()
     try:
