@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy import certs, files
-from memory_svc.crypto import name_of_master
+from memory_svc.crypto.envelope import name_of_master
 
 _OWN_KEYS: Final = ("AGENT_API_KEY", "ROUTER_API_KEY", "EMBEDDING_API_KEY")
 OFFLINE_URL: Final = "http://offline_model:8081/v1"

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from cryptography.fernet import Fernet
 
 from memory_svc.attempts import Attempts
-from memory_svc.crypto import Keys, MasterKeys, UserKeys
+from memory_svc.crypto.envelope import Keys, MasterKeys, UserKeys
 from memory_svc.doors import Doors
 from memory_svc.keys import KeyCache
 from memory_svc.passwords import Passwords, check_password

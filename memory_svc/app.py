@@ -14,7 +14,7 @@ from memory_svc.accounts import Accounts
 from memory_svc.attempts import Attempts
 from memory_svc.browse import Browse
 from memory_svc.context import Context, Limits
-from memory_svc.crypto import MasterKeys
+from memory_svc.crypto.envelope import MasterKeys
 from memory_svc.doors import Doors
 from memory_svc.embed import Embedder
 from memory_svc.erasure import Erasure

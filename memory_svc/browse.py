@@ -10,7 +10,7 @@ from uuid import UUID
 
 from memory_svc import opening, recall, words
 from memory_svc.context import Context
-from memory_svc.crypto import Keys, opened
+from memory_svc.crypto.envelope import Keys, opened
 from memory_svc.detail import Detail
 from memory_svc.embed import MAX_CHARACTERS
 from memory_svc.keys import KeyCache

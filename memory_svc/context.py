@@ -7,10 +7,10 @@ from typing import Final
 from uuid import UUID
 
 from memory_svc import detail, opening, recall
-from memory_svc.crypto import Keys, opened
+from memory_svc.crypto.embedding_rotation import Vector
+from memory_svc.crypto.envelope import Keys, opened
 from memory_svc.embed import MAX_CHARACTERS, Embedder, EmbeddingError
 from memory_svc.keys import KeyCache
-from memory_svc.rotation import Vector
 from memory_svc.store import items
 from memory_svc.store import recall as search
 from memory_svc.store.reading import Reading

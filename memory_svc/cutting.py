@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from memory_svc import facts
-from memory_svc.crypto import Keys
+from memory_svc.crypto.envelope import Keys
 from memory_svc.detail import Detail
 from memory_svc.duplicates import Text
 

@@ -3,7 +3,7 @@
 import secrets
 from typing import Final
 
-from memory_svc.refresh_tokens import hashed
+from memory_svc.crypto.refresh_tokens import hashed
 from memory_svc.settings import Registration
 from memory_svc.store import codes
 from memory_svc.store.database import Connection, Database

@@ -11,7 +11,7 @@ import openai
 from openai import AsyncOpenAI
 from openai.types import CreateEmbeddingResponse
 
-from memory_svc.rotation import DIMENSIONS, Vector
+from memory_svc.crypto.embedding_rotation import DIMENSIONS, Vector
 from runtime import budget
 from runtime.errors import SwitchboardError
 from runtime.model import refusals

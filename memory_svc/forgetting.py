@@ -12,12 +12,12 @@ from typing import Final
 from uuid import UUID
 
 from memory_svc import cutting, recall
-from memory_svc.crypto import Keys, opened
+from memory_svc.crypto.envelope import Keys, opened
+from memory_svc.crypto.preference_keys import Name, check_form
 from memory_svc.keys import KeyCache
 from memory_svc.ledger import Ledger
 from memory_svc.mining import bury, rewritten
 from memory_svc.opening import read
-from memory_svc.preference_keys import Name, check_form
 from memory_svc.store import core, episodes, facts, items, users
 from memory_svc.store.database import Connection, Database
 from memory_svc.tiers import Tier

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from uuid import UUID
 
-from memory_svc.crypto import Keys
+from memory_svc.crypto.envelope import Keys
 
 Load = Callable[[UUID], Awaitable[Keys]]
 

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from uuid import UUID
 
-from memory_svc.crypto import IntegrityError, MasterKeys, UserKeys, WrongMasterKeyError
+from memory_svc.crypto.envelope import IntegrityError, MasterKeys, UserKeys, WrongMasterKeyError
 from memory_svc.store import users
 from memory_svc.store.database import Database
 from runtime.errors import SwitchboardError

@@ -13,7 +13,7 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion
 
 from memory_svc import detail, facts, patterns, recall
-from memory_svc.crypto import Keys, opened
+from memory_svc.crypto.envelope import Keys, opened
 from memory_svc.detail import Detail
 from memory_svc.keys import KeyCache
 from memory_svc.opening import read

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from memory_svc import detail, preference_keys
-from memory_svc.crypto import Keys, opened
+from memory_svc import detail
+from memory_svc.crypto import preference_keys
+from memory_svc.crypto.envelope import Keys, opened
 from memory_svc.detail import Detail
 from memory_svc.store import episodes, facts
 from memory_svc.store.items import Row

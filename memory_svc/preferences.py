@@ -6,10 +6,10 @@ from functools import partial
 from typing import Final
 from uuid import UUID, uuid4
 
-from memory_svc import preference_keys
-from memory_svc.crypto import Keys, opened
+from memory_svc.crypto import preference_keys
+from memory_svc.crypto.envelope import Keys, opened
+from memory_svc.crypto.preference_keys import Name, check_form
 from memory_svc.keys import KeyCache
-from memory_svc.preference_keys import Name, check_form
 from memory_svc.store import core, users
 from memory_svc.store.database import Connection, Database
 from memory_svc.store.jobs import Claim

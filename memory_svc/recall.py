@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from memory_svc import words
-from memory_svc.crypto import Keys
+from memory_svc.crypto.envelope import Keys
 from memory_svc.tiers import Item, Tier
 
 MEANS: Final = 0.25

@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from memory_svc import facts, recall, words
-from memory_svc.crypto import Keys
+from memory_svc.crypto.envelope import Keys
 from memory_svc.detail import Detail
 from memory_svc.facts import Entity, Fact
 from memory_svc.keys import KeyCache

@@ -9,13 +9,13 @@ from uuid import UUID
 
 from memory_svc import facts as texts
 from memory_svc import recall, words
-from memory_svc.crypto import Keys, opened
+from memory_svc.crypto.embedding_rotation import Vector
+from memory_svc.crypto.envelope import Keys, opened
 from memory_svc.detail import Detail
 from memory_svc.duplicates import Text, contains, same, same_words
 from memory_svc.embed import Embedder, EmbeddingError, Refused
 from memory_svc.keys import KeyCache
 from memory_svc.opening import read
-from memory_svc.rotation import Vector
 from memory_svc.store import episodes, facts, items, users
 from memory_svc.store import recall as search
 from memory_svc.store.database import Connection

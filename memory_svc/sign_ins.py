@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Final, assert_never
 from uuid import UUID, uuid4
 
-from memory_svc import refresh_tokens as tokens
-from memory_svc.crypto import Keys, opened
+from memory_svc.crypto import refresh_tokens as tokens
+from memory_svc.crypto.envelope import Keys, opened
+from memory_svc.crypto.refresh_tokens import Step, Token
 from memory_svc.keys import KeyCache
-from memory_svc.refresh_tokens import Step, Token
 from memory_svc.store import sessions
 from memory_svc.store.database import Connection, Database
 from runtime.errors import SwitchboardError

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from cryptography.fernet import Fernet
 
-from memory_svc.crypto import IntegrityError, Place
+from memory_svc.crypto.envelope import IntegrityError, Place
 from switchboard.v3 import memory_pb2 as pb
 from tests.support.embeddings import EmbeddingServer
 from tests.support.memory import Running, memory_service

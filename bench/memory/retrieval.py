@@ -16,7 +16,7 @@ from bench.memory import tables
 from bench.memory.seed import Seeder
 from memory_svc import recall
 from memory_svc.app import App
-from memory_svc.crypto import Keys
+from memory_svc.crypto.envelope import Keys
 from memory_svc.store import episodes, facts
 from memory_svc.store import recall as search
 

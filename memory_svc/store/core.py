@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from memory_svc.crypto import Place
-from memory_svc.preference_keys import Name
+from memory_svc.crypto.envelope import Place
+from memory_svc.crypto.preference_keys import Name
 from memory_svc.store.database import Connection
 
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from memory_svc.crypto import Place
-from memory_svc.rotation import Vector
+from memory_svc.crypto.embedding_rotation import Vector
+from memory_svc.crypto.envelope import Place
 from memory_svc.store.database import Connection
 
 MAX_SOURCES: Final = 1_000

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from memory_svc.crypto import Place
+from memory_svc.crypto.envelope import Place
 from memory_svc.store.database import Connection
 from memory_svc.tiers import Tier
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from memory_svc.crypto import Place
+from memory_svc.crypto.envelope import Place
 from memory_svc.store.database import Connection
 from memory_svc.store.writes import COUNTED
 

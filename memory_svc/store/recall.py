@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from memory_svc.rotation import Vector
+from memory_svc.crypto.embedding_rotation import Vector
 from memory_svc.store.database import Connection
 
 WORDS: Final = 0.55

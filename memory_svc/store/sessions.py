@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from memory_svc.crypto import Place
-from memory_svc.refresh_tokens import Token
+from memory_svc.crypto.envelope import Place
+from memory_svc.crypto.refresh_tokens import Token
 from memory_svc.store.database import Connection
 
 _BATCH: Final = 5_000

@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 from agent_svc.settings import AgentSettings
 from deploy import env
 from edge.settings import EdgeSettings
-from memory_svc.crypto import name_of_master
+from memory_svc.crypto.envelope import name_of_master
 from memory_svc.settings import MemorySettings
 from router_svc.settings import RouterSettings
 from runtime.settings import load

@@ -10,8 +10,8 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memory_svc.crypto.embedding_rotation import DIMENSIONS
 from memory_svc.embed import Embedder, EmbeddingError, Refused, checked
-from memory_svc.rotation import DIMENSIONS
 from runtime.model.client import ModelSettings, client
 
 

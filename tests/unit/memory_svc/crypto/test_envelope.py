@@ -9,7 +9,7 @@ from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_svc.crypto import (
+from memory_svc.crypto.envelope import (
     IntegrityError,
     MasterKeys,
     Place,

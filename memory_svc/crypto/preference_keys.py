@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from memory_svc.crypto import Keys, Place, opened
+from memory_svc.crypto.envelope import Keys, Place, opened
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_svc.rotation import DIMENSIONS, Rotation
+from memory_svc.crypto.embedding_rotation import DIMENSIONS, Rotation
 
 
 def vectors(seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from memory_svc.rotation import Rotation, Vector
+from memory_svc.crypto.embedding_rotation import Rotation, Vector
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from cryptography.fernet import InvalidToken
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_svc.refresh_tokens import Step, Token, fresh, hashed, judge, open_next, seal_next
+from memory_svc.crypto.refresh_tokens import Step, Token, fresh, hashed, judge, open_next, seal_next
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 FRESH = Token(UUID(int=1), UUID(int=2), None, None, None, NOW + timedelta(days=1), NOW)

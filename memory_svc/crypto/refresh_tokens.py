@@ -16,7 +16,7 @@ from uuid import UUID
 
 from cryptography.fernet import Fernet
 
-from memory_svc.crypto import derive
+from memory_svc.crypto.envelope import derive
 
 GRACE: Final = timedelta(seconds=30)
 """How long a used refresh token is still taken: the answer to its first use may be lost on
