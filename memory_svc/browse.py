@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from memory_svc import opening, recall, words
+from memory_svc import opening
 from memory_svc.context import Context
 from memory_svc.crypto.envelope import Keys, opened
-from memory_svc.detail import Detail
+from memory_svc.domain import rank, tokens
+from memory_svc.domain.episode_detail import Detail
+from memory_svc.domain.tiers import Item, Tier
 from memory_svc.embed import MAX_CHARACTERS
 from memory_svc.keys import KeyCache
 from memory_svc.opening import read
@@ -19,7 +21,6 @@ from memory_svc.store import core, episodes, items, patterns
 from memory_svc.store import recall as search
 from memory_svc.store.database import Connection, Database
 from memory_svc.store.reading import Reading
-from memory_svc.tiers import Item, Tier
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 
@@ -103,7 +104,7 @@ class Browse:
         keys = await self._keys.get(user_id)
         query = query[:MAX_CHARACTERS]
         limit = min(max(limit, 1), 50)
-        hashed = list(recall.hashed(keys, query))
+        hashed = list(rank.hashed(keys, query))
         found: list[Item] = []
         degraded: tuple[str, ...] = ()
         if tier in (None, Tier.ASSOCIATIVE):
@@ -119,12 +120,12 @@ class Browse:
 
     async def _few(self, keys: Keys, tier: Tier, query: str) -> list[Item]:
         """Matches in a tier that is small enough to be read whole."""
-        terms = words.terms(query)
+        terms = tokens.terms(query)
         rows = await self._read(
             keys.user_id, lambda db: items.page(db, keys.user_id, tier, None, _PAGE)
         )
         found = (
-            replace(item, score=recall.overlap(terms, f"{item.key or ''} {item.text}"), why="words")
+            replace(item, score=rank.overlap(terms, f"{item.key or ''} {item.text}"), why="words")
             for item in opening.items(keys, rows)
         )
         return [item for item in found if item.score > 0]

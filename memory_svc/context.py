@@ -6,15 +6,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from memory_svc import detail, opening, recall
+from memory_svc import opening
 from memory_svc.crypto.embedding_rotation import Vector
 from memory_svc.crypto.envelope import Keys, opened
+from memory_svc.domain import episode_detail, rank
+from memory_svc.domain.tiers import Item, Tier
 from memory_svc.embed import MAX_CHARACTERS, Embedder, EmbeddingError
 from memory_svc.keys import KeyCache
 from memory_svc.store import items
 from memory_svc.store import recall as search
 from memory_svc.store.reading import Reading
-from memory_svc.tiers import Item, Tier
 
 TOP: Final = 10
 """Facts that go with a message at the most."""
@@ -58,15 +59,13 @@ class Context:
         (vector, degraded), beside = await asyncio.gather(
             self.vector(keys, message), self._beside(user_id)
         )
-        terms = list(recall.hashed(keys, message))
+        terms = list(rank.hashed(keys, message))
         found = await self.facts(keys, search.Query(terms, vector, self._embedder.model), TOP)
         now = datetime.now(UTC)
         others = [*found, *_recent(keys, beside, now), *_habits(keys, beside, timezone, now)]
         core = opening.items(keys, (row for row in beside if row.tier is Tier.CORE))
         budget = tokens or self._limits.tokens
-        return recall.choose(
-            sorted(core, key=lambda each: each.key or ""), others, budget
-        ), degraded
+        return rank.choose(sorted(core, key=lambda each: each.key or ""), others, budget), degraded
 
     async def vector(self, keys: Keys, text: str) -> tuple[Vector | None, tuple[str, ...]]:
         """The rotated embedding of a text; none where it has no words or the provider fails."""
@@ -90,11 +89,9 @@ class Context:
         )
         best = max((max(each.words, each.cosine) for each in found), default=0.0)
         made = (
-            opening.fact(
-                keys, each, recall.fit(each.ranked, best), recall.why(each.words, each.cosine)
-            )
+            opening.fact(keys, each, rank.fit(each.ranked, best), rank.why(each.words, each.cosine))
             for each in found
-            if each.words > 0 or each.cosine >= recall.MEANS
+            if each.words > 0 or each.cosine >= rank.MEANS
         )
         return [item for item in made if item]
 
@@ -116,13 +113,13 @@ def _recent(keys: Keys, rows: list[items.Row], now: datetime) -> list[Item]:
 
 def _habits(keys: Keys, rows: list[items.Row], timezone: str, now: datetime) -> list[Item]:
     """Habits that are sure enough; one whose hour it is scores higher."""
-    local = now.astimezone(detail.zone(timezone))
+    local = now.astimezone(episode_detail.zone(timezone))
     made = []
     for row in rows:
         text = opened(keys, row.text, row.place) if row.tier is Tier.PROACTIVE else None
         item = opening.item(keys, row) if text else None
         if text and item:
-            due = detail.pattern(text).due(local)
+            due = episode_detail.pattern(text).due(local)
             sure = item.confidence or 0.0
             made.append(replace(item, score=sure if due else sure / 2, why="habit"))
     return made

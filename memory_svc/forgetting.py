@@ -11,16 +11,16 @@ from collections.abc import Sequence, Set
 from typing import Final
 from uuid import UUID
 
-from memory_svc import cutting, recall
 from memory_svc.crypto.envelope import Keys, opened
 from memory_svc.crypto.preference_keys import Name, check_form
+from memory_svc.domain import rank, redact
+from memory_svc.domain.tiers import Tier
 from memory_svc.keys import KeyCache
 from memory_svc.ledger import Ledger
 from memory_svc.mining import bury, rewritten
 from memory_svc.opening import read
 from memory_svc.store import core, episodes, facts, items, users
 from memory_svc.store.database import Connection, Database
-from memory_svc.tiers import Tier
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 
@@ -137,7 +137,7 @@ async def _forget_fact(db: Connection, keys: Keys, row: UUID) -> list[UUID]:
             sources.update(removed.episode_ids)
             gone += [each, *removed.merged_ids]
     text = opened(keys, held.content, facts.place(row, held.revision))
-    fact = cutting.Fact.of(text or "", held.entity)
+    fact = redact.Fact.of(text or "", held.entity)
     hashes = fact.hashes(keys)
     found = await episodes.with_terms(db, keys.user_id, hashes, min(2, len(hashes)))
     exchanges = [*sources.union(found)]
@@ -150,16 +150,16 @@ async def _forget_fact(db: Connection, keys: Keys, row: UUID) -> list[UUID]:
 
 
 def _cut_out(
-    keys: Keys, rows: Sequence[episodes.Row], fact: cutting.Fact, sources: Set[UUID]
+    keys: Keys, rows: Sequence[episodes.Row], fact: redact.Fact, sources: Set[UUID]
 ) -> list[tuple[episodes.Row, dict[int, int]]]:
     """Those of the exchanges that said the fact, without it, and their words."""
     changed = []
     for row in rows:
         what = read(keys, row)
-        left = what and cutting.without(what, fact, source=row.id in sources)
+        left = what and redact.without(what, fact, source=row.id in sources)
         if left:
-            summary = cutting.summary(left)
-            terms = recall.hashed(keys, f"{left.message} {summary}")
+            summary = redact.summary(left)
+            terms = rank.hashed(keys, f"{left.message} {summary}")
             changed.append((rewritten(keys, row, summary, left), terms))
     return changed
 

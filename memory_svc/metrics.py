@@ -5,7 +5,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from memory_svc.tiers import Item
+from memory_svc.domain.tiers import Item
 from runtime.metrics import LATENCY_BUCKETS
 
 RECALL_SECONDS: Final = Histogram(

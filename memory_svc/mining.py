@@ -12,12 +12,12 @@ import openai
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion
 
-from memory_svc import detail, facts, patterns, recall
 from memory_svc.crypto.envelope import Keys, opened
-from memory_svc.detail import Detail
+from memory_svc.domain import episode_detail, extract, patterns, rank
+from memory_svc.domain.episode_detail import Detail
+from memory_svc.domain.patterns import Asked, Pattern
 from memory_svc.keys import KeyCache
 from memory_svc.opening import read
-from memory_svc.patterns import Asked, Pattern
 from memory_svc.store import episodes, users
 from memory_svc.store import jobs as job_store
 from memory_svc.store import patterns as store
@@ -63,7 +63,7 @@ class Mine:
 def _mine(keys: Keys, rows: Sequence[episodes.Row], now: datetime) -> list[Pattern]:
     details = [(row, each) for row in rows if (each := read(keys, row))]
     shown = {
-        entity.id: facts.shown(entity, each.message)
+        entity.id: extract.shown(entity, each.message)
         for _, each in reversed(details)
         for entity in each.entities
     }
@@ -117,7 +117,7 @@ def _row(keys: Keys, habit: Pattern, old: store.Row | None, now: datetime) -> st
     row_id, revision = (old.id, old.revision + 1) if old else (uuid4(), 1)
     return store.Row(
         id=row_id,
-        pattern=keys.seal(detail.dump(habit), store.place(row_id, revision)),
+        pattern=keys.seal(episode_detail.dump(habit), store.place(row_id, revision)),
         confidence=habit.confidence,
         source="mined",
         status=old.status if old else "noticed",
@@ -130,7 +130,7 @@ def _row(keys: Keys, habit: Pattern, old: store.Row | None, now: datetime) -> st
 
 def _pattern(keys: Keys, row: store.Row) -> Pattern | None:
     text = opened(keys, row.pattern, store.place(row.id, row.revision))
-    return detail.pattern(text, row.confidence, tuple(row.evidence_ids)) if text else None
+    return episode_detail.pattern(text, row.confidence, tuple(row.evidence_ids)) if text else None
 
 
 def rewritten(keys: Keys, row: episodes.Row, summary: str, what: Detail) -> episodes.Row:
@@ -191,11 +191,11 @@ class Summarise:
             # Rewritten meanwhile, as the user removed something of it: leave it so.
             if summary and row.id in held and held[row.id].revision == row.revision:
                 new = rewritten(keys, row, summary, replace(each, summarised=True))
-                terms = recall.hashed(keys, f"{each.message} {summary}")
+                terms = rank.hashed(keys, f"{each.message} {summary}")
                 await episodes.rewrite(db, keys.user_id, new, terms)
 
     async def _write(self, what: Detail) -> str:
-        lines = facts.summary(what.message, what.entities, what.agent, what.tools)
+        lines = extract.summary(what.message, what.entities, what.agent, what.tools)
         messages = [{"role": "system", "content": _ASK}, {"role": "user", "content": lines}]
 
         async def ask(profile: Profile) -> ChatCompletion:

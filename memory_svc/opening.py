@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from memory_svc import detail
 from memory_svc.crypto import preference_keys
 from memory_svc.crypto.envelope import Keys, opened
-from memory_svc.detail import Detail
+from memory_svc.domain import episode_detail
+from memory_svc.domain.episode_detail import Detail
+from memory_svc.domain.tiers import Item, Tier
 from memory_svc.store import episodes, facts
 from memory_svc.store.items import Row
 from memory_svc.store.recall import Found, FoundEpisode
-from memory_svc.tiers import Item, Tier
 
 
 def item(keys: Keys, row: Row, *, score: float = 1.0, why: str = "") -> Item | None:
@@ -21,7 +21,7 @@ def item(keys: Keys, row: Row, *, score: float = 1.0, why: str = "") -> Item | N
     return Item(
         id=str(row.id),
         tier=row.tier,
-        text=detail.pattern(text).text if row.tier is Tier.PROACTIVE else text,
+        text=episode_detail.pattern(text).text if row.tier is Tier.PROACTIVE else text,
         updated_at=row.at,
         score=score,
         why=why or row.status or ("preference" if row.tier is Tier.CORE else ""),

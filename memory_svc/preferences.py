@@ -9,11 +9,11 @@ from uuid import UUID, uuid4
 from memory_svc.crypto import preference_keys
 from memory_svc.crypto.envelope import Keys, opened
 from memory_svc.crypto.preference_keys import Name, check_form
+from memory_svc.domain.tiers import Item, Tier
 from memory_svc.keys import KeyCache
 from memory_svc.store import core, users
 from memory_svc.store.database import Connection, Database
 from memory_svc.store.jobs import Claim
-from memory_svc.tiers import Item, Tier
 from memory_svc.worker import Write
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID, uuid4
 
-from memory_svc import facts, recall, words
 from memory_svc.crypto.envelope import Keys
-from memory_svc.detail import Detail
-from memory_svc.facts import Entity, Fact
+from memory_svc.domain import extract, rank, tokens
+from memory_svc.domain.episode_detail import Detail
+from memory_svc.domain.extract import Entity, Fact
 from memory_svc.keys import KeyCache
 from memory_svc.store import episodes
 from memory_svc.store import facts as fact_store
@@ -98,16 +98,16 @@ class Remember:
 
 
 def _check_id(what: str, text: str) -> None:
-    if not 0 < len(text) <= facts.MAX_ID or not text.isprintable():
+    if not 0 < len(text) <= extract.MAX_ID or not text.isprintable():
         raise SwitchboardError(
             ErrorCode.ERROR_CODE_INVALID_FRAME,
-            f"A {what} id is 1 to {facts.MAX_ID} printable characters.",
+            f"A {what} id is 1 to {extract.MAX_ID} printable characters.",
         )
 
 
 def _seal(keys: Keys, exchange: Exchange) -> _Sealed:
     said = quoting.own(exchange.message, exchange.quoted)
-    found = facts.stated(said) + facts.touched(exchange.entities, said)
+    found = extract.stated(said) + extract.touched(exchange.entities, said)
     # All of one message are of one time, so their ids tell which was said last: it holds.
     last = {digest_text(fact): fact for fact in reversed(found)}
     ids = sorted(uuid4() for _ in last)
@@ -118,7 +118,7 @@ def _seal(keys: Keys, exchange: Exchange) -> _Sealed:
 def digest_text(fact: Fact) -> str:
     """What a fact is an exact duplicate by; facts of two entities never are."""
     entity = f"{fact.entity.kind}:{fact.entity.id} " if fact.entity else ""
-    return entity + words.normal(fact.text)
+    return entity + tokens.normal(fact.text)
 
 
 def _fact(keys: Keys, row: UUID, fact: Fact) -> episodes.NewFact:
@@ -129,21 +129,21 @@ def _fact(keys: Keys, row: UUID, fact: Fact) -> episodes.NewFact:
         slot=keys.digest(f"slot {fact.slot}") if fact.slot else None,
         entity_type=fact.entity.kind if fact.entity else None,
         entity_id=fact.entity.id if fact.entity else None,
-        terms=recall.hashed(keys, fact.text),
+        terms=rank.hashed(keys, fact.text),
     )
 
 
 def _episode(keys: Keys, exchange: Exchange, said: str) -> episodes.NewEpisode:
     row = uuid4()
-    usable = tuple(each for each in exchange.entities if facts.usable(each))
+    usable = tuple(each for each in exchange.entities if extract.usable(each))
     message = said[:MAX_MESSAGE]
-    summary = facts.summary(message, usable, exchange.agent, exchange.tools)
-    answer = (words.normal(sentence) for sentence in facts.sentences(exchange.response))
+    summary = extract.summary(message, usable, exchange.agent, exchange.tools)
+    answer = (tokens.normal(sentence) for sentence in extract.sentences(exchange.response))
     detail = Detail(
         message=message,
         agent=exchange.agent,
         tools=tuple(exchange.tools[:50]),
-        entities=usable[: facts.MAX_ENTITIES],
+        entities=usable[: extract.MAX_ENTITIES],
         timezone=exchange.timezone,
         answer=tuple(keys.digest(text).hex() for text in answer if text)[:_MAX_ANSWER],
         recalled=tuple(exchange.recalled[:50]),
@@ -155,5 +155,5 @@ def _episode(keys: Keys, exchange: Exchange, said: str) -> episodes.NewEpisode:
         session_id=exchange.session_id,
         request_id=exchange.request_id,
         created_at=datetime.now(UTC),
-        terms=recall.hashed(keys, f"{message} {summary}"),
+        terms=rank.hashed(keys, f"{message} {summary}"),
     )

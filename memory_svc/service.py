@@ -11,13 +11,13 @@ from memory_svc.account_service import user_id
 from memory_svc.attempts import Attempts
 from memory_svc.browse import Browse
 from memory_svc.context import Context
-from memory_svc.detail import Detail
-from memory_svc.facts import Entity
+from memory_svc.domain.episode_detail import Detail
+from memory_svc.domain.extract import Entity
+from memory_svc.domain.provenance import source
+from memory_svc.domain.tiers import Item, Tier
 from memory_svc.forgetting import Forgetting
 from memory_svc.preferences import Preferences
-from memory_svc.provenance import source
 from memory_svc.remember import Exchange, Remember
-from memory_svc.tiers import Item, Tier
 from runtime import enums
 from runtime.errors import SwitchboardError
 from runtime.server import Context as Call

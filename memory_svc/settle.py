@@ -7,12 +7,13 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from memory_svc import facts as texts
-from memory_svc import recall, words
 from memory_svc.crypto.embedding_rotation import Vector
 from memory_svc.crypto.envelope import Keys, opened
-from memory_svc.detail import Detail
-from memory_svc.duplicates import Text, contains, same, same_words
+from memory_svc.domain import extract as texts
+from memory_svc.domain import rank, tokens
+from memory_svc.domain.episode_detail import Detail
+from memory_svc.domain.similarity import Text, contains, same, same_words
+from memory_svc.domain.tiers import Tier
 from memory_svc.embed import Embedder, EmbeddingError, Refused
 from memory_svc.keys import KeyCache
 from memory_svc.opening import read
@@ -20,7 +21,6 @@ from memory_svc.store import episodes, facts, items, users
 from memory_svc.store import recall as search
 from memory_svc.store.database import Connection
 from memory_svc.store.jobs import Claim
-from memory_svc.tiers import Tier
 from memory_svc.worker import Write
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class Settle:
     async def _near(self, db: Connection, keys: Keys, fresh: _Fresh) -> UUID | None:
         """An older fact that says the same in other words."""
         query = search.Query(
-            list(recall.hashed(keys, fresh.text)), fresh.vector, self._embedder.model
+            list(rank.hashed(keys, fresh.text)), fresh.vector, self._embedder.model
         )
         mine = Text.of(fresh.text)
         for found in await search.facts(db, keys.user_id, query, _CANDIDATES):
@@ -159,7 +159,7 @@ class _Said:
         return self._answered(fresh) or any(contains(text, mine) for text in given)
 
     def _answered(self, fresh: _Fresh) -> bool:
-        parts = [words.normal(part) for part in texts.sentences(fresh.text)]
+        parts = [tokens.normal(part) for part in texts.sentences(fresh.text)]
         digests = [self._keys.digest(part).hex() for part in parts if part]
         return bool(digests) and all(
             any(row.created_at < fresh.row.created_at for row in self._answers.get(digest, ()))

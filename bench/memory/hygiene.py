@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 from bench.memory import tables
 from bench.memory.seed import Seeder
 from memory_svc.app import App
-from memory_svc.facts import Entity
+from memory_svc.domain.extract import Entity
 from memory_svc.remember import Exchange
 
 FIVE = [

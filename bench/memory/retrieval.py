@@ -14,9 +14,9 @@ from uuid import UUID, uuid4
 
 from bench.memory import tables
 from bench.memory.seed import Seeder
-from memory_svc import recall
 from memory_svc.app import App
 from memory_svc.crypto.envelope import Keys
+from memory_svc.domain import rank
 from memory_svc.store import episodes, facts
 from memory_svc.store import recall as search
 
@@ -69,7 +69,7 @@ async def _fact(app: App, keys: Keys, text: str, vector: Any) -> UUID:
         slot=None,
         entity_type=None,
         entity_id=None,
-        terms=recall.hashed(keys, text),
+        terms=rank.hashed(keys, text),
     )
     episode_id = uuid4()
     episode = episodes.NewEpisode(
@@ -115,7 +115,7 @@ async def measure(app: App, name: str, samples: list[dict[str, Any]]) -> None:
 async def _queries(app: App, user: UUID, question: str) -> dict[str, search.Query]:
     keys = await app.keys.get(user)
     (plain,) = await app.embedder.embed([question], 60)
-    terms, vector = list(recall.hashed(keys, question)), keys.rotate(plain)
+    terms, vector = list(rank.hashed(keys, question)), keys.rotate(plain)
     model = app.embedder.model
     return {
         "hybrid": search.Query(terms, vector, model),

@@ -9,11 +9,11 @@ from uuid import UUID, uuid4
 import numpy as np
 from cryptography.fernet import Fernet
 
-from memory_svc import recall
 from memory_svc.app import App
 from memory_svc.crypto.embedding_rotation import DIMENSIONS, Vector
 from memory_svc.crypto.envelope import UserKeys
-from memory_svc.detail import Detail
+from memory_svc.domain import rank as recall
+from memory_svc.domain.episode_detail import Detail
 from memory_svc.embed import Embedder
 from memory_svc.store import episodes, facts
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from memory_svc.domain.tiers import Tier
 from memory_svc.store.database import Connection
-from memory_svc.tiers import Tier
 
 FACT: Final = 10_000
 """Bytes that a fact takes, with its words: its row fills a page."""

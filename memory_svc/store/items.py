@@ -7,8 +7,8 @@ from typing import Final
 from uuid import UUID
 
 from memory_svc.crypto.envelope import Place
+from memory_svc.domain.tiers import Tier
 from memory_svc.store.database import Connection
-from memory_svc.tiers import Tier
 
 _COLUMN: Final = {
     Tier.CORE: "value_encrypted",

@@ -19,13 +19,13 @@ from typing import Final, Self
 import numpy as np
 from aiohttp import web
 
-from memory_svc import words
+from memory_svc.domain import tokens
 
 DIMENSIONS: Final = 1536
 
 # Words that mean the same to this provider, by stem.
 _SYNONYMS: Final = tuple(
-    frozenset(words.terms(group))
+    frozenset(tokens.terms(group))
     for group in (
         "dog hound puppy",
         "car vehicle automobile",
@@ -40,7 +40,7 @@ _SYNONYMS: Final = tuple(
 def meaning(text: str) -> list[float]:
     """A text's vector: the sum of a random direction for each of its meanings."""
     vector = np.full(DIMENSIONS, 1e-3)
-    for term, count in words.terms(text).items():
+    for term, count in tokens.terms(text).items():
         sense = next((min(group) for group in _SYNONYMS if term in group), term)
         seed = int.from_bytes(hashlib.sha256(sense.encode()).digest()[:8])
         vector += count * np.random.default_rng(seed).standard_normal(DIMENSIONS)

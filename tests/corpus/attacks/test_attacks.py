@@ -22,7 +22,7 @@ import pytest
 import pytest_asyncio
 
 from agent_svc.catalogue import CATALOGUE
-from memory_svc import facts
+from memory_svc.domain import extract
 from runtime import quoting
 from tests.support.edge_stack import PATIENCE_S, DeviceSocket, Frame
 from tests.support.model_server import Call, Reply, Request, answers, calls, says
@@ -103,7 +103,7 @@ async def there(
         if approve == "off":
             patch.setattr(quoting, "says", lambda own_words, text: True)
             patch.setattr(quoting, "own", lambda message, spans: message)
-            patch.setattr(facts, "_may_be_kept", lambda text, said: True)
+            patch.setattr(extract, "_may_be_kept", lambda text, said: True)
         agent = {"approve_after_untrusted": approve}
         folder = tmp_path_factory.mktemp(approve)
         async with whole(url, folder, model, agent=agent, requests_per_minute=0) as stack:

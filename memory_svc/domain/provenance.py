@@ -10,8 +10,8 @@ from typing import Final, assert_never
 
 import regex
 
-from memory_svc import words
-from memory_svc.tiers import Item, Tier
+from memory_svc.domain import tokens
+from memory_svc.domain.tiers import Item, Tier
 from switchboard.v3.memory_pb2 import MemorySource
 
 # As `facts.summary` writes it; a name stands in marks, and an id without.
@@ -43,5 +43,5 @@ def _is_own(summary: str) -> bool:
     told = _SUMMARY.fullmatch(summary)
     if told is None:
         return False
-    said = set(words.words(told["said"] or ""))
-    return all(said >= set(words.words(name)) for name in _NAME.findall(told["things"] or ""))
+    said = set(tokens.words(told["said"] or ""))
+    return all(said >= set(tokens.words(name)) for name in _NAME.findall(told["things"] or ""))

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from memory_svc import words
 from memory_svc.crypto.envelope import Keys
-from memory_svc.tiers import Item, Tier
+from memory_svc.domain import tokens as words
+from memory_svc.domain.tiers import Item, Tier
 
 MEANS: Final = 0.25
 """A cosine from which on a text is called related in meaning."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_svc import words
+from memory_svc.domain import tokens
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from memory_svc import words
     ],
 )
 def test_terms(text: str, found: list[str]) -> None:
-    assert list(words.terms(text)) == found
+    assert list(tokens.terms(text)) == found
 
 
 @pytest.mark.parametrize(
@@ -42,30 +42,30 @@ def test_terms(text: str, found: list[str]) -> None:
     ],
 )
 def test_the_forms_of_a_word_are_one(forms: tuple[str, ...]) -> None:
-    assert len({words.stem(form) for form in forms}) == 1
+    assert len({tokens.stem(form) for form in forms}) == 1
 
 
 @pytest.mark.parametrize("word", ["bus", "sing", "red", "gas", "x", "thing", "bring", "tokyo"])
 def test_what_only_looks_like_an_ending_stays(word: str) -> None:
-    assert words.stem(word) == word
+    assert tokens.stem(word) == word
 
 
 def test_repetition_is_counted() -> None:
-    assert words.terms("tea tea teas coffee")["tea"] == 3
+    assert tokens.terms("tea tea teas coffee")["tea"] == 3
 
 
 @given(st.text())
 def test_any_text_has_terms_within_bounds(text: str) -> None:
-    found = words.terms(text, 5)
+    found = tokens.terms(text, 5)
     assert len(found) <= 5
     assert all(term and count > 0 for term, count in found.items())
 
 
 @given(st.text())
 def test_case_and_spacing_do_not_matter(text: str) -> None:
-    assert words.normal(f"  {text}\n") == words.normal(text)
+    assert tokens.normal(f"  {text}\n") == tokens.normal(text)
 
 
 def test_a_pasted_book_is_cut() -> None:
     text = " ".join(f"word{number}" for number in range(50_000))
-    assert len(words.terms(text)) == words.MAX_TERMS
+    assert len(tokens.terms(text)) == tokens.MAX_TERMS

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from memory_svc import facts
 from memory_svc.crypto.envelope import Keys
-from memory_svc.detail import Detail
-from memory_svc.duplicates import Text
+from memory_svc.domain import extract
+from memory_svc.domain.episode_detail import Detail
+from memory_svc.domain.similarity import Text
 
 REMOVED: Final = "An exchange of which the user removed something."
 """The summary of an exchange of which nothing may be told."""
@@ -34,8 +34,8 @@ class Fact:
     @classmethod
     def of(cls, text: str, entity: tuple[str, str] | None = None) -> "Fact":
         """Reads a fact; `entity`: kind and id of what it is about."""
-        whole, said = Text.of(text), facts.sentences(text)
-        leads = tuple(Text.of(part) for part in said if not facts.leans(part))
+        whole, said = Text.of(text), extract.sentences(text)
+        leads = tuple(Text.of(part) for part in said if not extract.leans(part))
         return cls(whole, leads or (whole,), (whole, *map(Text.of, said)), entity)
 
     def hashes(self, keys: Keys) -> list[int]:
@@ -58,10 +58,10 @@ def summary(what: Detail) -> str:
     """What may be told of an exchange that something was cut out of."""
     if not what.message:
         return REMOVED
-    return facts.summary(what.message, what.entities, what.agent, what.tools)
+    return extract.summary(what.message, what.entities, what.agent, what.tools)
 
 
-def _about(entity: facts.Entity, fact: Fact) -> bool:
+def _about(entity: extract.Entity, fact: Fact) -> bool:
     title = Text.of(entity.title)
     return (entity.kind, entity.id) == fact.entity or (
         bool(title.terms) and (title.terms <= fact.text.terms or fact.text.terms <= title.terms)
@@ -69,7 +69,7 @@ def _about(entity: facts.Entity, fact: Fact) -> bool:
 
 
 def _left(message: str, fact: Fact, *, source: bool, blank: bool) -> str | None:
-    said = facts.sentences(message)
+    said = extract.sentences(message)
     texts = [Text.of(part) for part in said]
     goes = [any(_says(part, lead) for lead in fact.leads) for part in texts]
     if source or any(goes):  # it was said here: so may be what leans on it
@@ -85,7 +85,7 @@ def _left(message: str, fact: Fact, *, source: bool, blank: bool) -> str | None:
 def _kept(said: Sequence[str], goes: Sequence[bool]) -> list[str]:
     kept, gone_before = [], False
     for part, gone in zip(said, goes, strict=True):
-        gone_before = gone or (gone_before and facts.leans(part))
+        gone_before = gone or (gone_before and extract.leans(part))
         if not gone_before:
             kept.append(part)
     return kept

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_svc import cutting
-from memory_svc.cutting import Fact
-from memory_svc.detail import Detail
-from memory_svc.facts import Entity
+from memory_svc.domain import redact
+from memory_svc.domain.episode_detail import Detail
+from memory_svc.domain.extract import Entity
+from memory_svc.domain.redact import Fact
 
 
 def left(message: str, fact: str, *, source: bool) -> str | None:
-    made = cutting.without(Detail(message), Fact.of(fact), source=source)
+    made = redact.without(Detail(message), Fact.of(fact), source=source)
     return made.message if made else None
 
 
@@ -48,13 +48,13 @@ def test_elsewhere_only_what_says_it_goes(message: str, fact: str, kept: str | N
 def test_the_entity_of_a_fact_goes() -> None:
     entities = (Entity("task", "t1", "Fix login", True), Entity("task", "t2", "Water plants"))
     fact = Fact.of("Task “Fix login”: status is done", ("task", "t1"))
-    made = cutting.without(Detail("update it", entities=entities), fact, source=True)
+    made = redact.without(Detail("update it", entities=entities), fact, source=True)
     assert made
     assert (made.message, made.entities) == ("update it", entities[1:])
 
 
 def test_nothing_is_told_of_an_exchange_that_is_empty_now() -> None:
-    assert cutting.summary(Detail("", tools=("list_tasks",))) == cutting.REMOVED
+    assert redact.summary(Detail("", tools=("list_tasks",))) == redact.REMOVED
 
 
 @given(st.text(max_size=200), st.text(min_size=1, max_size=60))

@@ -16,8 +16,8 @@ from typing import Final
 
 import regex
 
-from memory_svc import words
-from memory_svc.slots import slot
+from memory_svc.domain import tokens
+from memory_svc.domain.slots import slot
 
 MAX_FACTS: Final = 12
 """Statements kept of one message."""
@@ -109,7 +109,7 @@ def stated(message: str) -> list[Fact]:
             continue
         if found and not told and leans(text) and len(found[-1]) + len(text) < MAX_TEXT:
             found[-1] = f"{found[-1]} {text}"
-        elif words.telling(text) and len(words.words(text)) >= 2:
+        elif tokens.telling(text) and len(tokens.words(text)) >= 2:
             found.append(text)
     return [Fact(_cut(text), slot(text)) for text in found[:MAX_FACTS]]
 
@@ -132,7 +132,7 @@ def _states(sentence: str) -> bool:
     asks = _PLEASE.search(sentence) or _COMMAND.match(sentence)
     if asks and not slot(sentence):
         return False
-    return bool(set(words.telling(sentence)) - _POLITE)
+    return bool(set(tokens.telling(sentence)) - _POLITE)
 
 
 def touched(entities: Sequence[Entity], message: str) -> list[Fact]:
@@ -143,10 +143,10 @@ def touched(entities: Sequence[Entity], message: str) -> list[Fact]:
 
 def meant(entities: Sequence[Entity], message: str) -> list[Entity]:
     """The entities that an exchange was about: what was merely listed is not."""
-    named = set(words.terms(message)) if entities else set()
+    named = set(tokens.terms(message)) if entities else set()
 
     def is_meant(entity: Entity) -> bool:
-        title = set(words.terms(entity.title))
+        title = set(tokens.terms(entity.title))
         return entity.changed or (bool(title) and title <= named)
 
     return [each for each in entities[:MAX_ENTITIES] if usable(each) and is_meant(each)]
@@ -158,12 +158,12 @@ def usable(entity: Entity) -> bool:
 
 
 def _said(message: str) -> frozenset[str]:
-    return frozenset(words.words(message))
+    return frozenset(tokens.words(message))
 
 
 def _may_be_kept(text: str, said: Set[str]) -> bool:
     """Whether a device's text is a name, a number, or of no word that the user did not say."""
-    told = words.words(text)
+    told = tokens.words(text)
     short = len(text) <= _NAME_CHARS
     name = short and 0 < len(told) <= _NAME_WORDS
     return name or (short and bool(_DATE.fullmatch(text))) or (bool(told) and said >= set(told))

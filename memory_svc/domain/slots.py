@@ -10,7 +10,7 @@ from typing import Final
 
 import regex
 
-from memory_svc import words
+from memory_svc.domain import tokens
 
 # Of these, any value is one.
 _ANY: Final = frozenset(
@@ -71,7 +71,7 @@ _KIND: Final = regex.compile(
 
 def slot(sentence: str) -> str | None:
     """The (entity, attribute) whose value a sentence sets, as one text."""
-    said = words.fold(sentence).strip(" .!")
+    said = tokens.fold(sentence).strip(" .!")
     if _DOUBT.search(said) or _JOINED.search(said):
         return None
     for opening, settled in _FORMS:
@@ -102,4 +102,4 @@ def _attribute(text: str, value: str) -> str | None:
 
 
 def _key(text: str) -> str:
-    return " ".join(sorted(words.terms(text))) or text
+    return " ".join(sorted(tokens.terms(text))) or text

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_svc.patterns import Asked, Pattern, confidence, mine
+from memory_svc.domain.patterns import Asked, Pattern, confidence, mine
 
 MONDAY = datetime(2026, 11, 23, 12, tzinfo=UTC)
 WEEK = timedelta(weeks=1)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_svc.slots import slot
+from memory_svc.domain.slots import slot
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from memory_svc import facts
-from memory_svc.facts import Entity
-from memory_svc.provenance import source
-from memory_svc.tiers import Item, Tier
+from memory_svc.domain import extract
+from memory_svc.domain.extract import Entity
+from memory_svc.domain.provenance import source
+from memory_svc.domain.tiers import Item, Tier
 from switchboard.v3.memory_pb2 import MemorySource
 
 USER, DEVICE = MemorySource.MEMORY_SOURCE_USER, MemorySource.MEMORY_SOURCE_DEVICE
@@ -44,7 +44,7 @@ def test_a_fact_about_an_entity_is_a_devices() -> None:
 def test_a_summary_is_the_users_where_it_names_what_they_did(
     message: str, entities: list[Entity], tools: list[str], whose: MemorySource.ValueType
 ) -> None:
-    told = facts.summary(message, entities, "task_agent" if tools else "", tools)
+    told = extract.summary(message, entities, "task_agent" if tools else "", tools)
     assert of(Tier.EPISODIC, told) == whose
 
 

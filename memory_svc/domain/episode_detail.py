@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from memory_svc.facts import Entity, meant
-from memory_svc.patterns import Asked, Pattern
+from memory_svc.domain.extract import Entity, meant
+from memory_svc.domain.patterns import Asked, Pattern
 
 
 @dataclass(frozen=True, slots=True)

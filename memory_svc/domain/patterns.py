@@ -17,7 +17,7 @@ from uuid import UUID
 
 import regex
 
-from memory_svc import words
+from memory_svc.domain import tokens
 
 MIN_DAYS: Final = 3
 WINDOW: Final = timedelta(days=70)
@@ -125,7 +125,7 @@ def _topics(recent: Sequence[Asked]) -> list[frozenset[str]]:
     known: list[frozenset[str]] = []
     topics = []
     for each in recent:
-        topic = frozenset(words.terms(_phrase(each.message)))
+        topic = frozenset(tokens.terms(_phrase(each.message)))
         alike = next((other for other in known if _alike(topic, other)), None)
         if alike is None:
             known.append(topic)
@@ -209,7 +209,7 @@ def _wanted(kind: str, there: Sequence[Asked]) -> str:
 
 def _phrase(message: str) -> str:
     """What a request is about, in its own words."""
-    line = " ".join(words.words(message.strip().split("\n")[0])[:16])
+    line = " ".join(tokens.words(message.strip().split("\n")[0])[:16])
     return " ".join(_ASKING.sub(" ", line).split()[:6])
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_svc.duplicates import Text, contains, same
+from memory_svc.domain.similarity import Text, contains, same
 
 
 @pytest.mark.parametrize(

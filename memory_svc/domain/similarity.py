@@ -10,7 +10,7 @@ from typing import Final
 
 import regex
 
-from memory_svc import words
+from memory_svc.domain import tokens
 
 _SAME_MEANING: Final = 0.94
 _SOME_WORDS: Final = 0.4
@@ -65,7 +65,7 @@ class Text:
     @classmethod
     def of(cls, text: str) -> "Text":
         """Reads a text."""
-        said = words.words(text)
+        said = tokens.words(text)
         numbers = sorted(
             [found.strip(".,") for found in _DIGITS.findall(text)]
             + [word for word in said if word in _NUMBERS]
@@ -76,11 +76,11 @@ class Text:
             if word in _AGAINST or word.endswith("n't")
         )
         names = frozenset(
-            words.fold(name).removesuffix("'s")
+            tokens.fold(name).removesuffix("'s")
             for name in _NAME.findall(text)
-            if words.fold(name) not in words.STOP
+            if tokens.fold(name) not in tokens.STOP
         )
-        return cls(frozenset(words.terms(text)), tuple(numbers), tuple(against), names)
+        return cls(frozenset(tokens.terms(text)), tuple(numbers), tuple(against), names)
 
     def apart(self, other: "Text") -> bool:
         """Whether something differs that is never a matter of wording."""
@@ -93,7 +93,7 @@ class Text:
 
 
 def _stems(names: frozenset[str]) -> frozenset[str]:
-    return frozenset(term for name in names for term in words.terms(name))
+    return frozenset(term for name in names for term in tokens.terms(name))
 
 
 def same(one: Text, other: Text, cosine: float = 0.0) -> bool:
