@@ -23,10 +23,10 @@ from memory_svc.growth import Trim
 from memory_svc.keys import KeyCache
 from memory_svc.ledger import Ledger
 from memory_svc.listener import listen
-from memory_svc.mail import sender
+from memory_svc.mail.delivery import sender
+from memory_svc.mail.queue import Outbox
 from memory_svc.masters import Loader, MissingMasterKeys, Rewrapped, missing, rewrap_all
 from memory_svc.mining import SUMMARY_PROFILE, Mine, Summarise
-from memory_svc.outbox import Outbox
 from memory_svc.passwords import Passwords
 from memory_svc.preferences import Preferences, SealKeys
 from memory_svc.recovery import Recovery

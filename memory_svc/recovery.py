@@ -11,8 +11,8 @@ from uuid import UUID
 
 from memory_svc.attempts import Attempts
 from memory_svc.crypto.refresh_tokens import hashed
-from memory_svc.mail import Mail
-from memory_svc.outbox import Outbox
+from memory_svc.mail.delivery import Mail
+from memory_svc.mail.queue import Outbox
 from memory_svc.passwords import Passwords, check_password
 from memory_svc.store import codes, sessions, users
 from memory_svc.store.codes import Purpose

@@ -8,7 +8,7 @@ from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BeforeValidator, Field, FilePath, SecretStr, model_validator
 
 from memory_svc.growth import Bounds
-from memory_svc.mail import SCHEMES
+from memory_svc.mail.delivery import SCHEMES
 from memory_svc.store import address
 from runtime.model.client import Endpoint, ModelSettings
 from runtime.settings import Address, ServiceSettings, Settings

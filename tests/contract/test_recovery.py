@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from memory_svc import outbox
 from memory_svc.doors import invite
+from memory_svc.mail import queue
 from memory_svc.settings import MemorySettings
 from runtime.settings import load
 from switchboard.v3 import accounts_pb2 as pb
@@ -291,7 +291,7 @@ async def test_a_server_without_tls_is_given_no_mail_where_tls_is_asked_for(
 async def test_mail_is_tried_again_while_the_server_is_busy(
     service: Running, sink: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "PAUSES_S", (0.01, 0.01))
+    monkeypatch.setattr(queue, "PAUSES_S", (0.01, 0.01))
     answers = iter(["451 later", None])
     sink.refuse = lambda _: next(answers)
     await register(service)
@@ -352,7 +352,7 @@ async def test_a_hook_is_handed_the_mail(database_url: str, tmp_path: Path) -> N
 async def test_a_mail_server_that_is_away_costs_a_bounded_memory(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "WAITING", 1)
+    monkeypatch.setattr(queue, "WAITING", 1)
     given = {"mailer_url": "smtp+clear://127.0.0.1:9", "mail_from": FROM}
     async with memory_service(database_url, tmp_path, **given) as service:
         await register(service)

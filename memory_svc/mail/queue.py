@@ -8,7 +8,7 @@ from typing import Final
 
 import asyncpg
 
-from memory_svc.mail import Mail, Send, Undeliverable
+from memory_svc.mail.delivery import Mail, Send, Undeliverable
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 
