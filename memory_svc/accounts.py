@@ -15,9 +15,10 @@ from memory_svc.keys import KeyCache
 from memory_svc.passwords import Passwords, check_password
 from memory_svc.recovery import Recovery
 from memory_svc.sign_ins import Session, SignIns
-from memory_svc.store import sessions, users
+from memory_svc.store.accounts import sign_ins as sessions
+from memory_svc.store.accounts import users
+from memory_svc.store.accounts.users import Login
 from memory_svc.store.database import Database
-from memory_svc.store.users import Login
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 

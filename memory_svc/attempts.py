@@ -6,7 +6,7 @@ An address that nobody has is counted like any other, so that counting tells not
 import hashlib
 from math import ceil
 
-from memory_svc.store import attempts as store
+from memory_svc.store.accounts import attempts as store
 from memory_svc.store.database import Database
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode

@@ -5,7 +5,7 @@ from typing import Final
 
 from memory_svc.crypto.refresh_tokens import hashed
 from memory_svc.settings import Registration
-from memory_svc.store import codes
+from memory_svc.store.accounts import codes
 from memory_svc.store.database import Connection, Database
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode

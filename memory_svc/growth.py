@@ -15,7 +15,7 @@ from uuid import UUID
 from memory_svc import metrics
 from memory_svc.domain.tiers import Tier
 from memory_svc.store import growth as store
-from memory_svc.store import users
+from memory_svc.store.accounts import users
 from memory_svc.store.database import Connection, Database
 from memory_svc.store.jobs import Claim
 from memory_svc.worker import Write

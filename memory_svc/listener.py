@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from memory_svc.store import address
-from memory_svc.store.users import ERASED
+from memory_svc.store.accounts.users import ERASED
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from memory_svc.crypto.envelope import IntegrityError, MasterKeys, UserKeys, WrongMasterKeyError
-from memory_svc.store import users
+from memory_svc.store.accounts import users
 from memory_svc.store.database import Database
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode

@@ -14,8 +14,8 @@ from memory_svc.crypto.refresh_tokens import hashed
 from memory_svc.mail.delivery import Mail
 from memory_svc.mail.queue import Outbox
 from memory_svc.passwords import Passwords, check_password
-from memory_svc.store import codes, sessions, users
-from memory_svc.store.codes import Purpose
+from memory_svc.store.accounts import codes, sign_ins, users
+from memory_svc.store.accounts.codes import Purpose
 from memory_svc.store.database import Database
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
@@ -98,7 +98,7 @@ class Recovery:
             # Whoever has the code reads the mailbox: that is all that verifying asks for.
             await users.reset_password(db, user_id, new)
             login = await users.by_id(db, user_id)
-            ended = await sessions.end(db, user_id)
+            ended = await sign_ins.end(db, user_id)
         if login:
             await self._guesses.forget(login.email)
         return user_id, ended

@@ -9,7 +9,7 @@ from memory_svc.crypto import refresh_tokens as tokens
 from memory_svc.crypto.envelope import Keys, opened
 from memory_svc.crypto.refresh_tokens import Step, Token
 from memory_svc.keys import KeyCache
-from memory_svc.store import sessions
+from memory_svc.store.accounts import sign_ins
 from memory_svc.store.database import Connection, Database
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
@@ -53,8 +53,8 @@ class SignIns:
         """Opens one, on a device of that name. Without keys the name is not kept."""
         session = Session(user_id, uuid4(), tokens.fresh())
         shown = " ".join("".join(c if c.isprintable() else " " for c in name).split())[:MAX_NAME]
-        sealed = keys.seal(shown, sessions.place(session.family_id)) if keys and shown else None
-        await sessions.open_family(
+        sealed = keys.seal(shown, sign_ins.place(session.family_id)) if keys and shown else None
+        await sign_ins.open_family(
             db,
             user_id,
             session.family_id,
@@ -67,7 +67,7 @@ class SignIns:
     async def refresh(self, refresh_token: str) -> Session:
         """Changes a refresh token for the next. Raises UNAUTHENTICATED."""
         async with self._db.transaction() as db:
-            token = await sessions.lock(db, tokens.hashed(refresh_token))
+            token = await sign_ins.lock(db, tokens.hashed(refresh_token))
             following = await self._following(db, refresh_token, token) if token else None
         if token is None or following is None:
             raise SwitchboardError(
@@ -82,7 +82,7 @@ class SignIns:
             case Step.REPEAT:
                 return tokens.open_next(shown, token.next_sealed or "")
             case Step.REVOKE:
-                await sessions.revoke(db, token.family_id)
+                await sign_ins.revoke(db, token.family_id)
                 return None
             case Step.REFUSE:
                 return None
@@ -91,7 +91,7 @@ class SignIns:
 
     async def _renew(self, db: Connection, shown: str, token: Token) -> str:
         following = tokens.fresh()
-        await sessions.renew(
+        await sign_ins.renew(
             db,
             token.family_id,
             old_hash=tokens.hashed(shown),
@@ -105,21 +105,21 @@ class SignIns:
     async def revoke(self, refresh_token: str) -> Session | None:
         """Ends the sign-in that the token belongs to; None where there is none."""
         async with self._db.transaction() as db:
-            token = await sessions.lock(db, tokens.hashed(refresh_token))
+            token = await sign_ins.lock(db, tokens.hashed(refresh_token))
             if token is None:
                 return None
-            await sessions.revoke(db, token.family_id)
+            await sign_ins.revoke(db, token.family_id)
         return Session(token.user_id, token.family_id, "")
 
     async def listed(self, user_id: UUID) -> list[SignIn]:
         """Those that hold, the last used first."""
         keys = await self._keys.get(user_id)
         async with self._db.connection() as db:
-            found = await sessions.families(db, user_id, LISTED)
+            found = await sign_ins.families(db, user_id, LISTED)
         return [
             SignIn(
                 each.id,
-                (each.name and opened(keys, each.name, sessions.place(each.id))) or "",
+                (each.name and opened(keys, each.name, sign_ins.place(each.id))) or "",
                 each.created_at,
                 each.used_at,
                 each.expires_at,
@@ -131,7 +131,7 @@ class SignIns:
         """Ends all of a user's but `keep`, or `only` one (NOT_FOUND where it is none that
         holds); returns what it ended."""
         async with self._db.connection() as db:
-            ended = await sessions.end(db, user_id, only, keep)
+            ended = await sign_ins.end(db, user_id, only, keep)
         if only and not ended:
             raise SwitchboardError(ErrorCode.ERROR_CODE_NOT_FOUND, "There is no such sign-in.")
         return ended
@@ -139,4 +139,4 @@ class SignIns:
     async def sweep(self) -> None:
         """Drops what is over."""
         async with self._db.connection() as db:
-            await sessions.sweep(db, self._days, tokens.GRACE)
+            await sign_ins.sweep(db, self._days, tokens.GRACE)

@@ -3,8 +3,8 @@
 from typing import Final
 from uuid import UUID
 
+from memory_svc.store.accounts.users import ERASED
 from memory_svc.store.database import Connection
-from memory_svc.store.users import ERASED
 
 # Jobs last but for the user: a job at work holds its row for as long as an embedding takes.
 TABLES: Final = (

@@ -12,7 +12,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from memory_svc import migrate
-from memory_svc.store.users import ERASED
+from memory_svc.store.accounts.users import ERASED
 from switchboard.v3 import accounts_pb2
 from tests.databases.conftest import POSTGRES_15
 from tests.support.embeddings import EmbeddingServer

@@ -10,7 +10,8 @@ import pytest
 from cryptography.fernet import Fernet
 
 from memory_svc import growth, metrics
-from memory_svc.store import jobs, sessions
+from memory_svc.store import jobs
+from memory_svc.store.accounts import sign_ins
 from switchboard.v3 import memory_pb2 as pb
 from switchboard.v3.errors_pb2 import ErrorCode
 from tests.contract.test_account_service import refused
@@ -216,7 +217,7 @@ async def test_one_preference_too_many_is_refused_where_it_is_set(bounded: Open)
 async def test_sign_ins_that_are_over_are_swept_in_batches(
     bounded: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "_BATCH", 100)
+    monkeypatch.setattr(sign_ins, "_BATCH", 100)
     async with bounded() as memory:
         user = await memory.user()
         async with memory.app.db.connection() as db:
