@@ -35,10 +35,11 @@ from memory_svc.service import MemoryServicer
 from memory_svc.settings import MemorySettings
 from memory_svc.settle import Reembed, Settle
 from memory_svc.sign_ins import SignIns
-from memory_svc.store import core, facts, jobs
+from memory_svc.store import jobs
 from memory_svc.store.accounts import attempts, codes
 from memory_svc.store.database import Database
 from memory_svc.store.reading import Reading
+from memory_svc.store.tiers import core, facts
 from memory_svc.worker import Handler, Worker
 from runtime.errors import SwitchboardError
 from runtime.model import client as model

@@ -17,10 +17,11 @@ from memory_svc.domain.tiers import Item, Tier
 from memory_svc.embed import MAX_CHARACTERS
 from memory_svc.keys import KeyCache
 from memory_svc.opening import read
-from memory_svc.store import core, episodes, items, patterns
+from memory_svc.store import items
 from memory_svc.store import recall as search
 from memory_svc.store.database import Connection, Database
 from memory_svc.store.reading import Reading
+from memory_svc.store.tiers import core, episodes, patterns
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 

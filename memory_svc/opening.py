@@ -7,9 +7,9 @@ from memory_svc.crypto.envelope import Keys, opened
 from memory_svc.domain import episode_detail
 from memory_svc.domain.episode_detail import Detail
 from memory_svc.domain.tiers import Item, Tier
-from memory_svc.store import episodes, facts
 from memory_svc.store.items import Row
 from memory_svc.store.recall import Found, FoundEpisode
+from memory_svc.store.tiers import episodes, facts
 
 
 def item(keys: Keys, row: Row, *, score: float = 1.0, why: str = "") -> Item | None:

@@ -16,9 +16,9 @@ from memory_svc.domain import extract, rank, tokens
 from memory_svc.domain.episode_detail import Detail
 from memory_svc.domain.extract import Entity, Fact
 from memory_svc.keys import KeyCache
-from memory_svc.store import episodes
-from memory_svc.store import facts as fact_store
 from memory_svc.store.database import Database
+from memory_svc.store.tiers import episodes
+from memory_svc.store.tiers import facts as fact_store
 from runtime import quoting
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode

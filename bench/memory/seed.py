@@ -15,7 +15,7 @@ from memory_svc.crypto.envelope import UserKeys
 from memory_svc.domain import rank as recall
 from memory_svc.domain.episode_detail import Detail
 from memory_svc.embed import Embedder
-from memory_svc.store import episodes, facts
+from memory_svc.store.tiers import episodes, facts
 
 _LETTERS = "bcdfghjklmnprstvw"
 _VOWELS = "aeiou"

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from memory_svc.opening import read
-from memory_svc.store import episodes
+from memory_svc.store.tiers import episodes
 from runtime.errors import SwitchboardError, from_rpc
 from switchboard.v3 import memory_pb2 as pb
 from switchboard.v3.entities_pb2 import ENTITY_KIND_TASK, EntityKind

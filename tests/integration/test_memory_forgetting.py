@@ -13,8 +13,8 @@ import pytest
 
 from memory_svc.domain.tiers import Tier
 from memory_svc.ledger import Ledger
-from memory_svc.store import episodes
 from memory_svc.store import erasure as store
+from memory_svc.store.tiers import episodes
 from runtime.errors import SwitchboardError, from_rpc
 from switchboard.v3 import accounts_pb2
 from switchboard.v3 import memory_pb2 as pb

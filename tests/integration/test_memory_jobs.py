@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 import grpc
 import pytest
 
-from memory_svc.store import jobs, patterns
+from memory_svc.store import jobs
+from memory_svc.store.tiers import patterns
 from memory_svc.worker import Write
 from switchboard.v3 import memory_pb2 as pb
 from switchboard.v3.entities_pb2 import ENTITY_KIND_PROJECT

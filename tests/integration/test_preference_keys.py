@@ -11,7 +11,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from memory_svc import migrate
-from memory_svc.store import core
+from memory_svc.store.tiers import core
 from switchboard.v3 import memory_pb2 as pb
 from tests.support.memory import Running, memory_service
 

@@ -11,7 +11,8 @@ import asyncpg
 import pytest
 
 from memory_svc import migrate
-from memory_svc.store import database, facts
+from memory_svc.store import database
+from memory_svc.store.tiers import facts
 from tests.support.memory import memory_service
 
 ROOT = Path(__file__).parents[3]
