@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from memory_svc import opening
 from memory_svc.context import Context
 from memory_svc.crypto.envelope import Keys, opened
 from memory_svc.domain import rank, tokens
@@ -16,12 +15,11 @@ from memory_svc.domain.episode_detail import Detail
 from memory_svc.domain.tiers import Item, Tier
 from memory_svc.embed import MAX_CHARACTERS
 from memory_svc.keys import KeyCache
-from memory_svc.opening import read
-from memory_svc.store import items
-from memory_svc.store import recall as search
+from memory_svc.store import items, search, unseal
 from memory_svc.store.database import Connection, Database
 from memory_svc.store.reading import Reading
 from memory_svc.store.tiers import core, episodes, patterns
+from memory_svc.store.unseal import read
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 
@@ -63,7 +61,7 @@ class Browse:
             user_id, lambda db: items.page(db, user_id, tier or 0, after, limit + 1)
         )
         more = _cursor(rows[limit - 1]) if len(rows) > limit else ""
-        return opening.items(keys, rows[:limit]), more
+        return unseal.items(keys, rows[:limit]), more
 
     async def export(self, user_id: UUID) -> AsyncIterator[Exported]:
         """Everything that there is now, newest first."""
@@ -85,7 +83,7 @@ class Browse:
             return rows, exchanges, await core.rows(db, keys.user_id) if any_core else []
 
         rows, exchanges, preferences = await self._read(keys.user_id, ask)
-        found = {(item.tier, UUID(item.id)): item for item in opening.items(keys, rows)}
+        found = {(item.tier, UUID(item.id)): item for item in unseal.items(keys, rows)}
         details = {row.id: read(keys, row) for row in exchanges}
         before = {
             row.id: opened(keys, row.previous, row.place("previous_encrypted"))
@@ -114,7 +112,7 @@ class Browse:
             found += await self._context.facts(keys, asked, limit, superseded=True)
         if tier in (None, Tier.EPISODIC) and hashed:
             rows = await self._read(user_id, lambda db: search.episodes(db, user_id, hashed, limit))
-            found += [item for row in rows if (item := opening.episode(keys, row))]
+            found += [item for row in rows if (item := unseal.episode(keys, row))]
         for few in {Tier.CORE, Tier.PROACTIVE} & ({tier} if tier else set(Tier)):
             found += await self._few(keys, few, query)
         return sorted(found, key=lambda item: -item.score)[:limit], degraded
@@ -127,7 +125,7 @@ class Browse:
         )
         found = (
             replace(item, score=rank.overlap(terms, f"{item.key or ''} {item.text}"), why="words")
-            for item in opening.items(keys, rows)
+            for item in unseal.items(keys, rows)
         )
         return [item for item in found if item.score > 0]
 

@@ -6,15 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from memory_svc import opening
 from memory_svc.crypto.embedding_rotation import Vector
 from memory_svc.crypto.envelope import Keys, opened
 from memory_svc.domain import episode_detail, rank
 from memory_svc.domain.tiers import Item, Tier
 from memory_svc.embed import MAX_CHARACTERS, Embedder, EmbeddingError
 from memory_svc.keys import KeyCache
-from memory_svc.store import items
-from memory_svc.store import recall as search
+from memory_svc.store import items, search, unseal
 from memory_svc.store.reading import Reading
 
 TOP: Final = 10
@@ -63,7 +61,7 @@ class Context:
         found = await self.facts(keys, search.Query(terms, vector, self._embedder.model), TOP)
         now = datetime.now(UTC)
         others = [*found, *_recent(keys, beside, now), *_habits(keys, beside, timezone, now)]
-        core = opening.items(keys, (row for row in beside if row.tier is Tier.CORE))
+        core = unseal.items(keys, (row for row in beside if row.tier is Tier.CORE))
         budget = tokens or self._limits.tokens
         return rank.choose(sorted(core, key=lambda each: each.key or ""), others, budget), degraded
 
@@ -89,7 +87,7 @@ class Context:
         )
         best = max((max(each.words, each.cosine) for each in found), default=0.0)
         made = (
-            opening.fact(keys, each, rank.fit(each.ranked, best), rank.why(each.words, each.cosine))
+            unseal.fact(keys, each, rank.fit(each.ranked, best), rank.why(each.words, each.cosine))
             for each in found
             if each.words > 0 or each.cosine >= rank.MEANS
         )
@@ -107,7 +105,7 @@ def _recent(keys: Keys, rows: list[items.Row], now: datetime) -> list[Item]:
     made = []
     for place, row in enumerate(episodes):
         fresh = 0.5 if now - row.at < _FRESH else 0.35
-        made.append(opening.item(keys, row, score=fresh * 0.85**place, why="recent"))
+        made.append(unseal.item(keys, row, score=fresh * 0.85**place, why="recent"))
     return [item for item in made if item]
 
 
@@ -117,7 +115,7 @@ def _habits(keys: Keys, rows: list[items.Row], timezone: str, now: datetime) -> 
     made = []
     for row in rows:
         text = opened(keys, row.text, row.place) if row.tier is Tier.PROACTIVE else None
-        item = opening.item(keys, row) if text else None
+        item = unseal.item(keys, row) if text else None
         if text and item:
             due = episode_detail.pattern(text).due(local)
             sure = item.confidence or 0.0

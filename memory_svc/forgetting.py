@@ -18,11 +18,11 @@ from memory_svc.domain.tiers import Tier
 from memory_svc.keys import KeyCache
 from memory_svc.ledger import Ledger
 from memory_svc.mining import bury, rewritten
-from memory_svc.opening import read
 from memory_svc.store import items
 from memory_svc.store.accounts import users
 from memory_svc.store.database import Connection, Database
 from memory_svc.store.tiers import core, episodes, facts
+from memory_svc.store.unseal import read
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 

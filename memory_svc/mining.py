@@ -17,13 +17,13 @@ from memory_svc.domain import episode_detail, extract, patterns, rank
 from memory_svc.domain.episode_detail import Detail
 from memory_svc.domain.patterns import Asked, Pattern
 from memory_svc.keys import KeyCache
-from memory_svc.opening import read
 from memory_svc.store import jobs as job_store
 from memory_svc.store.accounts import users
 from memory_svc.store.database import Connection
 from memory_svc.store.jobs import Claim
 from memory_svc.store.tiers import episodes
 from memory_svc.store.tiers import patterns as store
+from memory_svc.store.unseal import read
 from memory_svc.worker import Write
 from runtime.model.asking import learning
 from runtime.model.client import calling, spent

@@ -16,13 +16,12 @@ from memory_svc.domain.similarity import Text, contains, same, same_words
 from memory_svc.domain.tiers import Tier
 from memory_svc.embed import Embedder, EmbeddingError, Refused
 from memory_svc.keys import KeyCache
-from memory_svc.opening import read
-from memory_svc.store import items
-from memory_svc.store import recall as search
+from memory_svc.store import items, search
 from memory_svc.store.accounts import users
 from memory_svc.store.database import Connection
 from memory_svc.store.jobs import Claim
 from memory_svc.store.tiers import episodes, facts
+from memory_svc.store.unseal import read
 from memory_svc.worker import Write
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from bench.memory.seed import Seeder
 from memory_svc.app import App
 from memory_svc.crypto.envelope import Keys
 from memory_svc.domain import rank
-from memory_svc.store import recall as search
+from memory_svc.store import search
 from memory_svc.store.tiers import episodes, facts
 
 K = 10

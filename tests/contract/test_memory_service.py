@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import grpc
 import pytest
 
-from memory_svc.opening import read
 from memory_svc.store.tiers import episodes
+from memory_svc.store.unseal import read
 from runtime.errors import SwitchboardError, from_rpc
 from switchboard.v3 import memory_pb2 as pb
 from switchboard.v3.entities_pb2 import ENTITY_KIND_TASK, EntityKind

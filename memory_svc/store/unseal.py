@@ -8,7 +8,7 @@ from memory_svc.domain import episode_detail
 from memory_svc.domain.episode_detail import Detail
 from memory_svc.domain.tiers import Item, Tier
 from memory_svc.store.items import Row
-from memory_svc.store.recall import Found, FoundEpisode
+from memory_svc.store.search import Found, FoundEpisode
 from memory_svc.store.tiers import episodes, facts
 
 
