@@ -62,7 +62,7 @@ async def _rotate_keys(settings: MemorySettings) -> None:
 
 
 async def _master_keys(settings: MemorySettings) -> None:
-    from memory_svc.masters import in_use
+    from memory_svc.keys.master import in_use
 
     async with _opened(settings) as app:
         for name, count in (await in_use(app.db)).items():
@@ -118,7 +118,7 @@ def main(command: str) -> None:
     # The other commands run beside the service, which has ADMIN_ADDR already.
     show = observe.start if command == "serve" else logs.configure
     show(settings, _PROGRAM)
-    from memory_svc.masters import MissingMasterKeys
+    from memory_svc.keys.master import MissingMasterKeys
 
     try:
         asyncio.run(_COMMANDS[command](settings))

@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 from memory_svc.attempts import Attempts
 from memory_svc.crypto.envelope import Keys, MasterKeys, UserKeys
 from memory_svc.doors import Doors
-from memory_svc.keys import KeyCache
+from memory_svc.keys.cache import KeyCache
 from memory_svc.passwords import Passwords, check_password
 from memory_svc.recovery import Recovery
 from memory_svc.sign_ins import Session, SignIns

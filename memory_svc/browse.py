@@ -14,7 +14,7 @@ from memory_svc.domain import rank, tokens
 from memory_svc.domain.episode_detail import Detail
 from memory_svc.domain.tiers import Item, Tier
 from memory_svc.embed import MAX_CHARACTERS
-from memory_svc.keys import KeyCache
+from memory_svc.keys.cache import KeyCache
 from memory_svc.store import items, search, unseal
 from memory_svc.store.database import Connection, Database
 from memory_svc.store.reading import Reading

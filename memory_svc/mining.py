@@ -16,7 +16,7 @@ from memory_svc.crypto.envelope import Keys, opened
 from memory_svc.domain import episode_detail, extract, patterns, rank
 from memory_svc.domain.episode_detail import Detail
 from memory_svc.domain.patterns import Asked, Pattern
-from memory_svc.keys import KeyCache
+from memory_svc.keys.cache import KeyCache
 from memory_svc.store import jobs as job_store
 from memory_svc.store.accounts import users
 from memory_svc.store.database import Connection

@@ -15,7 +15,7 @@ from memory_svc.crypto.envelope import Keys
 from memory_svc.domain import extract, rank, tokens
 from memory_svc.domain.episode_detail import Detail
 from memory_svc.domain.extract import Entity, Fact
-from memory_svc.keys import KeyCache
+from memory_svc.keys.cache import KeyCache
 from memory_svc.store.database import Database
 from memory_svc.store.tiers import episodes
 from memory_svc.store.tiers import facts as fact_store

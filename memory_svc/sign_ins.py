@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from memory_svc.crypto import refresh_tokens as tokens
 from memory_svc.crypto.envelope import Keys, opened
 from memory_svc.crypto.refresh_tokens import Step, Token
-from memory_svc.keys import KeyCache
+from memory_svc.keys.cache import KeyCache
 from memory_svc.store.accounts import sign_ins
 from memory_svc.store.database import Connection, Database
 from runtime.errors import SwitchboardError

@@ -17,7 +17,7 @@ from cryptography.fernet import Fernet
 from memory_svc.app import App
 from memory_svc.crypto.embedding_rotation import Vector
 from memory_svc.crypto.envelope import MasterKeys
-from memory_svc.masters import Rewrapped
+from memory_svc.keys.master import Rewrapped
 from switchboard.v3 import memory_pb2 as pb
 from tests.support.embeddings import EmbeddingServer, meaning
 from tests.support.memory import Running, memory_service, settings

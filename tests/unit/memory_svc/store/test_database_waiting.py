@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from memory_svc import migrate
-from memory_svc.listener import listen
+from memory_svc.keys.invalidation import listen
 from memory_svc.store.database import Database
 from tests.support.ports import free
 

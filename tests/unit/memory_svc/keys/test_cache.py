@@ -6,7 +6,7 @@ from uuid import UUID
 from cryptography.fernet import Fernet
 
 from memory_svc.crypto.envelope import Keys, UserKeys
-from memory_svc.keys import KeyCache
+from memory_svc.keys.cache import KeyCache
 
 
 class Source:
