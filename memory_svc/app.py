@@ -17,13 +17,13 @@ from memory_svc.context import Context, Limits
 from memory_svc.crypto.envelope import MasterKeys
 from memory_svc.doors import Doors
 from memory_svc.embed import Embedder
-from memory_svc.erasure import Erasure
-from memory_svc.forgetting import Forgetting
+from memory_svc.erasure.accounts import Erasure
+from memory_svc.erasure.items import Forgetting
+from memory_svc.erasure.ledger import Ledger
 from memory_svc.growth import Trim
 from memory_svc.keys.cache import KeyCache
 from memory_svc.keys.invalidation import listen
 from memory_svc.keys.master import Loader, MissingMasterKeys, Rewrapped, missing, rewrap_all
-from memory_svc.ledger import Ledger
 from memory_svc.mail.delivery import sender
 from memory_svc.mail.queue import Outbox
 from memory_svc.mining import SUMMARY_PROFILE, Mine, Summarise

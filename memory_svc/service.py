@@ -15,7 +15,7 @@ from memory_svc.domain.episode_detail import Detail
 from memory_svc.domain.extract import Entity
 from memory_svc.domain.provenance import source
 from memory_svc.domain.tiers import Item, Tier
-from memory_svc.forgetting import Forgetting
+from memory_svc.erasure.items import Forgetting
 from memory_svc.preferences import Preferences
 from memory_svc.remember import Exchange, Remember
 from runtime import enums

@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from memory_svc.domain.tiers import Tier
-from memory_svc.ledger import Ledger
+from memory_svc.erasure.ledger import Ledger
 from memory_svc.store import erasure as store
 from memory_svc.store.tiers import episodes
 from runtime.errors import SwitchboardError, from_rpc

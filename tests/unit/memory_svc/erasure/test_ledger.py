@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory_svc.ledger import Ledger
+from memory_svc.erasure.ledger import Ledger
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

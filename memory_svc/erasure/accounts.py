@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
-from memory_svc.ledger import Ledger
+from memory_svc.erasure.ledger import Ledger
 from memory_svc.store import erasure as store
 from memory_svc.store.database import Database
 from runtime.errors import SwitchboardError
