@@ -70,7 +70,7 @@ async def _master_keys(settings: MemorySettings) -> None:
 
 
 async def _invite(settings: MemorySettings) -> None:
-    from memory_svc.doors import invite
+    from memory_svc.accounts.registration import invite
 
     async with _opened(settings) as app:
         print(await invite(app.db))  # noqa: T201 - what this command is for

@@ -9,13 +9,16 @@ from typing import Any, Final
 import asyncpg
 
 from memory_svc import growth, metrics
-from memory_svc.account_service import AccountServicer
-from memory_svc.accounts import Accounts
-from memory_svc.attempts import Attempts
+from memory_svc.accounts.accounts import Accounts
+from memory_svc.accounts.attempts import Attempts
+from memory_svc.accounts.passwords import Passwords
+from memory_svc.accounts.recovery import Recovery
+from memory_svc.accounts.registration import Doors
+from memory_svc.accounts.service import AccountServicer
+from memory_svc.accounts.sign_ins import SignIns
 from memory_svc.browse import Browse
 from memory_svc.context import Context, Limits
 from memory_svc.crypto.envelope import MasterKeys
-from memory_svc.doors import Doors
 from memory_svc.embed import Embedder
 from memory_svc.erasure.accounts import Erasure
 from memory_svc.erasure.items import Forgetting
@@ -27,14 +30,11 @@ from memory_svc.keys.master import Loader, MissingMasterKeys, Rewrapped, missing
 from memory_svc.mail.delivery import sender
 from memory_svc.mail.queue import Outbox
 from memory_svc.mining import SUMMARY_PROFILE, Mine, Summarise
-from memory_svc.passwords import Passwords
 from memory_svc.preferences import Preferences, SealKeys
-from memory_svc.recovery import Recovery
 from memory_svc.remember import Remember
 from memory_svc.service import MemoryServicer
 from memory_svc.settings import MemorySettings
 from memory_svc.settle import Reembed, Settle
-from memory_svc.sign_ins import SignIns
 from memory_svc.store import jobs
 from memory_svc.store.accounts import attempts, codes
 from memory_svc.store.database import Database

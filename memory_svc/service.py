@@ -7,8 +7,8 @@ from time import perf_counter
 from typing import Final
 
 from memory_svc import metrics
-from memory_svc.account_service import user_id
-from memory_svc.attempts import Attempts
+from memory_svc.accounts.attempts import Attempts
+from memory_svc.accounts.service import user_id
 from memory_svc.browse import Browse
 from memory_svc.context import Context
 from memory_svc.domain.episode_detail import Detail

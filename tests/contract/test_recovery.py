@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from memory_svc.doors import invite
+from memory_svc.accounts.registration import invite
 from memory_svc.mail import queue
 from memory_svc.settings import MemorySettings
 from runtime.settings import load

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from memory_svc import passwords
+from memory_svc.accounts import passwords
 from switchboard.v3 import accounts_pb2 as pb
 from switchboard.v3.errors_pb2 import ErrorCode
 from tests.contract.test_account_service import age, refused, register, renew

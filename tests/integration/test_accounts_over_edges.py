@@ -11,7 +11,7 @@ import pytest
 
 from client.terminal.account import Account, load_identity
 from client.terminal.protocol import Refused
-from memory_svc.doors import invite
+from memory_svc.accounts.registration import invite
 from runtime.errors import from_rpc, word
 from switchboard.v3.memory_pb2 import SearchRequest
 from tests.support.edge_stack import DeviceSocket, EdgeStack

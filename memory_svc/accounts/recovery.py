@@ -9,11 +9,11 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from memory_svc.attempts import Attempts
+from memory_svc.accounts.attempts import Attempts
+from memory_svc.accounts.passwords import Passwords, check_password
 from memory_svc.crypto.refresh_tokens import hashed
 from memory_svc.mail.delivery import Mail
 from memory_svc.mail.queue import Outbox
-from memory_svc.passwords import Passwords, check_password
 from memory_svc.store.accounts import codes, sign_ins, users
 from memory_svc.store.accounts.codes import Purpose
 from memory_svc.store.database import Database

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from memory_svc.accounts import Accounts
-from memory_svc.doors import Doors
-from memory_svc.recovery import Recovery
+from memory_svc.accounts.accounts import Accounts
+from memory_svc.accounts.recovery import Recovery
+from memory_svc.accounts.registration import Doors
+from memory_svc.accounts.sign_ins import Session, SignIn, SignIns
 from memory_svc.settings import Registration
-from memory_svc.sign_ins import Session, SignIn, SignIns
 from runtime.errors import SwitchboardError
 from runtime.server import Context
 from switchboard.v3 import accounts_pb2 as pb

@@ -8,13 +8,13 @@ from uuid import UUID, uuid4
 
 from cryptography.fernet import Fernet
 
-from memory_svc.attempts import Attempts
+from memory_svc.accounts.attempts import Attempts
+from memory_svc.accounts.passwords import Passwords, check_password
+from memory_svc.accounts.recovery import Recovery
+from memory_svc.accounts.registration import Doors
+from memory_svc.accounts.sign_ins import Session, SignIns
 from memory_svc.crypto.envelope import Keys, MasterKeys, UserKeys
-from memory_svc.doors import Doors
 from memory_svc.keys.cache import KeyCache
-from memory_svc.passwords import Passwords, check_password
-from memory_svc.recovery import Recovery
-from memory_svc.sign_ins import Session, SignIns
 from memory_svc.store.accounts import sign_ins as sessions
 from memory_svc.store.accounts import users
 from memory_svc.store.accounts.users import Login
