@@ -30,8 +30,6 @@ from memory_svc.keys.master import Loader, MissingMasterKeys, Rewrapped, missing
 from memory_svc.mail.delivery import sender
 from memory_svc.mail.queue import Outbox
 from memory_svc.mining import SUMMARY_PROFILE, Mine, Summarise
-from memory_svc.preferences import Preferences, SealKeys
-from memory_svc.remember import Remember
 from memory_svc.service import MemoryServicer
 from memory_svc.settings import MemorySettings
 from memory_svc.settle import Reembed, Settle
@@ -41,6 +39,8 @@ from memory_svc.store.database import Database
 from memory_svc.store.reading import Reading
 from memory_svc.store.tiers import core, facts
 from memory_svc.worker import Handler, Worker
+from memory_svc.write.episodes import Remember
+from memory_svc.write.preferences import Preferences, SealKeys
 from runtime.errors import SwitchboardError
 from runtime.model import client as model
 from runtime.model import startup

@@ -16,8 +16,8 @@ from memory_svc.domain.extract import Entity
 from memory_svc.domain.provenance import source
 from memory_svc.domain.tiers import Item, Tier
 from memory_svc.erasure.items import Forgetting
-from memory_svc.preferences import Preferences
-from memory_svc.remember import Exchange, Remember
+from memory_svc.write.episodes import Exchange, Remember
+from memory_svc.write.preferences import Preferences
 from runtime import enums
 from runtime.errors import SwitchboardError
 from runtime.server import Context as Call

@@ -6,7 +6,7 @@ from bench.memory import tables
 from bench.memory.seed import Seeder
 from memory_svc.app import App
 from memory_svc.domain.extract import Entity
-from memory_svc.remember import Exchange
+from memory_svc.write.episodes import Exchange
 
 FIVE = [
     ("My dog is called Rex.", "My dog's name is Rex.", "Rex is the name of my dog."),

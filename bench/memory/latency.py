@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from bench.memory import tables
 from bench.memory.seed import Seeder, sentence
 from memory_svc.app import App
-from memory_svc.remember import Exchange
+from memory_svc.write.episodes import Exchange
 
 Call = Callable[[], Awaitable[object]]
 
