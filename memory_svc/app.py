@@ -16,10 +16,7 @@ from memory_svc.accounts.recovery import Recovery
 from memory_svc.accounts.registration import Doors
 from memory_svc.accounts.service import AccountServicer
 from memory_svc.accounts.sign_ins import SignIns
-from memory_svc.browse import Browse
-from memory_svc.context import Context, Limits
 from memory_svc.crypto.envelope import MasterKeys
-from memory_svc.embed import Embedder
 from memory_svc.erasure.accounts import Erasure
 from memory_svc.erasure.items import Forgetting
 from memory_svc.erasure.ledger import Ledger
@@ -30,6 +27,9 @@ from memory_svc.keys.master import Loader, MissingMasterKeys, Rewrapped, missing
 from memory_svc.mail.delivery import sender
 from memory_svc.mail.queue import Outbox
 from memory_svc.mining import SUMMARY_PROFILE, Mine, Summarise
+from memory_svc.recall.browse import Browse
+from memory_svc.recall.embed import Embedder
+from memory_svc.recall.enrich import Context, Limits
 from memory_svc.service import MemoryServicer
 from memory_svc.settings import MemorySettings
 from memory_svc.settle import Reembed, Settle

@@ -9,13 +9,13 @@ from typing import Final
 from memory_svc import metrics
 from memory_svc.accounts.attempts import Attempts
 from memory_svc.accounts.service import user_id
-from memory_svc.browse import Browse
-from memory_svc.context import Context
 from memory_svc.domain.episode_detail import Detail
 from memory_svc.domain.extract import Entity
 from memory_svc.domain.provenance import source
 from memory_svc.domain.tiers import Item, Tier
 from memory_svc.erasure.items import Forgetting
+from memory_svc.recall.browse import Browse
+from memory_svc.recall.enrich import Context
 from memory_svc.write.episodes import Exchange, Remember
 from memory_svc.write.preferences import Preferences
 from runtime import enums

@@ -14,8 +14,8 @@ from memory_svc.domain import rank, tokens
 from memory_svc.domain.episode_detail import Detail
 from memory_svc.domain.similarity import Text, contains, same, same_words
 from memory_svc.domain.tiers import Tier
-from memory_svc.embed import Embedder, EmbeddingError, Refused
 from memory_svc.keys.cache import KeyCache
+from memory_svc.recall.embed import Embedder, EmbeddingError, Refused
 from memory_svc.store import items, search
 from memory_svc.store.accounts import users
 from memory_svc.store.database import Connection

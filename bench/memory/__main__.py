@@ -19,7 +19,7 @@ from devstack.offline_model import embed as offline
 from memory_svc import migrate
 from memory_svc.app import App
 from memory_svc.crypto.embedding_rotation import Vector
-from memory_svc.embed import Embedder, checked
+from memory_svc.recall.embed import Embedder, checked
 from memory_svc.settings import MemorySettings
 from tests.support.postgres import Postgres, serve
 

@@ -14,7 +14,7 @@ from memory_svc.crypto.embedding_rotation import DIMENSIONS, Vector
 from memory_svc.crypto.envelope import UserKeys
 from memory_svc.domain import rank as recall
 from memory_svc.domain.episode_detail import Detail
-from memory_svc.embed import Embedder
+from memory_svc.recall.embed import Embedder
 from memory_svc.store.tiers import episodes, facts
 
 _LETTERS = "bcdfghjklmnprstvw"

@@ -11,7 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from memory_svc.app import App
-from memory_svc.embed import EmbeddingError
+from memory_svc.recall.embed import EmbeddingError
 from runtime.errors import SwitchboardError, from_rpc
 from switchboard.v3 import memory_pb2 as pb
 from switchboard.v3.errors_pb2 import ErrorCode

@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from memory_svc.context import Context
 from memory_svc.crypto.envelope import Keys, opened
 from memory_svc.domain import rank, tokens
 from memory_svc.domain.episode_detail import Detail
 from memory_svc.domain.tiers import Item, Tier
-from memory_svc.embed import MAX_CHARACTERS
 from memory_svc.keys.cache import KeyCache
+from memory_svc.recall.embed import MAX_CHARACTERS
+from memory_svc.recall.enrich import Context
 from memory_svc.store import items, search, unseal
 from memory_svc.store.database import Connection, Database
 from memory_svc.store.reading import Reading

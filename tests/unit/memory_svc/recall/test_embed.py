@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memory_svc.crypto.embedding_rotation import DIMENSIONS
-from memory_svc.embed import Embedder, EmbeddingError, Refused, checked
+from memory_svc.recall.embed import Embedder, EmbeddingError, Refused, checked
 from runtime.model.client import ModelSettings, client
 
 

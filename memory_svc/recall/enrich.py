@@ -10,8 +10,8 @@ from memory_svc.crypto.embedding_rotation import Vector
 from memory_svc.crypto.envelope import Keys, opened
 from memory_svc.domain import episode_detail, rank
 from memory_svc.domain.tiers import Item, Tier
-from memory_svc.embed import MAX_CHARACTERS, Embedder, EmbeddingError
 from memory_svc.keys.cache import KeyCache
+from memory_svc.recall.embed import MAX_CHARACTERS, Embedder, EmbeddingError
 from memory_svc.store import items, search, unseal
 from memory_svc.store.reading import Reading
 
