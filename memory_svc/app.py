@@ -21,24 +21,24 @@ from memory_svc.erasure.accounts import Erasure
 from memory_svc.erasure.items import Forgetting
 from memory_svc.erasure.ledger import Ledger
 from memory_svc.growth import Trim
+from memory_svc.jobs.consolidate import Reembed, Settle
+from memory_svc.jobs.patterns import SUMMARY_PROFILE, Mine, Summarise
+from memory_svc.jobs.worker import Handler, Worker
 from memory_svc.keys.cache import KeyCache
 from memory_svc.keys.invalidation import listen
 from memory_svc.keys.master import Loader, MissingMasterKeys, Rewrapped, missing, rewrap_all
 from memory_svc.mail.delivery import sender
 from memory_svc.mail.queue import Outbox
-from memory_svc.mining import SUMMARY_PROFILE, Mine, Summarise
 from memory_svc.recall.browse import Browse
 from memory_svc.recall.embed import Embedder
 from memory_svc.recall.enrich import Context, Limits
 from memory_svc.service import MemoryServicer
 from memory_svc.settings import MemorySettings
-from memory_svc.settle import Reembed, Settle
 from memory_svc.store import jobs
 from memory_svc.store.accounts import attempts, codes
 from memory_svc.store.database import Database
 from memory_svc.store.reading import Reading
 from memory_svc.store.tiers import core, facts
-from memory_svc.worker import Handler, Worker
 from memory_svc.write.episodes import Remember
 from memory_svc.write.preferences import Preferences, SealKeys
 from runtime.errors import SwitchboardError

@@ -14,11 +14,11 @@ from uuid import UUID
 
 from memory_svc import metrics
 from memory_svc.domain.tiers import Tier
+from memory_svc.jobs.worker import Write
 from memory_svc.store import growth as store
 from memory_svc.store.accounts import users
 from memory_svc.store.database import Connection, Database
 from memory_svc.store.jobs import Claim
-from memory_svc.worker import Write
 
 DELAY_S: Final = 600.0
 """How long after an exchange it is looked whether there is too much; once for all of that time."""

@@ -16,8 +16,8 @@ from memory_svc.crypto.preference_keys import Name, check_form
 from memory_svc.domain import rank, redact
 from memory_svc.domain.tiers import Tier
 from memory_svc.erasure.ledger import Ledger
+from memory_svc.jobs.patterns import bury, rewritten
 from memory_svc.keys.cache import KeyCache
-from memory_svc.mining import bury, rewritten
 from memory_svc.store import items
 from memory_svc.store.accounts import users
 from memory_svc.store.database import Connection, Database

@@ -10,12 +10,12 @@ from memory_svc.crypto import preference_keys
 from memory_svc.crypto.envelope import Keys, opened
 from memory_svc.crypto.preference_keys import Name, check_form
 from memory_svc.domain.tiers import Item, Tier
+from memory_svc.jobs.worker import Write
 from memory_svc.keys.cache import KeyCache
 from memory_svc.store.accounts import users
 from memory_svc.store.database import Connection, Database
 from memory_svc.store.jobs import Claim
 from memory_svc.store.tiers import core
-from memory_svc.worker import Write
 from runtime.errors import SwitchboardError
 from switchboard.v3.errors_pb2 import ErrorCode
 

@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 import grpc
 import pytest
 
+from memory_svc.jobs.worker import Write
 from memory_svc.store import jobs
 from memory_svc.store.tiers import patterns
-from memory_svc.worker import Write
 from switchboard.v3 import memory_pb2 as pb
 from switchboard.v3.entities_pb2 import ENTITY_KIND_PROJECT
 from tests.support.embeddings import EmbeddingServer

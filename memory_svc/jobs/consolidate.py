@@ -14,6 +14,7 @@ from memory_svc.domain import rank, tokens
 from memory_svc.domain.episode_detail import Detail
 from memory_svc.domain.similarity import Text, contains, same, same_words
 from memory_svc.domain.tiers import Tier
+from memory_svc.jobs.worker import Write
 from memory_svc.keys.cache import KeyCache
 from memory_svc.recall.embed import Embedder, EmbeddingError, Refused
 from memory_svc.store import items, search
@@ -22,7 +23,6 @@ from memory_svc.store.database import Connection
 from memory_svc.store.jobs import Claim
 from memory_svc.store.tiers import episodes, facts
 from memory_svc.store.unseal import read
-from memory_svc.worker import Write
 
 log = logging.getLogger(__name__)
 

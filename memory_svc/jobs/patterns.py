@@ -16,6 +16,7 @@ from memory_svc.crypto.envelope import Keys, opened
 from memory_svc.domain import episode_detail, extract, patterns, rank
 from memory_svc.domain.episode_detail import Detail
 from memory_svc.domain.patterns import Asked, Pattern
+from memory_svc.jobs.worker import Write
 from memory_svc.keys.cache import KeyCache
 from memory_svc.store import jobs as job_store
 from memory_svc.store.accounts import users
@@ -24,7 +25,6 @@ from memory_svc.store.jobs import Claim
 from memory_svc.store.tiers import episodes
 from memory_svc.store.tiers import patterns as store
 from memory_svc.store.unseal import read
-from memory_svc.worker import Write
 from runtime.model.asking import learning
 from runtime.model.client import calling, spent
 from runtime.model.completions import content, tokens
