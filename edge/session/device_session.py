@@ -22,10 +22,7 @@ from typing import Final, assert_never
 from edge.access.budgets import Kept, Share, too_many
 from edge.access.rate_limit import too_fast
 from edge.session import calls
-from edge.session.answer import Answer, State
-from edge.session.answers import Answers
-from edge.session.callbook import CallBook, never_asked
-from edge.session.calls import Call, CallState
+from edge.session.calls import Call, CallBook, CallState, never_asked
 from edge.session.converse_start import start_of
 from edge.session.events import (
     Abandoned,
@@ -68,6 +65,7 @@ from edge.session.events import (
 from edge.session.limits import PROTOCOL, Limits, check_mutation, check_request
 from edge.session.outbox import Outbox
 from edge.session.relayed import Link, Relays
+from edge.session.requests import Answer, Answers, State
 from edge.session.timers import Alarms, Due
 from edge.wire.error_frames import REFUSALS, duplicate, refusal_of, unknown_call
 from edge.wire.truncate import fit_change, fitted_end

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edge.session.answer import numbered
 from edge.session.outbox import Outbox
+from edge.session.requests import numbered
 from switchboard.v3.frames_pb2 import ServerFrame
 
 

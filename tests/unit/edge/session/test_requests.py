@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.session.answer import JOIN_CHARS, Answer
 from edge.session.limits import Limits
+from edge.session.requests import JOIN_CHARS, Answer
 from edge.wire.codec import encode
 from switchboard.v3.frames_pb2 import (
     DataRequest,
