@@ -78,7 +78,7 @@ class EdgeSettings(ServiceSettings):
         0,
         ge=0,
         description="How many sockets may be open at an edge. 0: what fits into MEMORY_LIMIT,"
-        " such as 7,372 in 512 MiB; no limit where there is none.",
+        " such as 5,734 in 512 MiB; no limit where there is none.",
     )
     max_requests_per_user: int = Field(
         16,
