@@ -1,4 +1,4 @@
-"""Each limit that the README names is crossed by tests: with two devices, and with two edges."""
+"""Each limit among the settings is crossed by tests: with two devices, and with two edges."""
 
 import re
 from pathlib import Path
@@ -23,8 +23,8 @@ def rows(page: str) -> list[list[str]]:
 
 
 def limits() -> list[str]:
-    """The settings of the README that are limits."""
-    names = [re.match(r" ?`(\w+)`", row[0]) for row in rows("README.md")]
+    """The settings that are limits."""
+    names = [re.match(r" ?`(\w+)`", row[0]) for row in rows("docs/settings.md")]
     return [name[1] for name in names if name and LIMIT.fullmatch(name[1])]
 
 
@@ -35,9 +35,9 @@ CROSSED: Final = {
 }
 
 
-def test_the_readme_names_limits_and_says_where_their_tests_are() -> None:
+def test_the_settings_name_limits_and_say_where_their_tests_are() -> None:
     assert len(limits()) >= 15
-    assert "docs/reliability.md#what-one-account-may-hold" in (ROOT / "README.md").read_text()
+    assert "reliability.md#what-one-account-may-hold" in (ROOT / "docs/settings.md").read_text()
 
 
 @pytest.mark.parametrize("limit", limits())
