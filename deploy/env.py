@@ -30,7 +30,7 @@ OFFLINE_URL: Final = "http://offline_model:8081/v1"
 
 _ENV: Final = """\
 # Settings of docker-compose.yml, made by `make env`. Keys and passwords stand in ./secrets.
-# An empty value means the default. docs/settings.md has the table of all settings: those that are not
+# An empty value means the default. docs/settings.md lists all settings: those that are not
 # here may be added, but for addresses and files, which docker-compose.yml gives.
 
 # Where the edge is published. On 127.0.0.1 only this machine reaches it; let others in through

@@ -1,4 +1,4 @@
-"""What an address may do is counted by each edge for itself, as docs/settings.md says: two edges let
+"""What an address may do is counted by each edge for itself, as docs/settings.md says: two let
 through twice as much, and one that turns an address away says nothing of it to the other."""
 
 import asyncio
