@@ -23,17 +23,17 @@ _CUT: Final = "Long texts are cut here, as marked: do not write them back from t
 _MARK: Final = re.compile(r"… \[\d+ more characters\]")
 
 
-_ACTIVE: Final = re.compile("<(?=[|｜])|[\x7f-\x9f\u2028\u2029]")
+_ACTIVE: Final = re.compile("<(?=[|｜])|[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """What ends a line for some readers, and what models' own marks begin with (`<|im_end|>`), which
-some servers take for marks wherever they stand."""
+some servers take for marks wherever they stand; and half a surrogate pair, which has no UTF-8."""
 
 
 def dumped(value: Any) -> str:
     """A value as JSON text of one line, that cannot be taken for more than a value."""
     try:
         text = orjson.dumps(value).decode()
-    except TypeError:  # such a number, or half a surrogate pair
-        text = json.dumps(value, separators=(",", ":"))
+    except TypeError:  # a number past 64 bits, or half a surrogate pair
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return _ACTIVE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

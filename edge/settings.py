@@ -84,7 +84,8 @@ class EdgeSettings(ServiceSettings):
         16,
         gt=0,
         description="How many requests may run at once over all devices of a user, connected or"
-        " not, and REST; at each edge.",
+        " not, and REST; at each edge. Of six times as many, 96, nobody runs more than leave as"
+        " many free for others; two anybody may.",
     )
     max_held_bytes_per_user: int = Field(
         8 * 1024 * 1024,
@@ -129,7 +130,7 @@ class EdgeSettings(ServiceSettings):
         ge=0,
         le=1,
         description="Which part of a core an edge spends on reading what one user sends, over all"
-        " sockets and REST, or one address before a token is known; two seconds' worth at once;"
+        " sockets and REST, or one address before a token is known; four seconds' worth at once;"
         " up to twenty times less while it is busy with many. 0: no limit.",
     )
     trusted_proxies: CommaList = Field(

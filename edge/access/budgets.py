@@ -20,9 +20,10 @@ CROWDED_MS: Final = 5_000
 """When to try another socket: another edge may have come meanwhile."""
 
 
-REQUESTS: Final = 96
-"""Of so many requests nobody runs more than leave as many free for others. The services behind
-begin ten to a hundred a second, and gRPC gives up what they have not begun within 30 s."""
+USERS: Final = 6
+"""Of the requests of so many users who run all that they may, 96 by default, nobody runs more than
+leave as many free for others. The services behind begin ten to a hundred a second, and gRPC gives
+up what they have not begun within 30 s."""
 
 FEW: Final = 2
 """What any user may run, however many others do: a question at the Home page and one in a popup."""
@@ -42,7 +43,7 @@ class Pool(held.Pool):
 
     def __init__(self, budget: Budget, tight: Callable[[], bool] = lambda: False) -> None:
         super().__init__(budget.bytes)
-        self.requests = held.Pool(REQUESTS, FEW)
+        self.requests = held.Pool(USERS * budget.requests_per_user, FEW)
         self.budget = budget
         self.tight = tight
 

@@ -23,7 +23,7 @@ from edge.access.rate_limit import Buckets, Rate, too_fast
 
 T = TypeVar("T")
 
-BURST_S: Final = 2
+BURST_S: Final = 4
 """The share of so many seconds may be taken at once."""
 
 LITTLE_S: Final = 0.4
@@ -64,7 +64,7 @@ DEARER: Final = 1.6
 CHEAPER: Final = 0.8
 DEAREST: Final = 20.0
 """Looked at so often, in seconds, and by so much a time: within a second from one end to the other.
-At the dearest a user keeps 2.5 ms of each second, which is 25 small frames, and 5 at once."""
+At the dearest a user keeps 2.5 ms of each second, which is 25 small frames, and 10 at once."""
 
 HOLD_S: Final = (0.5, 1.5)
 """So much later a call hears that it came too soon, in seconds: its caller asks for one after the

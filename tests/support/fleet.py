@@ -38,8 +38,9 @@ UNLIMITED: Final = {
     "HELLOS_PER_MINUTE": "1000000",
     "SIGN_INS_PER_MINUTE": "1000000",
     "FRAMES_PER_SECOND": "1000000",
+    "CPU_SHARE": "0",
 }
-"""All devices of a test come from one address."""
+"""All devices of a test come from one address, and do in a second what people do in an hour."""
 
 _MODULES: Final = {"edge": "edge", "model": "devstack.offline_model"}
 _UP: Final = re.compile(r"listens on ")

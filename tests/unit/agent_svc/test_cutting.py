@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent_svc.cutting import SHORTEST_CHARS, fitted, was_cut
@@ -21,6 +21,7 @@ JSON = st.recursive(
 
 
 @settings(deadline=None)
+@example({"items": [-(2**63) - 1, "😀" * 300]}, 1470)
 @given(JSON | st.lists(JSON).map(lambda items: {"items": items}), st.integers(400, 3000))
 def test_whatever_it_is_fits_as_json(value: Any, most: int) -> None:
     text = fitted(value, most)

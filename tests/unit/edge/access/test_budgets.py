@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edge.access.budgets import FEW, REQUESTS, Budget, Pool, Share
+from edge.access.budgets import FEW, USERS, Budget, Pool, Share
 from edge.session.device_session import Session
 from edge.session.events import Asked, Attached, Broken, Detached, Received, Tick
 from edge.session.limits import Limits
@@ -403,7 +403,7 @@ def test_however_many_requests_run_anybody_may_ask_twice(held_by_others: list[in
 
 def test_past_so_many_requests_who_has_a_few_has_no_more() -> None:
     pool = Pool(Budget())
-    for _ in range(REQUESTS):
+    for _ in range(USERS * pool.budget.requests_per_user):
         Share(pool).begin(1)
     share = Share(pool)
     for _ in range(FEW):
