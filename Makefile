@@ -150,4 +150,4 @@ lock: $(VENV)/.dev ## renew the locks from pyproject.toml
 clean: ## remove what the targets made, but no data
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build client/node_modules
 
-.PHONY: help run chat env test test-repeat charts-sheet test-containers test-databases sbom audit check format proto proto-check proto-breaking docs docs-check test-corpus try-local-model conformance soak siege rotate-keys erase-replay invite bench-memory lock clean
+.PHONY: help run chat env test test-repeat charts-sheet test-containers test-databases sbom audit check format proto proto-check proto-breaking docs docs-check test-corpus try-local-model conformance soak siege rotate-keys erase-replay invite bench-memory release-check lock clean

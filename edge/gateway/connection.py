@@ -170,7 +170,8 @@ class Connection:
         if self._is_too_much():
             return False
         try:
-            async with self._effort.turn(self._sender, max(len(message.data), LARGE_BYTES + 1)):
+            # However short, it takes as long as a large text: tokens are checked, a device made.
+            async with self._effort.turn(self._sender, LARGE_BYTES + 1):
                 frame = self._first(message)
         except REFUSALS as error:
             self._effort.charge(self._sender, FAILED_S)
@@ -281,22 +282,14 @@ class Connection:
         if self._effort.wait(self._sender):  # it is told so, and stands in no lane
             self._frame(device, message)
             return True
-        if len(message.data) > LARGE_BYTES:
-            request = await self._in_turn(device, message)
-        else:
-            async with self._effort.turn(self._sender, len(message.data)):
+        async with self._effort.turn(self._sender, len(message.data)):
+            if len(message.data) > LARGE_BYTES:
+                request = await self._large_frame(device, message)
+            else:
                 request = self._frame(device, message)
         if request is not None:
             await self._ask(device, request)
         return True
-
-    async def _in_turn(self, device: Device, message: Message) -> ClientFrame | None:
-        self._ws.pause()  # a MiB waits for its turn here, and not a second one behind it
-        try:
-            async with self._effort.turn(self._sender, len(message.data)):
-                return await self._large_frame(device, message)
-        finally:
-            self._ws.resume()
 
     def _frame(self, device: Device, message: Message) -> ClientFrame | None:
         """Does what a message asks for; a request is handed back: its id must be claimed first."""

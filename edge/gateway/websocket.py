@@ -67,16 +67,6 @@ class WebSocket(web.WebSocketResponse[bool]):
             reader.on_abuse(self._give_up)
         return writer
 
-    def pause(self) -> None:
-        """Reads nothing more until `resume`: what comes would be kept in memory."""
-        if self._req is not None and not self.gone:
-            self._req.protocol.pause_reading()
-
-    def resume(self) -> None:
-        """Reads on."""
-        if self._req is not None and not self.gone:
-            self._req.protocol.resume_reading()
-
     def _give_up(self) -> None:
         """What comes will never be a message: `receive` raises, and so closes."""
         code = CloseCode.CLOSE_CODE_RATE_LIMITED

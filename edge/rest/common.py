@@ -83,6 +83,9 @@ class Edge:
 
 EDGE: Final = web.AppKey("edge", Edge)
 
+_SENDER: Final = web.RequestKey("sender", str)
+"""Under this a request of the API says whose effort it is: to check a token twice is CPU, too."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -133,7 +136,7 @@ def address(request: web.Request) -> str:
 
 async def body(request: web.Request) -> dict[str, Any]:
     """The JSON object that was sent. Raises InvalidFrame, or SwitchboardError (rate_limited)."""
-    effort, who = request.app[EDGE].effort, sender(request)
+    effort, who = request.app[EDGE].effort, request[_SENDER]
     try:
         async with asyncio.timeout(BODY_S):
             text = await _read(request)
@@ -145,7 +148,7 @@ async def body(request: web.Request) -> dict[str, Any]:
         return await effort.run(who, codec.parsing(text))
 
 
-def sender(request: web.Request) -> str:
+def _sender(request: web.Request) -> str:
     """Whose effort a call is: a user's, or an address's where no good token is shown."""
     try:
         return identity(request).user_id
@@ -228,7 +231,8 @@ async def _observed(request: web.Request, handler: Handler) -> web.StreamRespons
 
 def _paid(handler: Handler) -> Handler:
     async def paid(request: web.Request) -> web.StreamResponse:
-        effort, who = request.app[EDGE].effort, sender(request)
+        effort = request.app[EDGE].effort
+        who = request[_SENDER] = _sender(request)
         effort.check(who)
         effort.charge(who, REQUEST_S)
         return await handler(request)
